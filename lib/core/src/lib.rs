@@ -1,1 +1,3 @@
-//! The core library.
+//! Words that every crate shares: ids, tenants, callers, the clock, paging, documents. No I/O.
+
+pub mod document;
