@@ -1,1 +1,3 @@
-//! The text library.
+//! What is done to text before it is searched: sentences, passages, folding and embedding.
+
+pub mod embed;
