@@ -1,1 +1,2 @@
 //! The summaries service.
+pub mod summarizer;

@@ -1,0 +1,118 @@
+//! The few claims that a resident would want to read first.
+
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+use super::{ClaimKind, Outcome, ProposedClaim};
+
+/// The most claims in a short summary.
+const MOST: usize = 6;
+/// As many are shown even when none of them is remarkable.
+const LEAST: usize = 3;
+/// Below this a claim is shown only to reach the least.
+const REMARKABLE: f32 = 4.0;
+
+static MONEY: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"\$\s?\d[\d,.]*(?:\s*(?:million|billion))?").expect("a fixed expression"));
+static POLICY: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"(?i)\b(?:amend\w*\s+and\s+re-?ordain|code\s+of\s+the\s+city|comprehensive\s+zoning\s+ordinance|home\s+rule\s+charter|tax|taxes|rates?|fees?|ban|prohibit\w*|require\w*|eliminat\w*|establish\w*|collective\s+bargaining|affordable\s+housing|short-term\s+rental|surveillance|minimum\s+wage|moratorium|task\s+force|election|bonds?)\b").expect("a fixed expression")
+});
+static ROUTINE: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"(?i)\b(?:approval\s+of\s+the\s+minutes|adjourn\w*|suspend\s+the\s+rules|suspend\s+rule|consent\s+agenda|honorary\s+street|recogniz\w+|celebrat\w+|honoring|commend\w*|congratulat\w+|condolence|temporarily\s+waive|first\s+reading|communication|transmitting|presentation|executive\s+session|reappointment|appointment|quorum|signatory)\b").expect("a fixed expression")
+});
+
+/// Chooses three to six claims; equal scores keep the order of the record.
+pub(crate) fn choose(claims: &[ProposedClaim]) -> Vec<usize> {
+    let mut ranked: Vec<(f32, usize)> =
+        claims.iter().enumerate().map(|(i, c)| (score(c), i)).filter(|(s, _)| *s > 0.0).collect();
+    ranked.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+    let mut chosen: Vec<usize> = Vec::new();
+    for (score, i) in ranked {
+        if chosen.len() == MOST || (score < REMARKABLE && chosen.len() >= LEAST) {
+            break;
+        }
+        // One claim a matter, and no twins: budgets come as an ordinance of revenues and one of expenditures.
+        if !chosen.iter().any(|&c| same_matter(&claims[c], &claims[i])) {
+            chosen.push(i);
+        }
+    }
+    chosen
+}
+
+fn score(claim: &ProposedClaim) -> f32 {
+    let text = claim.text.as_str();
+    let mut score = match claim.kind {
+        ClaimKind::Decision => 2.0,
+        ClaimKind::Action => 1.0,
+        ClaimKind::Topic => 0.8,
+        ClaimKind::Fact => 0.2,
+    };
+    if let Some(detail) = &claim.decision {
+        score += match detail.outcome {
+            Outcome::Adopted => 2.0,
+            Outcome::Failed => 2.5,
+            Outcome::Withdrawn => 0.5,
+            Outcome::Deferred | Outcome::Referred => 0.0,
+            Outcome::Received => -1.5,
+        };
+        if detail.motion.is_some() {
+            score -= 3.0;
+        }
+        let lower = text.to_lowercase();
+        if lower.contains("ordinance") {
+            score += 1.0;
+        }
+        if let Some(votes) = &detail.votes {
+            score += 0.5;
+            // What divided the body is what people ask about.
+            score += votes.counts.nays.unwrap_or(0).min(3) as f32;
+        }
+    }
+    score += MONEY
+        .find_iter(text)
+        .take(1)
+        .map(|m| if amount(m.as_str()) >= 100_000.0 { 2.0 } else { 1.0 })
+        .sum::<f32>();
+    score += (POLICY.find_iter(text).count().min(3) as f32) * 0.7;
+    if ROUTINE.is_match(text) {
+        score -= 3.0;
+    }
+    score
+}
+
+/// An amount in dollars.
+fn amount(text: &str) -> f64 {
+    let digits: String = text.chars().filter(|c| c.is_ascii_digit() || *c == '.').collect();
+    let number: f64 = digits.trim_end_matches('.').parse().unwrap_or(0.0);
+    let lower = text.to_lowercase();
+    number
+        * if lower.contains("billion") {
+            1e9
+        } else if lower.contains("million") {
+            1e6
+        } else {
+            1.0
+        }
+}
+
+fn same_matter(a: &ProposedClaim, b: &ProposedClaim) -> bool {
+    let number = |c: &ProposedClaim| c.decision.as_ref().and_then(|d| d.file_number.clone());
+    if number(a).is_some() && number(a) == number(b) {
+        return true;
+    }
+    let title = |c: &ProposedClaim| {
+        c.decision.as_ref().and_then(|d| d.title.clone()).unwrap_or_else(|| c.text.clone())
+    };
+    overlap(&title(a), &title(b)) > 0.7
+}
+
+/// The share of the shorter text's words that the other has, from 0 to 1.
+fn overlap(a: &str, b: &str) -> f32 {
+    let words = |t: &str| {
+        super::tokens::words(t).into_iter().filter(|w| w.len() > 3).collect::<std::collections::BTreeSet<_>>()
+    };
+    let (a, b) = (words(a), words(b));
+    let least = a.len().min(b.len());
+    if least == 0 { 0.0 } else { a.intersection(&b).count() as f32 / least as f32 }
+}

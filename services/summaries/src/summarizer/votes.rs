@@ -1,0 +1,322 @@
+//! Blocks of labels and values: `MOVED BY: … SECONDED BY: … ACTION: … YEAS: … NAYS: … AND THE MOTION PASSED.`
+//!
+//! Extraction from a page may put a value before its label, or all labels before all values, and may lose a zero. Labels
+//! and values keep their order, though, so the cheapest order-preserving assignment is looked for.
+
+use std::ops::Range;
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+use super::{Votes, outcomes};
+
+/// What a label announces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Label {
+    Mover,
+    Seconder,
+    Action,
+    Result,
+    Yeas,
+    Nays,
+    Abstain,
+    Absent,
+    Recused,
+}
+
+/// A vote as recorded. Ranges count lines of the page.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Block {
+    pub mover: Option<String>,
+    pub seconder: Option<String>,
+    pub action: Option<String>,
+    pub votes: Option<Votes>,
+    pub passed: Option<bool>,
+    pub result: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Value {
+    Zero,
+    List(Vec<String>, Option<u32>),
+    Action(String),
+    Words(String),
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Token {
+    Label(Label),
+    Value(Value),
+}
+
+const NAMES: &str = r"MOVED\s+BY|MOVER|MOTION\s+BY|MOTION\s+MADE\s+BY|SECONDED\s+BY|SECONDER|SECOND\s+BY|2ND\s+BY|ACTION|RESULT|YEAS?|AYES?|IN\s+FAVOR|NAYS?|NOES|OPPOSED|ABSTAIN(?:ED|ING)?|ABSTENTIONS?|ABSENT|EXCUSED|RECUSED?|RECUSALS?|NOT\s+VOTING";
+static LABEL: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(&format!(r"(?i)\b(?P<l>{NAMES})\s*(?:\(\d+\)\s*)?:")).expect("a fixed expression")
+});
+static BARE: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(&format!(r"^(?P<l>{NAMES})$")).expect("a fixed expression"));
+static END: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"(?i)^(?:and\s+)?the\s+motion\s+(?:was\s+)?\w+").expect("a fixed expression")
+});
+static COUNT_LAST: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"^(?P<who>.*?)\s*[-–—]\s*(?P<n>\d{1,3})\.?$").expect("a fixed expression"));
+static COUNT_FIRST: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"^(?P<n>\d{1,3})\s*(?:[-–—:]\s*)?(?P<who>\D*)$").expect("a fixed expression")
+});
+static ACTION_WORD: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"(?i)^(?:to\s+)?(?:adopt|approv|amend|as\s+amended|suspend|adjourn|reconsider|withdraw|continu|defer|refer|receiv|den[yi]|grant|overrul|uphold|affirm|enter|exit|return|recess|add\b|table|postpone|accept|ratif|confirm|substitut|introduc|motion|concur|close|open|waive|extend|call|elect|appoint|direct|authori|conven|go\s+into|override|sustain|separat|divide|remove|vote)").expect("a fixed expression")
+});
+
+/// How many lines a block may reach without its end; beyond, it is not one.
+const REACH: usize = 45;
+
+fn label(name: &str) -> Label {
+    let name = name.to_uppercase();
+    match name.as_bytes() {
+        [b'M', ..] => Label::Mover,
+        [b'S', ..] | [b'2', ..] => Label::Seconder,
+        [b'A', b'C', ..] => Label::Action,
+        [b'R', b'E', b'S', ..] => Label::Result,
+        [b'Y', ..] | [b'A', b'Y', ..] | [b'I', ..] => Label::Yeas,
+        [b'N', b'O', b'T', ..] | [b'A', b'B', b'S', b'T', ..] => Label::Abstain,
+        [b'N', ..] | [b'O', ..] => Label::Nays,
+        [b'R', ..] => Label::Recused,
+        _ => Label::Absent,
+    }
+}
+
+/// Whether a line belongs to a vote block by its look.
+pub(crate) fn is_vote_line(line: &str) -> bool {
+    BARE.is_match(line)
+        || LABEL.find(line).is_some_and(|m| m.start() == 0)
+        || END.is_match(line)
+        || line == "0"
+}
+
+fn opens(line: &str) -> bool {
+    first_label(line).is_some_and(|l| matches!(l, Label::Mover | Label::Result))
+}
+
+fn first_label(line: &str) -> Option<Label> {
+    let at_start = LABEL.captures(line).filter(|c| c.get(0).is_some_and(|m| m.start() == 0));
+    at_start.or_else(|| BARE.captures(line)).map(|c| label(&c["l"]))
+}
+
+/// The blocks among lines, as ranges of them.
+pub(crate) fn find(lines: &[&str]) -> Vec<Range<usize>> {
+    let mut found = Vec::new();
+    let mut i = 0;
+    while i < lines.len() {
+        let starts = opens(lines[i]) || matches!(first_label(lines[i]), Some(Label::Yeas | Label::Seconder));
+        if !starts {
+            i += 1;
+            continue;
+        }
+        let mut end = i + 1;
+        let mut last = i;
+        while end < lines.len() && end - i < REACH {
+            let line = lines[end];
+            if END.is_match(line) {
+                last = end;
+                break;
+            }
+            let again = opens(line)
+                && !(first_label(line) == Some(Label::Mover)
+                    && last == i
+                    && opens(lines[i])
+                    && first_label(lines[i]) == Some(Label::Result));
+            if again || super::items::starts_item(line) {
+                break;
+            }
+            if is_vote_line(line) {
+                last = end;
+            }
+            end += 1;
+        }
+        // The value of the last label may stand on the line below it.
+        if !END.is_match(lines[last])
+            && last + 1 < lines.len()
+            && BARE_OR_EMPTY.is_match(lines[last])
+            && looks_like_value(lines[last + 1])
+        {
+            last += 1;
+        }
+        found.push(i..last + 1);
+        i = last + 1;
+    }
+    found
+}
+
+static BARE_OR_EMPTY: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(&format!(r"(?i)^(?:{NAMES})\s*:?$")).expect("a fixed expression"));
+
+fn looks_like_value(line: &str) -> bool {
+    matches!(value(line), Value::Zero | Value::List(_, Some(_)))
+}
+
+fn value(text: &str) -> Value {
+    let text = text.trim();
+    let bare = text.trim_end_matches(['.', ';', ',']);
+    if matches!(bare.to_lowercase().as_str(), "0" | "none" | "o" | "ø" | "n/a") {
+        return Value::Zero;
+    }
+    if let Some(found) = COUNT_LAST.captures(bare) {
+        if found["who"].chars().any(char::is_alphabetic) {
+            return Value::List(people(&found["who"]), found["n"].parse().ok());
+        }
+    }
+    if let Some(found) = COUNT_FIRST.captures(bare) {
+        return Value::List(people(&found["who"]), found["n"].parse().ok());
+    }
+    if ACTION_WORD.is_match(bare) { Value::Action(bare.to_owned()) } else { Value::Words(bare.to_owned()) }
+}
+
+static SUFFIX: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"(?i),\s*(jr|sr|ii|iii|iv)\b\.?").expect("a fixed expression"));
+static SEPARATOR: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r",\s*(?:and\s+)?|;\s*|\s+and\s+").expect("a fixed expression"));
+
+/// The names of a list.
+pub(crate) fn people(list: &str) -> Vec<String> {
+    let list = super::tokens::normalise(list);
+    let list = SUFFIX.replace_all(&list, " $1");
+    SEPARATOR
+        .split(list.trim())
+        .map(|name| name.trim().trim_matches(['.', ':', '-', '–']).trim().to_owned())
+        .filter(|name| name.chars().any(char::is_alphabetic) && name.len() < 60)
+        .collect()
+}
+
+fn tokens(lines: &[&str]) -> (Vec<Token>, Option<bool>) {
+    let mut out: Vec<Token> = Vec::new();
+    let mut passed = None;
+    let mut pending: Option<String> = None;
+    for line in lines {
+        if let Some(at) = end_phrase(line) {
+            passed = outcomes::motion_result(&line[at..]).or(passed);
+        }
+        let line = end_phrase(line).map_or(*line, |at| &line[..at]);
+        if line.trim().is_empty() {
+            continue;
+        }
+        if let Some(bare) = BARE.captures(line) {
+            out.push(Token::Label(label(&bare["l"])));
+            continue;
+        }
+        let marks: Vec<_> = LABEL
+            .captures_iter(line)
+            .filter_map(|c| Some((c.get(0)?.range(), label(c.name("l")?.as_str()))))
+            .collect();
+        let head = marks.first().map_or(line.len(), |(range, _)| range.start);
+        if !line[..head].trim().is_empty() {
+            let text = match pending.take() {
+                Some(before) => format!("{before} {}", line[..head].trim()),
+                None => line[..head].trim().to_owned(),
+            };
+            // A list of names goes on below: its line ends with a comma or with the dash before the count.
+            let goes_on = text.ends_with(',') || text.ends_with(['-', '–']);
+            if goes_on && marks.is_empty() {
+                pending = Some(text);
+            } else if let (Some(Token::Value(Value::Action(action))), Value::Words(more)) =
+                (out.last_mut(), value(&text))
+            {
+                if more.starts_with(char::is_lowercase) {
+                    action.push(' ');
+                    action.push_str(&more);
+                } else {
+                    out.push(Token::Value(Value::Words(more)));
+                }
+            } else {
+                out.push(Token::Value(value(&text)));
+            }
+        }
+        for (i, (range, kind)) in marks.iter().enumerate() {
+            let stop = marks.get(i + 1).map_or(line.len(), |(next, _)| next.start);
+            let text = line[range.end..stop].trim();
+            // A label said twice is one label.
+            if out.last() != Some(&Token::Label(*kind)) {
+                out.push(Token::Label(*kind));
+            }
+            if text.is_empty() {
+                continue;
+            }
+            if text.ends_with(',') || text.ends_with(['-', '–']) {
+                pending = Some(text.to_owned());
+            } else if *kind == Label::Action {
+                out.push(Token::Value(Value::Action(text.trim_end_matches('.').to_owned())));
+            } else {
+                out.push(Token::Value(value(text)));
+            }
+        }
+    }
+    if let Some(text) = pending {
+        out.push(Token::Value(value(text.trim_end_matches(['-', '–', ',', ' ']))));
+    }
+    (out, passed)
+}
+
+fn end_phrase(line: &str) -> Option<usize> {
+    static PHRASE: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new(r"(?i)(?:\band\s+)?\b(?:the\s+)?motion\s+(?:was\s+)?(?:not\s+)?(?:carried|carries|passed|passes|approved|adopted|failed|fails|lost|defeated|died)").expect("a fixed expression")
+    });
+    PHRASE.find(line).map(|m| m.start())
+}
+
+/// Reads a block.
+pub(crate) fn parse(lines: &[&str]) -> Block {
+    let (tokens, passed) = tokens(lines);
+    let mut block = Block { passed, ..Block::default() };
+    let mut votes = Votes::default();
+    let mut voted = false;
+    for (label, value) in super::align::assign(&tokens) {
+        match (label, value) {
+            (Label::Mover, v) => block.mover = person(v),
+            (Label::Seconder, v) => block.seconder = person(v),
+            (Label::Action, Value::Action(text) | Value::Words(text)) => {
+                block.action = Some(super::tokens::normalise(text))
+            }
+            (Label::Result, Value::Action(text) | Value::Words(text)) => block.result = Some(text.clone()),
+            (Label::Result, Value::List(words, _)) => block.result = words.first().cloned(),
+            (Label::Yeas | Label::Nays | Label::Abstain | Label::Absent | Label::Recused, v) => {
+                let (list, count) = match v {
+                    Value::Zero => (Vec::new(), Some(0)),
+                    Value::List(names, count) => (names.clone(), *count),
+                    Value::Words(text) | Value::Action(text) => {
+                        let names = people(text);
+                        let count = u32::try_from(names.len()).ok();
+                        (names, count)
+                    }
+                };
+                voted = true;
+                let (names, counted) = match label {
+                    Label::Yeas => (&mut votes.yeas, &mut votes.counts.yeas),
+                    Label::Nays => (&mut votes.nays, &mut votes.counts.nays),
+                    Label::Abstain => (&mut votes.abstain, &mut votes.counts.abstain),
+                    Label::Absent => (&mut votes.absent, &mut votes.counts.absent),
+                    _ => (&mut votes.recused, &mut votes.counts.recused),
+                };
+                *names = list;
+                *counted = count;
+            }
+            _ => {}
+        }
+    }
+    if voted {
+        block.votes = Some(votes);
+    }
+    if block.passed.is_none() {
+        if let Some(result) = &block.result {
+            block.passed =
+                outcomes::status(&result.to_uppercase()).map(|s| s.outcome != super::Outcome::Failed);
+        }
+    }
+    block
+}
+
+fn person(value: &Value) -> Option<String> {
+    match value {
+        Value::Words(text) | Value::Action(text) => people(text).into_iter().next(),
+        Value::List(names, None) => names.first().cloned(),
+        _ => None,
+    }
+}
