@@ -1,1 +1,20 @@
-//! The rpc library.
+//! How roles call each other: channels, the signed caller token on every call, deadlines, errors, the server stack.
+//!
+//! It knows no service. Start with [`Outbound`] for the calling side and [`serve`] for the other.
+
+mod channel;
+mod failure;
+mod outbound;
+mod server;
+mod tasks;
+mod token;
+
+pub use channel::{Channel, ChannelError, InMemory, connect};
+pub use failure::{Failure, FieldViolation, deadline_exceeded, status};
+pub use outbound::Outbound;
+pub use server::{Guard, caller, health, reflection, serve};
+pub use tasks::Tasks;
+pub use token::{KeyError, SigningKey, TokenError, Verifier};
+
+/// The services that a caller token can be made for.
+pub const SERVICES: [&str; 5] = ["accounts", "meetings", "summaries", "notifications", "search"];

@@ -1,0 +1,141 @@
+//! One table: reason ⇄ gRPC status. Internals stay on this side of it.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use cs_proto::errors::v1::Reason;
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt};
+
+const DOMAIN: &str = "councilsense";
+/// What a client is told to wait where a service is not there.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// A field of a request, and the rule it broke, in the caller's terms.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FieldViolation {
+    /// Its name as the request spells it.
+    pub field: String,
+    /// The rule.
+    pub description: String,
+}
+
+impl FieldViolation {
+    /// `field` broke the rule told by `description`.
+    pub fn new(field: &str, description: impl Into<String>) -> Self {
+        Self { field: field.to_owned(), description: description.into() }
+    }
+}
+
+/// The gRPC code of a reason. Nine codes are enough.
+fn code(reason: Reason) -> Code {
+    match reason {
+        Reason::InvalidArgument
+        | Reason::UnknownCity
+        | Reason::UnknownSourceKind
+        | Reason::InvalidCursor
+        | Reason::ArtifactTooLarge => Code::InvalidArgument,
+        Reason::NotFound => Code::NotFound,
+        Reason::AlreadyExists => Code::AlreadyExists,
+        Reason::Conflict
+        | Reason::InvalidTransition
+        | Reason::StaleVersion
+        | Reason::ClaimWithoutEvidence
+        | Reason::ExcerptMismatch => Code::FailedPrecondition,
+        Reason::Forbidden => Code::PermissionDenied,
+        Reason::Unauthenticated => Code::Unauthenticated,
+        Reason::RateLimited => Code::ResourceExhausted,
+        Reason::Unavailable | Reason::StorageFull | Reason::IndexUnavailable => Code::Unavailable,
+        Reason::Unspecified | Reason::Internal => Code::Internal,
+    }
+}
+
+/// A status with `ErrorInfo`, and `BadRequest` or `RetryInfo` where they belong.
+pub fn status(reason: Reason, message: &str, fields: &[FieldViolation]) -> Status {
+    let mut details =
+        ErrorDetails::with_error_info(reason.as_str_name(), DOMAIN, HashMap::<String, String>::new());
+    for violation in fields {
+        details.add_bad_request_violation(&violation.field, &violation.description);
+    }
+    let code = code(reason);
+    if code == Code::Unavailable {
+        details.set_retry_info(Some(RETRY_AFTER));
+    }
+    Status::with_error_details(code, message, details)
+}
+
+/// The call took longer than it was given.
+pub fn deadline_exceeded() -> Status {
+    status(Reason::Unavailable, "this took longer than it may; try again", &[])
+}
+
+/// What a status says, for the side that called.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    /// The stable reason.
+    pub reason: Reason,
+    /// The gRPC code.
+    pub code: Code,
+    /// Whether the same call may succeed later.
+    pub retryable: bool,
+    /// The rules that were broken, by field.
+    pub fields: Vec<FieldViolation>,
+    /// The service's sentence, written for people.
+    pub message: String,
+}
+
+impl From<&Status> for Failure {
+    fn from(status: &Status) -> Self {
+        let reason = status
+            .get_details_error_info()
+            .filter(|info| info.domain == DOMAIN)
+            .and_then(|info| Reason::from_str_name(&info.reason))
+            .unwrap_or(match status.code() {
+                // What the transport says when nobody answers, or not in time.
+                Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled => Reason::Unavailable,
+                Code::Unauthenticated => Reason::Unauthenticated,
+                _ => Reason::Internal,
+            });
+        Self {
+            reason,
+            code: code(reason),
+            retryable: matches!(code(reason), Code::Unavailable | Code::ResourceExhausted),
+            fields: status
+                .get_details_bad_request()
+                .map(|bad| {
+                    bad.field_violations
+                        .iter()
+                        .map(|v| FieldViolation::new(&v.field, &v.description))
+                        .collect()
+                })
+                .unwrap_or_default(),
+            message: status.message().to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_survives_the_wire() {
+        let sent = status(
+            Reason::UnknownCity,
+            "there is no such city",
+            &[FieldViolation::new("city_id", "must name a city")],
+        );
+        let got = Failure::from(&sent);
+        assert_eq!(got.reason, Reason::UnknownCity);
+        assert_eq!(got.code, Code::InvalidArgument);
+        assert_eq!(got.fields, [FieldViolation::new("city_id", "must name a city")]);
+        assert!(!got.retryable);
+    }
+
+    #[test]
+    fn what_the_transport_says_is_unavailable() {
+        assert_eq!(Failure::from(&Status::unavailable("tcp connect error")).reason, Reason::Unavailable);
+        assert!(Failure::from(&Status::deadline_exceeded("")).retryable);
+        assert_eq!(Failure::from(&Status::unknown("x")).reason, Reason::Internal);
+    }
+}

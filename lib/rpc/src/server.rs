@@ -1,0 +1,113 @@
+//! The server stack of every role: verified caller, span, health, reflection, drain.
+
+use std::time::Duration;
+
+use cs_core::{Caller, Trace};
+use cs_proto::errors::v1::Reason;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_stream::Stream;
+use tokio_util::sync::CancellationToken;
+use tonic::service::{Interceptor, Routes};
+use tonic::transport::Server;
+use tonic::transport::server::Connected;
+use tonic::{Request, Status};
+
+use crate::{Verifier, status};
+
+/// Longest a call may take where the caller named no deadline.
+const DEFAULT_DEADLINE: Duration = Duration::from_secs(30);
+/// Connections that ask for more streams than this at once wait.
+const STREAMS_PER_CONNECTION: u32 = 512;
+
+/// Puts the verified [`Caller`] into each request; refuses calls without one.
+#[derive(Clone)]
+pub struct Guard(Verifier);
+
+impl Guard {
+    /// Takes tokens that `verifier` takes.
+    pub fn new(verifier: Verifier) -> Self {
+        Self(verifier)
+    }
+}
+
+impl Interceptor for Guard {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        let text = |name: &str| request.metadata().get(name).and_then(|v| v.to_str().ok());
+        let trace = text("traceparent").and_then(Trace::parse).unwrap_or_else(Trace::start);
+        let request_id =
+            text("x-request-id").filter(|id| id.len() <= 64).map_or_else(|| trace.trace_id(), str::to_owned);
+        let refused = || {
+            status(
+                Reason::Unauthenticated,
+                "a valid caller token is needed: `councilsense token` makes one",
+                &[],
+            )
+        };
+        let token = text("authorization").and_then(|v| v.strip_prefix("Bearer ")).ok_or_else(refused)?;
+        let caller = self.0.verify(token, request_id, trace.child()).map_err(|error| {
+            tracing::warn!(%error, "a call was refused");
+            refused()
+        })?;
+        request.extensions_mut().insert(caller);
+        Ok(request)
+    }
+}
+
+/// Who calls. Present on every guarded service.
+pub fn caller<T>(request: &Request<T>) -> Result<Caller, Status> {
+    request
+        .extensions()
+        .get::<Caller>()
+        .cloned()
+        .ok_or_else(|| status(Reason::Unauthenticated, "a valid caller token is needed", &[]))
+}
+
+/// `grpc.health.v1`, with each named service serving.
+pub async fn health(
+    services: &[&str],
+) -> tonic_health::pb::health_server::HealthServer<impl tonic_health::pb::health_server::Health> {
+    let (reporter, server) = tonic_health::server::health_reporter();
+    for service in services {
+        reporter.set_service_status(service, tonic_health::ServingStatus::Serving).await;
+    }
+    server
+}
+
+/// Adds reflection, v1 and v1alpha, of every message of ours.
+pub fn reflection(routes: Routes) -> Result<Routes, tonic_reflection::server::Error> {
+    let builder = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(cs_proto::FILE_DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
+    Ok(routes.add_service(builder().build_v1()?).add_service(builder().build_v1alpha()?))
+}
+
+/// Serves until `stop`, then lets calls in flight finish.
+pub async fn serve<S, IO, E>(
+    incoming: S,
+    routes: Routes,
+    stop: CancellationToken,
+) -> Result<(), tonic::transport::Error>
+where
+    S: Stream<Item = Result<IO, E>>,
+    IO: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
+    E: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    Server::builder()
+        .timeout(DEFAULT_DEADLINE)
+        .max_concurrent_streams(Some(STREAMS_PER_CONNECTION))
+        .trace_fn(|request| {
+            let header = |name: &str| request.headers().get(name).and_then(|v| v.to_str().ok());
+            let trace = header("traceparent").and_then(Trace::parse).map(Trace::trace_id).unwrap_or_default();
+            tracing::info_span!(
+                "rpc",
+                rpc.method = request.uri().path(),
+                trace_id = trace,
+                request_id = header("x-request-id").unwrap_or_default()
+            )
+        })
+        .add_routes(routes)
+        .serve_with_incoming_shutdown(incoming, stop.cancelled())
+        .await
+}
