@@ -1,0 +1,206 @@
+//! What filters, statistics and ties need of every passage, in memory, a column a field.
+
+use std::collections::HashMap;
+
+use chrono::{Datelike, NaiveDate};
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+use tantivy::schema::Value;
+use tantivy::{SegmentReader, TantivyDocument};
+use uuid::Uuid;
+
+use super::schema::{Layout, LedgerEntry};
+use super::vectors::Vectors;
+use crate::index::{IndexError, PassageKind, Visibility};
+use cs_core::document::ArtifactKind;
+
+/// Every kind of document, in the order of its ordinal.
+pub(super) const ARTIFACT_KINDS: [ArtifactKind; 5] = [
+    ArtifactKind::Agenda,
+    ArtifactKind::Minutes,
+    ArtifactKind::Packet,
+    ArtifactKind::Transcript,
+    ArtifactKind::Attachment,
+];
+
+pub(super) fn artifact_kind_ordinal(kind: ArtifactKind) -> u8 {
+    match kind {
+        ArtifactKind::Agenda => 0,
+        ArtifactKind::Minutes => 1,
+        ArtifactKind::Packet => 2,
+        ArtifactKind::Transcript => 3,
+        ArtifactKind::Attachment => 4,
+    }
+}
+
+/// A column of few values: each is kept once.
+#[derive(Debug)]
+pub(super) struct Interned<T> {
+    pub(super) values: Vec<T>,
+    pub(super) places: Vec<u32>,
+}
+
+impl<T: Clone + Eq + std::hash::Hash> Interned<T> {
+    fn collect(column: Vec<T>) -> Self {
+        let mut known: HashMap<T, u32> = HashMap::new();
+        let mut values = Vec::new();
+        let places = column
+            .into_iter()
+            .map(|value| {
+                *known.entry(value.clone()).or_insert_with(|| {
+                    values.push(value);
+                    values.len() as u32 - 1
+                })
+            })
+            .collect();
+        Self { values, places }
+    }
+
+    pub(super) fn get(&self, doc: usize) -> &T {
+        &self.values[self.places[doc] as usize]
+    }
+}
+
+/// The columns of one segment. A ledger entry has a row too, with no tag.
+#[derive(Debug)]
+pub(super) struct Columns {
+    /// First eight bytes of the sha256 of the passage's id: stable, and decides between equals.
+    pub(super) id: Vec<u64>,
+    /// Scored terms.
+    pub(super) length: Vec<u32>,
+    pub(super) city: Interned<Uuid>,
+    pub(super) body: Interned<Uuid>,
+    pub(super) meeting: Interned<Uuid>,
+    /// The artifact first, then what else the passage is drawn from.
+    pub(super) artifacts: Interned<Vec<Uuid>>,
+    pub(super) artifact_kind: Vec<u8>,
+    pub(super) kind: Vec<u8>,
+    /// Days since the common era.
+    pub(super) day: Vec<i32>,
+    /// NaN where there is none.
+    pub(super) confidence: Vec<f32>,
+    /// As indexed; `None` for a ledger entry.
+    pub(super) tag: Vec<Option<Visibility>>,
+    pub(super) made_by: Interned<(String, String)>,
+    pub(super) ledger: Vec<(u32, LedgerEntry)>,
+    pub(super) vectors: Vectors,
+}
+
+/// The part of [`super::schema::Stored`] that becomes columns; its texts are skipped.
+#[derive(Deserialize)]
+struct Row<'a> {
+    length: u32,
+    #[serde(borrow)]
+    passage: RowPassage<'a>,
+}
+
+#[derive(Deserialize)]
+struct RowPassage<'a> {
+    #[serde(borrow)]
+    id: std::borrow::Cow<'a, str>,
+    meeting_id: Uuid,
+    city_id: Uuid,
+    body_id: Uuid,
+    artifact_id: Uuid,
+    #[serde(default)]
+    derived_from: Vec<Uuid>,
+    artifact_kind: ArtifactKind,
+    date: NaiveDate,
+    visibility: Visibility,
+    kind: PassageKind,
+    confidence: Option<f32>,
+    embedder: String,
+    chunker: String,
+}
+
+/// The tie-breaking form of a passage's id.
+pub(super) fn id_hash(id: &str) -> u64 {
+    let digest = Sha256::digest(id.as_bytes());
+    digest.iter().take(8).fold(0, |hash, byte| hash << 8 | u64::from(*byte))
+}
+
+pub(super) fn day_number(date: NaiveDate) -> i32 {
+    date.num_days_from_ce()
+}
+
+/// Reads a segment's columns out of its document store.
+pub(super) fn load(reader: &SegmentReader, layout: &Layout) -> Result<Columns, IndexError> {
+    let docs = reader.max_doc() as usize;
+    let store = reader.get_store_reader(1)?;
+    let (mut city, mut body, mut meeting) =
+        (Vec::with_capacity(docs), Vec::with_capacity(docs), Vec::with_capacity(docs));
+    let (mut artifacts, mut made_by) = (Vec::with_capacity(docs), Vec::with_capacity(docs));
+    let (mut id, mut length, mut day) =
+        (Vec::with_capacity(docs), Vec::with_capacity(docs), Vec::with_capacity(docs));
+    let (mut artifact_kind, mut kind) = (Vec::with_capacity(docs), Vec::with_capacity(docs));
+    let (mut tag, mut confidence) = (Vec::with_capacity(docs), Vec::with_capacity(docs));
+    let mut ledger = Vec::new();
+    let mut vectors = Vectors::default();
+    for (place, document) in store.iter::<TantivyDocument>(None).enumerate() {
+        let document = document.map_err(super::engine)?;
+        let bytes = |field| document.get_first(field).and_then(|v| v.as_bytes());
+        let vector = bytes(layout.vector);
+        if let (0, Some(vector)) = (vectors.dims, vector) {
+            vectors = Vectors::with_capacity(docs, vector.len().saturating_sub(4) / 2);
+            (0..place).for_each(|_| vectors.push(None));
+        }
+        if vectors.dims > 0 {
+            vectors.push(vector);
+        }
+        let row: Option<Row<'_>> = match bytes(layout.source) {
+            Some(source) => Some(serde_json::from_slice(source).map_err(super::engine)?),
+            None => None,
+        };
+        if let Some(entry) = bytes(layout.ledger) {
+            ledger.push((place as u32, serde_json::from_slice(entry).map_err(super::engine)?));
+        }
+        match row {
+            Some(Row { length: words, passage: p }) => {
+                id.push(id_hash(&p.id));
+                length.push(words);
+                city.push(p.city_id);
+                body.push(p.body_id);
+                meeting.push(p.meeting_id);
+                let mut from = vec![p.artifact_id];
+                from.extend(p.derived_from);
+                artifacts.push(from);
+                artifact_kind.push(artifact_kind_ordinal(p.artifact_kind));
+                kind.push(p.kind.ordinal());
+                day.push(day_number(p.date));
+                confidence.push(p.confidence.unwrap_or(f32::NAN));
+                tag.push(Some(p.visibility));
+                made_by.push((p.embedder, p.chunker));
+            }
+            None => {
+                id.push(0);
+                length.push(0);
+                city.push(Uuid::nil());
+                body.push(Uuid::nil());
+                meeting.push(Uuid::nil());
+                artifacts.push(Vec::new());
+                artifact_kind.push(u8::MAX);
+                kind.push(u8::MAX);
+                day.push(0);
+                confidence.push(f32::NAN);
+                tag.push(None);
+                made_by.push((String::new(), String::new()));
+            }
+        }
+    }
+    Ok(Columns {
+        id,
+        length,
+        city: Interned::collect(city),
+        body: Interned::collect(body),
+        meeting: Interned::collect(meeting),
+        artifacts: Interned::collect(artifacts),
+        artifact_kind,
+        kind,
+        day,
+        confidence,
+        tag,
+        made_by: Interned::collect(made_by),
+        ledger,
+        vectors,
+    })
+}

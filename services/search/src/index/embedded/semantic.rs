@@ -1,0 +1,90 @@
+//! The vector leg: every vector that may answer is looked at. No graph, hence nothing is lost to a filter.
+
+use rayon::prelude::*;
+
+use super::filter::Allowed;
+use super::snapshot::Snapshot;
+use super::vectors::{ScanQuery, dot_f32};
+use crate::rank::Likeness;
+
+/// Rows scanned at a time by one thread.
+const STRIDE: usize = 4_096;
+/// Candidates beyond those asked for that are scored exactly: the scan may misplace a row by a few hundred ranks, not
+/// from outside these into the best.
+const MARGIN: usize = 256;
+
+/// The best `count` rows by approximate cosine, in no order, a margin included.
+pub(super) fn candidates(snapshot: &Snapshot, allowed: &Allowed, query: &[f32], count: usize) -> Vec<u32> {
+    let query = ScanQuery::new(query);
+    let mut scores = vec![f32::NEG_INFINITY; snapshot.len()];
+    let mut rest = scores.as_mut_slice();
+    let mut strides = Vec::new();
+    for segment in &snapshot.segments {
+        let (own, others) = rest.split_at_mut(segment.len());
+        rest = others;
+        strides.extend(own.chunks_mut(STRIDE).enumerate().map(|(i, out)| (segment, i * STRIDE, out)));
+    }
+    strides.into_par_iter().for_each(|(segment, first, out)| {
+        let row = segment.base + first;
+        let pass = &allowed.pass[row..row + out.len()];
+        segment.columns.vectors.scan(&query, first, pass, out);
+    });
+    best(snapshot, &scores, f32::NEG_INFINITY, count + MARGIN)
+}
+
+/// The rows of the `count` highest scores above `floor`, in no order. Among equals the lower id wins, so that the
+/// choice does not depend on where a row happens to lie.
+pub(super) fn best(snapshot: &Snapshot, scores: &[f32], floor: f32, count: usize) -> Vec<u32> {
+    let mut rows: Vec<u32> = (0..scores.len() as u32).filter(|&row| scores[row as usize] > floor).collect();
+    if rows.len() > count {
+        rows.select_nth_unstable_by(count, |&a, &b| {
+            scores[b as usize]
+                .total_cmp(&scores[a as usize])
+                .then_with(|| snapshot.id(a).cmp(&snapshot.id(b)))
+        });
+        rows.truncate(count);
+    }
+    rows
+}
+
+/// The vectors of some rows as floats.
+pub(super) struct Matrix {
+    dims: usize,
+    values: Vec<f32>,
+    has: Vec<bool>,
+}
+
+impl Matrix {
+    pub(super) fn of(snapshot: &Snapshot, rows: &[u32]) -> Self {
+        let dims = snapshot.dims;
+        let mut values = Vec::with_capacity(rows.len() * dims);
+        let mut has = Vec::with_capacity(rows.len());
+        for &row in rows {
+            let (segment, doc) = snapshot.locate(row as usize);
+            let vectors = &snapshot.segments[segment].columns.vectors;
+            let present = vectors.dims == dims && vectors.has(doc);
+            if present {
+                vectors.decode(doc, &mut values);
+            } else {
+                values.resize(values.len() + dims, 0.0);
+            }
+            has.push(present);
+        }
+        Self { dims, values, has }
+    }
+
+    fn row(&self, place: usize) -> &[f32] {
+        &self.values[place * self.dims..(place + 1) * self.dims]
+    }
+
+    /// Exact cosine to a query of unit length; `None` where there is no vector.
+    pub(super) fn cosine_to(&self, place: usize, query: &[f32]) -> Option<f32> {
+        (self.has[place] && query.len() == self.dims).then(|| dot_f32(self.row(place), query))
+    }
+}
+
+impl Likeness for Matrix {
+    fn cosine(&self, a: usize, b: usize) -> f32 {
+        dot_f32(self.row(a), self.row(b))
+    }
+}

@@ -1,0 +1,193 @@
+//! What one search sees: a commit, its columns, and who may read what in it.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+
+use tantivy::index::SegmentId;
+use tantivy::schema::Value;
+use tantivy::{DocAddress, Searcher, TantivyDocument};
+use uuid::Uuid;
+
+use super::columns::{Columns, load};
+use super::schema::{Layout, LedgerEntry, Stored};
+use crate::index::{IndexError, IndexStats, Part, PassageDoc, Visibility, VisibleTags};
+
+/// A segment as one commit left it.
+#[derive(Debug)]
+pub(super) struct Segment {
+    pub(super) columns: Arc<Columns>,
+    /// Place of its first passage among all.
+    pub(super) base: usize,
+    /// The bit of each passage's tag, 0 for what is deleted or no passage.
+    pub(super) tags: Vec<u8>,
+}
+
+impl Segment {
+    pub(super) fn len(&self) -> usize {
+        self.tags.len()
+    }
+}
+
+/// What BM25 must know of all passages under a tag.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Totals {
+    pub(super) passages: u64,
+    pub(super) terms: u64,
+    pub(super) pairs: u64,
+}
+
+/// Versions and visibility overrides, by what they are about.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Ledger {
+    pub(super) parts: HashMap<(Uuid, Part), i64>,
+    pub(super) artifacts: HashMap<Uuid, (i64, Visibility)>,
+}
+
+impl Ledger {
+    pub(super) fn enter(&mut self, entry: LedgerEntry) {
+        match entry {
+            LedgerEntry::Part { meeting, part, version } => {
+                self.parts.insert((meeting, part), version);
+            }
+            LedgerEntry::Artifact { artifact, version, visibility } => {
+                self.artifacts.insert(artifact, (version, visibility));
+            }
+        }
+    }
+
+    /// A passage is as hidden as the most hidden of what it is drawn from.
+    fn effective(&self, indexed: Visibility, artifacts: &[Uuid]) -> Visibility {
+        if self.artifacts.is_empty() {
+            return indexed;
+        }
+        let tag = |artifact| self.artifacts.get(artifact).map_or(indexed, |(_, tag)| *tag);
+        artifacts.iter().map(tag).max().unwrap_or(indexed)
+    }
+}
+
+/// An immutable view of a tenant's index.
+pub(super) struct Snapshot {
+    pub(super) layout: Arc<Layout>,
+    pub(super) searcher: Searcher,
+    pub(super) segments: Vec<Segment>,
+    pub(super) ledger: Ledger,
+    pub(super) dims: usize,
+    totals: HashMap<u8, Totals>,
+    passages: usize,
+    loaded: HashMap<SegmentId, Arc<Columns>>,
+}
+
+impl Snapshot {
+    /// Reads what `before` has not read already.
+    pub(super) fn build(
+        layout: Arc<Layout>,
+        searcher: Searcher,
+        before: Option<&Snapshot>,
+    ) -> Result<Self, IndexError> {
+        let mut loaded = HashMap::new();
+        let mut ledger = Ledger::default();
+        let mut columns = Vec::new();
+        for reader in searcher.segment_readers() {
+            let id = reader.segment_id();
+            let segment = match before.and_then(|b| b.loaded.get(&id)) {
+                Some(known) => Arc::clone(known),
+                None => Arc::new(load(reader, &layout)?),
+            };
+            for (doc, entry) in &segment.ledger {
+                if !reader.is_deleted(*doc) {
+                    ledger.enter(entry.clone());
+                }
+            }
+            loaded.insert(id, Arc::clone(&segment));
+            columns.push(segment);
+        }
+        let mut base = 0;
+        let mut segments = Vec::new();
+        let mut totals: HashMap<u8, Totals> = HashMap::new();
+        let mut dims = 0;
+        for (reader, columns) in searcher.segment_readers().iter().zip(columns) {
+            let mut tags = Vec::with_capacity(columns.tag.len());
+            for (doc, tag) in columns.tag.iter().enumerate() {
+                let bit = match tag {
+                    Some(tag) if !reader.is_deleted(doc as u32) => {
+                        ledger.effective(*tag, columns.artifacts.get(doc)).bit()
+                    }
+                    _ => 0,
+                };
+                if bit != 0 {
+                    let sums = totals.entry(bit).or_default();
+                    let length = u64::from(columns.length[doc]);
+                    sums.passages += 1;
+                    sums.terms += length;
+                    sums.pairs += length.saturating_sub(1);
+                }
+                tags.push(bit);
+            }
+            dims = dims.max(columns.vectors.dims);
+            let segment = Segment { columns, base, tags };
+            base += segment.len();
+            segments.push(segment);
+        }
+        Ok(Self { layout, searcher, segments, ledger, dims, totals, passages: base, loaded })
+    }
+
+    /// Rows in all segments: passages, deleted ones and ledger entries.
+    pub(super) fn len(&self) -> usize {
+        self.passages
+    }
+
+    /// Sums over what a reader may see.
+    pub(super) fn totals(&self, visible: VisibleTags) -> Totals {
+        self.totals.iter().filter(|(bit, _)| **bit & visible.bits() != 0).fold(
+            Totals::default(),
+            |sum, (_, t)| Totals {
+                passages: sum.passages + t.passages,
+                terms: sum.terms + t.terms,
+                pairs: sum.pairs + t.pairs,
+            },
+        )
+    }
+
+    /// The segment that holds a row, and the row's place in it.
+    pub(super) fn locate(&self, row: usize) -> (usize, usize) {
+        let segment = self.segments.partition_point(|s| s.base <= row).saturating_sub(1);
+        (segment, row - self.segments[segment].base)
+    }
+
+    /// The tie-breaking id of a row.
+    pub(super) fn id(&self, row: u32) -> u64 {
+        let (segment, doc) = self.locate(row as usize);
+        self.segments[segment].columns.id[doc]
+    }
+
+    /// Everything that is shown of a passage.
+    pub(super) fn passage(&self, row: usize) -> Result<PassageDoc, IndexError> {
+        let (segment, doc) = self.locate(row);
+        let document: TantivyDocument =
+            self.searcher.doc(DocAddress::new(segment as u32, doc as u32)).map_err(super::engine)?;
+        let source = document.get_first(self.layout.source).and_then(|v| v.as_bytes()).unwrap_or_default();
+        let stored: Stored = serde_json::from_slice(source).map_err(super::engine)?;
+        Ok(stored.passage)
+    }
+
+    pub(super) fn stats(&self) -> IndexStats {
+        let mut stats = IndexStats { dimensions: self.dims, ..IndexStats::default() };
+        let mut meetings = HashSet::new();
+        let (mut embedders, mut chunkers) = (BTreeSet::new(), BTreeSet::new());
+        for segment in &self.segments {
+            for doc in (0..segment.len()).filter(|&doc| segment.tags[doc] != 0) {
+                stats.passages += 1;
+                stats.with_vector += u64::from(segment.columns.vectors.has(doc));
+                meetings.insert(*segment.columns.meeting.get(doc));
+                let (embedder, chunker) = segment.columns.made_by.get(doc);
+                embedders.insert(embedder);
+                chunkers.insert(chunker);
+            }
+        }
+        stats.meetings = meetings.len() as u64;
+        let named = |names: BTreeSet<&String>| names.into_iter().filter(|n| !n.is_empty()).cloned().collect();
+        stats.embedders = named(embedders);
+        stats.chunkers = named(chunkers);
+        stats
+    }
+}

@@ -1,0 +1,152 @@
+//! The index: what every engine does.
+//!
+//! An engine gives candidates and exact scores; the order of hits is made by [`crate::rank`] alike for all of them.
+
+use std::path::PathBuf;
+
+use async_trait::async_trait;
+use uuid::Uuid;
+
+pub mod embedded;
+mod request;
+mod response;
+mod types;
+
+pub use request::{Filters, MAX_FIRST, Mode, SearchRequest};
+pub use response::{Explanation, Facets, Hit, SearchResponse, Span};
+pub use types::{Part, PassageDoc, PassageKind, UnknownVisibility, Visibility, VisibleTags};
+
+/// What can go wrong in an index.
+#[derive(Debug, thiserror::Error)]
+pub enum IndexError {
+    /// Another process has the directory open.
+    #[error(
+        "the search index at {0} is in use by another process: stop it first, or choose another data directory"
+    )]
+    InUse(PathBuf),
+    /// Written by a later version of this program.
+    #[error(
+        "the search index at {path} has format {found}, this program reads up to {supported}: update the program, or delete the directory and run `councilsense reindex`"
+    )]
+    NewerFormat {
+        /// Where.
+        path: PathBuf,
+        /// What the directory says.
+        found: u32,
+        /// What this program reads.
+        supported: u32,
+    },
+    /// What is on disk does not agree with itself.
+    #[error("the search index at {path} is damaged ({reason}): run `councilsense reindex` to build it again")]
+    Corrupt {
+        /// Where.
+        path: PathBuf,
+        /// What was found.
+        reason: String,
+    },
+    /// A vector's length is not that of the vectors already there.
+    #[error(
+        "a vector has {found} dimensions, this index holds vectors of {expected}: run `councilsense reindex` after changing the embedding model"
+    )]
+    Dimensions {
+        /// Of the index.
+        expected: usize,
+        /// Of the vector given.
+        found: usize,
+    },
+    /// A passage was handed over under another tenant or meeting than its own.
+    #[error("passage {0} belongs to another tenant or meeting than it was indexed for")]
+    Misplaced(String),
+    /// A cursor that was not made by this index.
+    #[error("the cursor is not one of this search: start again without it")]
+    BadCursor,
+    /// Reading or writing failed.
+    #[error("the search index cannot be read or written: {0}")]
+    Io(#[from] std::io::Error),
+    /// The engine failed.
+    #[error("the search engine failed: {0}")]
+    Engine(String),
+    /// The index is shutting down.
+    #[error("the search index is closed")]
+    Closed,
+}
+
+/// What became of a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Applied {
+    /// It is durable and searchable.
+    Yes,
+    /// A later version was there already; nothing changed.
+    Stale {
+        /// The version that is there.
+        indexed: i64,
+    },
+}
+
+/// What a tenant's index holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct IndexStats {
+    /// Passages and claims that can be found by somebody.
+    pub passages: u64,
+    /// Meetings with at least one of them.
+    pub meetings: u64,
+    /// Those with a vector.
+    pub with_vector: u64,
+    /// Dimensions of the vectors; 0 while there are none.
+    pub dimensions: usize,
+    /// Embedding models in use; more than one means that a re-index is due.
+    pub embedders: Vec<String>,
+    /// Chunkers in use; more than one means that a re-index is due.
+    pub chunkers: Vec<String>,
+}
+
+/// A search engine over passages. Changes are idempotent and ordered by an external version, so that events may come
+/// twice and in any order: an older version never overwrites a newer one. A change that has returned is durable and
+/// is seen by every later search.
+#[async_trait]
+pub trait SearchIndex: Send + Sync {
+    /// Replaces one part of a meeting by these passages. The same version again replaces it again.
+    async fn replace_meeting(
+        &self,
+        tenant: Uuid,
+        meeting: Uuid,
+        part: Part,
+        version: i64,
+        docs: Vec<PassageDoc>,
+    ) -> Result<Applied, IndexError>;
+
+    /// Removes one part of a meeting, and remembers the version, so that a late event does not bring it back.
+    async fn remove_part(
+        &self,
+        tenant: Uuid,
+        meeting: Uuid,
+        part: Part,
+        version: i64,
+    ) -> Result<Applied, IndexError> {
+        self.replace_meeting(tenant, meeting, part, version, Vec::new()).await
+    }
+
+    /// Changes who may read everything derived from an artifact. `version` orders such changes of one artifact.
+    async fn set_visibility(
+        &self,
+        tenant: Uuid,
+        artifact: Uuid,
+        version: i64,
+        visibility: Visibility,
+    ) -> Result<Applied, IndexError>;
+
+    /// Forgets everything of a tenant, versions too.
+    async fn erase_tenant(&self, tenant: Uuid) -> Result<(), IndexError>;
+
+    /// Searches one tenant's visible passages.
+    async fn search(&self, request: SearchRequest) -> Result<SearchResponse, IndexError>;
+
+    /// The version of a meeting's part that is indexed (or removed), if any.
+    async fn version(&self, tenant: Uuid, meeting: Uuid, part: Part) -> Result<Option<i64>, IndexError>;
+
+    /// What a tenant's index holds.
+    async fn stats(&self, tenant: Uuid) -> Result<IndexStats, IndexError>;
+
+    /// Waits until every change handed over before is durable and searchable.
+    async fn flush(&self) -> Result<(), IndexError>;
+}

@@ -1,0 +1,175 @@
+//! What is indexed: passages, and the tags that say who may read them.
+
+use std::collections::BTreeMap;
+use std::str::FromStr;
+
+use chrono::NaiveDate;
+use cs_core::document::ArtifactKind;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// Who may read a row, from everybody to the fewest. A later tag is stricter than an earlier one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Visibility {
+    /// Anybody, signed in or not.
+    Public,
+    /// Signed-in residents.
+    Member,
+    /// Reviewers.
+    Reviewer,
+}
+
+impl Visibility {
+    /// Every tag.
+    pub const ALL: [Self; 3] = [Self::Public, Self::Member, Self::Reviewer];
+
+    pub(crate) fn bit(self) -> u8 {
+        match self {
+            Self::Public => 1,
+            Self::Member => 2,
+            Self::Reviewer => 4,
+        }
+    }
+}
+
+/// A tag that is none of the three.
+#[derive(Debug, thiserror::Error)]
+#[error("unknown visibility {0:?}: use public, member or reviewer")]
+pub struct UnknownVisibility(pub String);
+
+impl FromStr for Visibility {
+    type Err = UnknownVisibility;
+
+    fn from_str(s: &str) -> Result<Self, Self::Err> {
+        match s {
+            "public" => Ok(Self::Public),
+            "member" => Ok(Self::Member),
+            "reviewer" => Ok(Self::Reviewer),
+            other => Err(UnknownVisibility(other.to_owned())),
+        }
+    }
+}
+
+/// The tags a reader may see. Empty means that nothing is visible.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct VisibleTags(u8);
+
+impl VisibleTags {
+    /// These tags and no others.
+    pub fn of(tags: impl IntoIterator<Item = Visibility>) -> Self {
+        Self(tags.into_iter().fold(0, |bits, tag| bits | tag.bit()))
+    }
+
+    /// Whether a row with this tag may be read.
+    pub fn contains(self, tag: Visibility) -> bool {
+        self.0 & tag.bit() != 0
+    }
+
+    pub(crate) fn bits(self) -> u8 {
+        self.0
+    }
+}
+
+/// What a passage is: a span of a document, or a claim about one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PassageKind {
+    /// A span of a section.
+    Passage,
+    /// A claim that something was decided.
+    Decision,
+    /// A claim that somebody is to do something.
+    Action,
+    /// A claim that something was discussed.
+    Topic,
+    /// Any other claim.
+    Fact,
+}
+
+impl PassageKind {
+    pub(crate) const ALL: [Self; 5] = [Self::Passage, Self::Decision, Self::Action, Self::Topic, Self::Fact];
+
+    pub(crate) fn ordinal(self) -> u8 {
+        match self {
+            Self::Passage => 0,
+            Self::Decision => 1,
+            Self::Action => 2,
+            Self::Topic => 3,
+            Self::Fact => 4,
+        }
+    }
+}
+
+/// One thing that can be found.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PassageDoc {
+    /// Stable across re-indexing: made of the text's sha256, chunker and span, or the claim's id.
+    pub id: String,
+    /// Whose it is.
+    pub tenant_id: Uuid,
+    /// The meeting it belongs to.
+    pub meeting_id: Uuid,
+    /// The meeting's city.
+    pub city_id: Uuid,
+    /// The body that met.
+    pub body_id: Uuid,
+    /// The document it stands in; for a claim, that of its first evidence.
+    pub artifact_id: Uuid,
+    /// Further documents it is drawn from. It is as hidden as the most hidden of all its documents.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub derived_from: Vec<Uuid>,
+    /// What the document is.
+    pub artifact_kind: ArtifactKind,
+    /// The text version that the offsets point into, in hexadecimal.
+    pub text_sha256: String,
+    /// Ordinal of the section.
+    pub section: u32,
+    /// First code point in the text version.
+    pub start: u32,
+    /// One past the last code point.
+    pub end: u32,
+    /// Page on which it begins, from 1.
+    pub page: Option<u32>,
+    /// Milliseconds from the start of the recording.
+    pub time_ms: Option<u64>,
+    /// The meeting's day.
+    pub date: NaiveDate,
+    /// Who may read it.
+    pub visibility: Visibility,
+    /// Passage or claim.
+    pub kind: PassageKind,
+    /// A claim's confidence, 0 to 1.
+    pub confidence: Option<f32>,
+    /// The meeting's title.
+    pub title: String,
+    /// The heading it stands under.
+    pub heading: Option<String>,
+    /// What is shown and searched.
+    pub text: String,
+    /// The embedding of title, heading and text; empty where there was no embedder.
+    #[serde(skip)]
+    pub vector: Vec<f32>,
+    /// Name and version of the embedding model; empty without a vector.
+    pub embedder: String,
+    /// Name and version of the chunker.
+    pub chunker: String,
+    /// Further fields that a request may ask to be equal.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+}
+
+/// The two halves of what is known of a meeting. Each is replaced as a whole, under a version of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Part {
+    /// Passages of its documents.
+    Documents,
+    /// Claims of its summary.
+    Claims,
+}
+
+impl Part {
+    /// Both halves.
+    pub const ALL: [Self; 2] = [Self::Documents, Self::Claims];
+}

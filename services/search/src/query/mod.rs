@@ -1,0 +1,7 @@
+//! What people type: words, phrases, exclusions, fields and file numbers.
+
+pub(crate) mod analysis;
+pub(crate) mod highlight;
+mod parse;
+
+pub use parse::{Field, ParsedQuery, parse};

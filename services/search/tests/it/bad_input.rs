@@ -1,0 +1,152 @@
+//! Whatever is typed is searched, and no more is promised than was done.
+
+use search::index::{IndexError, Mode, Part, SearchIndex};
+
+use crate::support::*;
+
+const TEXTS: [&str; 6] = [
+    "Ord. Calendar No. 34,123 amends the zoning code of Peña Street",
+    "Motion M-23-126 by Councilmember Giarrusso on short term rentals",
+    "to be or not to be, that is the question",
+    "市議会は予算案を可決した 🏛",
+    "The zoning amendment was deferred after a long debate on rentals",
+    "Parks and recreation budget hearing with rental income",
+];
+
+async fn filled() -> (search::index::embedded::EmbeddedIndex, tempfile::TempDir) {
+    let (index, dir) = index();
+    put(&index, uuid(1), uuid(10), 1, &TEXTS).await;
+    (index, dir)
+}
+
+#[tokio::test]
+async fn nothing_typed_is_an_error() {
+    let (index, _dir) = filled().await;
+    let long = "zoning ordinance budget ".repeat(4_000);
+    let distinct: String = (0..10_000).map(|i| format!("word{i} ")).collect();
+    for typed in [
+        "",
+        " ",
+        "\"",
+        "\"\"",
+        "-",
+        "the of and",
+        "\u{0}\u{1}\u{1b}[31m",
+        "🏛",
+        "市議会",
+        "совет ₿ ﷽",
+        "body:",
+        "from:x to:y",
+        "((((",
+        "a AND OR NOT *:*",
+        "~2 ^9 /.*/ [a TO b]",
+        &long,
+        &distinct,
+        "e\u{301}\u{301}\u{301}",
+        "\u{202e}gninoz",
+    ] {
+        for mode in [Mode::Hybrid, Mode::Keyword, Mode::Vector] {
+            let mut asked = request(uuid(1), typed);
+            asked.mode = mode;
+            let found = index.search(asked).await.unwrap();
+            assert!(found.hits.len() as u64 <= found.total, "{typed:.40}");
+        }
+        index.search(words(uuid(1), typed)).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn words_that_say_little_are_searched_when_alone() {
+    let (index, _dir) = filled().await;
+    let found = index.search(words(uuid(1), "to be or not to be")).await.unwrap();
+    assert_eq!(texts(&found)[0], TEXTS[2]);
+    let found = index.search(words(uuid(1), "\"not to be\"")).await.unwrap();
+    assert_eq!(texts(&found), [TEXTS[2]]);
+}
+
+#[tokio::test]
+async fn scripts_diacritics_and_numbers_are_found() {
+    let (index, _dir) = filled().await;
+    for (typed, wanted) in
+        [("pena", 0), ("Peña", 0), ("Ord. 34,123", 0), ("34123", 0), ("M-23-126", 1), ("予算案", 3)]
+    {
+        let found = index.search(request(uuid(1), typed)).await.unwrap();
+        assert_eq!(texts(&found)[0], TEXTS[wanted], "{typed}");
+        let found = index.search(words(uuid(1), typed)).await.unwrap();
+        assert_eq!(texts(&found)[0], TEXTS[wanted], "{typed}");
+    }
+}
+
+#[tokio::test]
+async fn phrases_bind_and_exclusions_shut_out() {
+    let (index, _dir) = filled().await;
+    let found = index.search(request(uuid(1), "\"short term rentals\"")).await.unwrap();
+    assert_eq!(texts(&found), [TEXTS[1]]);
+    let found = index.search(request(uuid(1), "rentals -\"short term\" -budget")).await.unwrap();
+    assert!(!texts(&found).contains(&TEXTS[1]) && !texts(&found).contains(&TEXTS[5]));
+    assert_eq!(texts(&found)[0], TEXTS[4]);
+}
+
+#[tokio::test]
+async fn a_misspelt_name_is_found_and_said() {
+    let (index, _dir) = filled().await;
+    let found = index.search(words(uuid(1), "Giaruso")).await.unwrap();
+    assert_eq!(texts(&found), [TEXTS[1]]);
+    assert!(found.messages[0].contains("Giaruso"));
+    assert_eq!(found.hits[0].explanation.matched_terms, ["Giaruso"]);
+}
+
+#[tokio::test]
+async fn hits_say_why() {
+    let (index, _dir) = filled().await;
+    let found = index.search(request(uuid(1), "zoning rentals")).await.unwrap();
+    let hit = &found.hits[0];
+    assert_eq!(hit.explanation.matched_terms, ["zoning", "rentals"]);
+    assert!(hit.explanation.keyword_rank.is_some() && hit.explanation.vector_rank.is_some());
+    let shown: Vec<String> = hit
+        .highlights
+        .iter()
+        .map(|s| hit.passage.text.chars().skip(s.start as usize).take((s.end - s.start) as usize).collect())
+        .collect();
+    assert_eq!(shown, ["zoning", "rentals"]);
+    for hit in &found.hits {
+        assert!(!hit.highlights.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn without_an_embedder_keywords_answer_and_it_is_said() {
+    let (index, _dir) = filled().await;
+    let mut asked = request(uuid(1), "zoning");
+    asked.vector = None;
+    let found = index.search(asked).await.unwrap();
+    assert!(found.degraded && found.total == 2);
+    let mut asked = request(uuid(1), "zoning");
+    asked.vector = Some(vec![1.0; 3]);
+    assert!(index.search(asked).await.unwrap().degraded);
+    assert!(!index.search(request(uuid(1), "zoning")).await.unwrap().degraded);
+}
+
+#[tokio::test]
+async fn what_does_not_belong_is_refused() {
+    let (index, _dir) = filled().await;
+    let stray = passage(uuid(2), uuid(10), 0, "x");
+    let refused = index.replace_meeting(uuid(1), uuid(10), Part::Documents, 2, vec![stray]).await;
+    assert!(matches!(refused, Err(IndexError::Misplaced(_))));
+    let mut other = passage(uuid(1), uuid(10), 0, "x");
+    other.vector = vec![1.0; 3];
+    let refused = index.replace_meeting(uuid(1), uuid(10), Part::Documents, 2, vec![other]).await;
+    assert!(matches!(refused, Err(IndexError::Dimensions { expected: DIMS, found: 3 })));
+    for cursor in
+        ["", "x", "0123456789abcdef012345678", "+0000000000000000000000000", "é000000000000000000000000"]
+    {
+        let mut asked = words(uuid(1), "zoning");
+        asked.after = Some(cursor.to_owned());
+        let answer = index.search(asked).await;
+        assert!(
+            cursor.len() == 25 && cursor.is_ascii() && answer.is_ok()
+                || matches!(answer, Err(IndexError::BadCursor)),
+            "{cursor}"
+        );
+    }
+}
