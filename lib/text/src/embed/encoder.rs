@@ -11,7 +11,7 @@ use rten_tensor::NdTensorView;
 use rten_vecmath::{Gelu, Normalize, NormalizeOptions, Softmax, Sum, SumSquareSub};
 
 use super::EmbedError;
-use super::linear::{Kernels, Linear, product};
+use super::linear::{Kernels, Linear, Precision, at_least, product};
 use super::weights::{Quantized, Weights};
 
 const WIDTH: usize = 384;
@@ -30,6 +30,19 @@ pub(super) struct Encoder {
     layers: Vec<Layer>,
 }
 
+/// The memory of one thread's passes, kept from one to the next because giving it back costs a tenth of the time.
+#[derive(Default)]
+pub(super) struct Workspace {
+    kernels: Kernels,
+    states: Vec<f32>,
+    projected: Vec<f32>,
+    attended: Vec<f32>,
+    wide: Vec<f32>,
+    change: Vec<f32>,
+    weights: Vec<f32>,
+    mixed: Vec<f32>,
+}
+
 struct Layer {
     query_key_value: Linear,
     attention_out: Linear,
@@ -45,7 +58,7 @@ struct Norm {
 }
 
 impl Encoder {
-    pub(super) fn read(file: &'static [u8]) -> Result<Self, EmbedError> {
+    pub(super) fn read(file: &'static [u8], precision: Precision) -> Result<Self, EmbedError> {
         let weights = Weights::read(file)?;
         let kernels = Kernels::default();
         let mut positions = weights.floats("embeddings.position_embeddings.weight")?;
@@ -53,7 +66,8 @@ impl Encoder {
         for position in positions.chunks_exact_mut(WIDTH) {
             position.iter_mut().zip(&types).for_each(|(p, t)| *p += t);
         }
-        let layers = (0..LAYERS).map(|n| Layer::read(&weights, n, &kernels)).collect::<Result<_, _>>()?;
+        let layers =
+            (0..LAYERS).map(|n| Layer::read(&weights, n, &kernels, precision)).collect::<Result<_, _>>()?;
         Ok(Self {
             words: weights.quantized("embeddings.word_embeddings.weight")?,
             norm: Norm::read(&weights, "embeddings")?,
@@ -63,32 +77,35 @@ impl Encoder {
     }
 
     /// The mean of each text's token vectors, scaled to unit length.
-    pub(super) fn encode(&self, texts: &[&[u32]]) -> Result<Vec<Vec<f32>>, EmbedError> {
-        let mut states = Vec::with_capacity(texts.iter().map(|t| t.len()).sum::<usize>() * WIDTH);
+    pub(super) fn encode(&self, texts: &[&[u32]], work: &mut Workspace) -> Result<Vec<Vec<f32>>, EmbedError> {
         let mut rows = Vec::with_capacity(texts.len());
+        work.states.clear();
         for text in texts {
-            let first = states.len() / WIDTH;
-            states.extend_from_slice(&self.positions[..text.len() * WIDTH]);
-            for (state, token) in states[first * WIDTH..].chunks_exact_mut(WIDTH).zip(*text) {
+            let first = work.states.len() / WIDTH;
+            work.states.extend_from_slice(&self.positions[..text.len() * WIDTH]);
+            for (state, token) in work.states[first * WIDTH..].chunks_exact_mut(WIDTH).zip(*text) {
                 self.words.add_row(*token as usize, state);
             }
             rows.push(first..first + text.len());
         }
-        // The kernels cannot be shared between threads; finding them costs next to nothing.
-        let kernels = Kernels::default();
-        self.norm.apply(&mut states);
+        self.norm.apply(&mut work.states);
         for layer in &self.layers {
-            layer.apply(&kernels, &mut states, &rows)?;
+            layer.apply(work, &rows)?;
         }
-        Ok(rows.into_iter().map(|r| pool(&states[r.start * WIDTH..r.end * WIDTH])).collect())
+        Ok(rows.into_iter().map(|r| pool(&work.states[r.start * WIDTH..r.end * WIDTH])).collect())
     }
 }
 
 impl Layer {
-    fn read(weights: &Weights<'_>, number: usize, kernels: &Kernels) -> Result<Self, EmbedError> {
+    fn read(
+        weights: &Weights<'_>,
+        number: usize,
+        kernels: &Kernels,
+        precision: Precision,
+    ) -> Result<Self, EmbedError> {
         let name = |part: &str| format!("encoder.layer.{number}.{part}");
         let linear = |parts: &[&str]| {
-            Linear::read(weights, &parts.iter().map(|p| name(p)).collect::<Vec<_>>(), kernels)
+            Linear::read(weights, &parts.iter().map(|p| name(p)).collect::<Vec<_>>(), kernels, precision)
         };
         Ok(Self {
             query_key_value: linear(&["attention.self.query", "attention.self.key", "attention.self.value"])?,
@@ -100,17 +117,32 @@ impl Layer {
         })
     }
 
-    fn apply(&self, kernels: &Kernels, states: &mut [f32], texts: &[Range<usize>]) -> Result<(), EmbedError> {
-        let rows = states.len() / WIDTH;
-        let projected = self.query_key_value.apply(kernels, states, rows)?;
-        let attended = attention(kernels, &projected, texts)?;
-        add(states, &self.attention_out.apply(kernels, &attended, rows)?);
-        self.attention_norm.apply(states);
+    fn apply(&self, work: &mut Workspace, texts: &[Range<usize>]) -> Result<(), EmbedError> {
+        let rows = work.states.len() / WIDTH;
+        let projected = at_least(&mut work.projected, rows * self.query_key_value.outputs());
+        let wide = at_least(&mut work.wide, rows * self.up.outputs());
+        let change = at_least(&mut work.change, rows * WIDTH);
+        let attended = at_least(&mut work.attended, rows * WIDTH);
 
-        let mut wide = self.up.apply(kernels, states, rows)?;
-        Gelu {}.map_mut(&mut wide);
-        add(states, &self.down.apply(kernels, &wide, rows)?);
-        self.norm.apply(states);
+        self.query_key_value.apply(&mut work.kernels, &work.states, projected)?;
+        for text in texts {
+            attention(
+                &work.kernels,
+                &projected[text.start * 3 * WIDTH..text.end * 3 * WIDTH],
+                at_least(&mut work.weights, text.len() * text.len()),
+                at_least(&mut work.mixed, text.len() * HEAD),
+                &mut attended[text.start * WIDTH..text.end * WIDTH],
+            )?;
+        }
+        self.attention_out.apply(&mut work.kernels, attended, change)?;
+        add(&mut work.states, change);
+        self.attention_norm.apply(&mut work.states);
+
+        self.up.apply(&mut work.kernels, &work.states, wide)?;
+        Gelu {}.map_mut(wide);
+        self.down.apply(&mut work.kernels, wide, change)?;
+        add(&mut work.states, change);
+        self.norm.apply(&mut work.states);
         Ok(())
     }
 }
@@ -140,52 +172,35 @@ impl Norm {
     }
 }
 
-/// softmax(Q·Kᵀ / √d)·V for each text and head; `projected` holds the rows of Q, K and V side by side.
-fn attention(kernels: &Kernels, projected: &[f32], texts: &[Range<usize>]) -> Result<Vec<f32>, EmbedError> {
-    let mut attended = vec![0.0; projected.len() / 3];
-    for text in texts {
-        let length = text.len();
-        let projected = NdTensorView::from_data(
-            [length, 3 * WIDTH],
-            &projected[text.start * 3 * WIDTH..text.end * 3 * WIDTH],
-        );
-        let mut weights = vec![0.0; length * length];
-        let mut mixed = vec![0.0; length * HEAD];
-        for head in 0..HEADS {
-            let part = |n: usize| {
-                let first = n * WIDTH + head * HEAD;
-                projected.slice((.., first..first + HEAD))
-            };
-            let options = GemmOptions { alpha: (HEAD as f32).sqrt().recip(), ..GemmOptions::default() };
-            kernels
-                .floats
-                .gemm(
-                    &mut weights,
-                    GemmInputA::Unpacked(part(0)),
-                    GemmInputB::Unpacked(part(1).transposed()),
-                    options,
-                )
-                .map_err(product)?;
-            for row in weights.chunks_exact_mut(length) {
-                Softmax::new_mut(row).dispatch();
-            }
-            let weights = NdTensorView::from_data([length, length], &weights[..]);
-            kernels
-                .floats
-                .gemm(
-                    &mut mixed,
-                    GemmInputA::Unpacked(weights),
-                    GemmInputB::Unpacked(part(2)),
-                    GemmOptions::default(),
-                )
-                .map_err(product)?;
-            let rows = &mut attended[text.start * WIDTH..text.end * WIDTH];
-            for (row, mixed) in rows.chunks_exact_mut(WIDTH).zip(mixed.chunks_exact(HEAD)) {
-                row[head * HEAD..][..HEAD].copy_from_slice(mixed);
-            }
+/// softmax(Q·Kᵀ / √d)·V for each head of one text; `projected` holds the rows of Q, K and V side by side.
+fn attention(
+    kernels: &Kernels,
+    projected: &[f32],
+    weights: &mut [f32],
+    mixed: &mut [f32],
+    attended: &mut [f32],
+) -> Result<(), EmbedError> {
+    let length = attended.len() / WIDTH;
+    let projected = NdTensorView::from_data([length, 3 * WIDTH], projected);
+    for head in 0..HEADS {
+        let part = |n: usize| {
+            let first = n * WIDTH + head * HEAD;
+            projected.slice((.., first..first + HEAD))
+        };
+        let scaled = GemmOptions { alpha: (HEAD as f32).sqrt().recip(), ..GemmOptions::default() };
+        let (query, key) = (GemmInputA::Unpacked(part(0)), GemmInputB::Unpacked(part(1).transposed()));
+        kernels.floats.gemm(weights, query, key, scaled).map_err(product)?;
+        for row in weights.chunks_exact_mut(length) {
+            Softmax::new_mut(row).dispatch();
+        }
+        let weights = GemmInputA::Unpacked(NdTensorView::from_data([length, length], &*weights));
+        let value = GemmInputB::Unpacked(part(2));
+        kernels.floats.gemm(mixed, weights, value, GemmOptions::default()).map_err(product)?;
+        for (row, mixed) in attended.chunks_exact_mut(WIDTH).zip(mixed.chunks_exact(HEAD)) {
+            row[head * HEAD..][..HEAD].copy_from_slice(mixed);
         }
     }
-    Ok(attended)
+    Ok(())
 }
 
 fn add(states: &mut [f32], more: &[f32]) {

@@ -5,7 +5,7 @@ use rten_gemm::{
 };
 use rten_simd::SimdOp;
 use rten_tensor::NdTensorView;
-use rten_vecmath::{ExtendInit, MinMax, Quantize};
+use rten_vecmath::MinMax;
 
 use super::EmbedError;
 use super::weights::{Quantized, Weights};
@@ -13,11 +13,32 @@ use super::weights::{Quantized, Weights};
 /// What is added to a signed 8-bit activation to make it the unsigned one that the integer kernels want.
 const ZERO_POINT: u8 = 128;
 
-/// The kernels for matrix products that this processor is best at.
+/// The kernels for matrix products that this processor is best at, and the memory they work in. One thread's own.
 #[derive(Default)]
 pub(super) struct Kernels {
     pub(super) floats: GemmExecutor<f32>,
     integers: GemmExecutor<u8, i8, i32>,
+    quantized: Vec<u8>,
+    scales: Vec<f32>,
+    zero: Vec<u8>,
+    sums: Vec<i32>,
+}
+
+/// How products with the weights are computed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Precision {
+    /// Activations are rounded to 8 bits as well.
+    Integers,
+    /// The weights are turned back into floats when they are read.
+    Floats,
+}
+
+impl Precision {
+    /// Integers where their products are exact. Where they are not (x86 before VNNI adds pairs in 16 bits and
+    /// saturates), floats cost 42 MB and half the speed, but not the quality.
+    pub(super) fn of_this_processor() -> Self {
+        if Kernels::default().integers.may_saturate() { Self::Floats } else { Self::Integers }
+    }
 }
 
 /// The weights of one or several linear layers with the same input, packed for the kernels.
@@ -38,6 +59,7 @@ impl Linear {
         weights: &Weights<'_>,
         names: &[String],
         kernels: &Kernels,
+        precision: Precision,
     ) -> Result<Self, EmbedError> {
         let mut parts = Vec::new();
         let mut bias = Vec::new();
@@ -51,10 +73,10 @@ impl Linear {
         {
             return Err(EmbedError::Model(format!("{names:?} do not fit together")));
         }
-        // Without exact integer products (x86 before VNNI adds pairs in 16 bits and saturates) floats cost 42 MB and
-        // half the speed, but not the quality.
-        let exact = !kernels.integers.may_saturate();
-        let packed = if exact { integers(&parts, inputs, kernels) } else { floats(&parts, inputs, kernels) };
+        let packed = match precision {
+            Precision::Integers => integers(&parts, inputs, kernels),
+            Precision::Floats => floats(&parts, inputs, kernels),
+        };
         Ok(Self { packed, bias, inputs })
     }
 
@@ -63,14 +85,14 @@ impl Linear {
         self.bias.len()
     }
 
-    /// Applies the layer to `rows` rows of `input`.
+    /// Applies the layer to the rows of `input`, into `output`.
     pub(super) fn apply(
         &self,
-        kernels: &Kernels,
+        kernels: &mut Kernels,
         input: &[f32],
-        rows: usize,
-    ) -> Result<Vec<f32>, EmbedError> {
-        let mut output = vec![0.0; rows * self.outputs()];
+        output: &mut [f32],
+    ) -> Result<(), EmbedError> {
+        let rows = input.len() / self.inputs;
         match &self.packed {
             Packed::Floats(weights) => {
                 let input = NdTensorView::from_data([rows, self.inputs], input);
@@ -78,25 +100,25 @@ impl Linear {
                     GemmOptions { bias: Some(BiasVector::Row(&self.bias)), ..GemmOptions::default() };
                 kernels
                     .floats
-                    .gemm(&mut output, GemmInputA::Unpacked(input), GemmInputB::Packed(weights), options)
-                    .map_err(product)?;
+                    .gemm(output, GemmInputA::Unpacked(input), GemmInputB::Packed(weights), options)
+                    .map_err(product)
             }
             Packed::Integers { weights, scales } => {
-                let (quantized, row_scales) = quantize(input, self.inputs);
-                let zero = vec![ZERO_POINT; rows];
+                kernels.quantize(input, self.inputs);
+                kernels.zero.resize(rows, ZERO_POINT);
                 let options = GemmOptions {
-                    a_quant: Some(QuantParams { zero_point: &zero }),
+                    a_quant: Some(QuantParams { zero_point: &kernels.zero }),
                     ..GemmOptions::default()
                 };
-                let mut sums = vec![0_i32; output.len()];
-                let input = NdTensorView::from_data([rows, self.inputs], &quantized[..]);
+                let sums = at_least(&mut kernels.sums, output.len());
+                let input = NdTensorView::from_data([rows, self.inputs], &kernels.quantized[..]);
                 kernels
                     .integers
-                    .gemm(&mut sums, GemmInputA::Unpacked(input), GemmInputB::Packed(weights), options)
+                    .gemm(sums, GemmInputA::Unpacked(input), GemmInputB::Packed(weights), options)
                     .map_err(product)?;
                 let width = self.outputs();
                 for ((sums, output), row_scale) in
-                    sums.chunks_exact(width).zip(output.chunks_exact_mut(width)).zip(row_scales)
+                    sums.chunks_exact(width).zip(output.chunks_exact_mut(width)).zip(&kernels.scales)
                 {
                     for (((output, sum), scale), bias) in
                         output.iter_mut().zip(sums).zip(scales).zip(&self.bias)
@@ -104,10 +126,36 @@ impl Linear {
                         *output = *sum as f32 * (row_scale * scale) + bias;
                     }
                 }
+                Ok(())
             }
         }
-        Ok(output)
     }
+}
+
+impl Kernels {
+    /// Each row of `input` as unsigned 8-bit integers around [`ZERO_POINT`], and its scale. A scale for each row, not
+    /// for the batch, keeps the error small and the result of a text independent of the texts beside it.
+    fn quantize(&mut self, input: &[f32], width: usize) {
+        /// Added to a float below 2^22, it leaves the nearest integer in the lowest bits.
+        const NEAREST: f32 = (3 << 22) as f32 + ZERO_POINT as f32;
+        self.quantized.clear();
+        self.scales.clear();
+        for row in input.chunks_exact(width) {
+            let (low, high) = MinMax::new(row).dispatch();
+            let scale = (high.max(-low) / 127.0).max(f32::MIN_POSITIVE);
+            let inverse = scale.recip();
+            self.quantized.extend(row.iter().map(|v| (v * inverse + NEAREST).to_bits() as u8));
+            self.scales.push(scale);
+        }
+    }
+}
+
+/// The first `length` elements of a buffer that grows but never shrinks; what they hold is left from its last use.
+pub(super) fn at_least<T: Copy + Default>(buffer: &mut Vec<T>, length: usize) -> &mut [T] {
+    if buffer.len() < length {
+        buffer.resize(length, T::default());
+    }
+    &mut buffer[..length]
 }
 
 /// A failed matrix product: the shapes come from the model, so the model is at fault.
@@ -131,19 +179,4 @@ fn floats(parts: &[Quantized<'_>], inputs: usize, kernels: &Kernels) -> Packed {
     }
     let matrix = NdTensorView::from_data([rows, inputs], &values[..]);
     Packed::Floats(kernels.floats.prepack_b(matrix.transposed()))
-}
-
-/// Each row as unsigned 8-bit integers around [`ZERO_POINT`], and its scale. A scale for each row, not for the batch,
-/// keeps the error small and the result of a text independent of the texts beside it.
-fn quantize(input: &[f32], width: usize) -> (Vec<u8>, Vec<f32>) {
-    let mut quantized = Vec::with_capacity(input.len());
-    let mut scales = Vec::with_capacity(input.len() / width.max(1));
-    for row in input.chunks_exact(width) {
-        let (low, high) = MinMax::new(row).dispatch();
-        let scale = (high.max(-low) / 127.0).max(f32::MIN_POSITIVE);
-        quantized
-            .extend_init(|free| Quantize::new(row, &mut free[..width], scale.recip(), ZERO_POINT).dispatch());
-        scales.push(scale);
-    }
-    (quantized, scales)
 }

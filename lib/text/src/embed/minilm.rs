@@ -8,7 +8,8 @@ use rayon::prelude::*;
 use tokenizers::{Tokenizer, TruncationParams};
 use tokio::sync::Semaphore;
 
-use super::encoder::Encoder;
+use super::encoder::{Encoder, Workspace};
+use super::linear::Precision;
 use super::{EmbedError, Embedder};
 
 /// Length of a vector.
@@ -63,7 +64,7 @@ impl MiniLm {
         tokenizer.with_truncation(Some(truncation)).map_err(model)?;
         Ok(Self(Arc::new(Shared {
             tokenizer,
-            encoder: Encoder::read(WEIGHTS)?,
+            encoder: Encoder::read(WEIGHTS, Precision::of_this_processor())?,
             queries: Lane::new("embed-query", 1)?,
             bulk: Lane::new("embed-bulk", bulk_threads.max(1))?,
         })))
@@ -107,8 +108,8 @@ impl Shared {
         tokens.sort_by_key(|(place, ids)| (ids.len(), *place));
         let encoded = groups(&tokens)
             .into_par_iter()
-            .map(|group| {
-                self.encoder.encode(&group.iter().map(|(_, ids)| ids.as_slice()).collect::<Vec<_>>())
+            .map_init(Workspace::default, |work, group| {
+                self.encoder.encode(&group.iter().map(|(_, ids)| ids.as_slice()).collect::<Vec<_>>(), work)
             })
             .collect::<Result<Vec<_>, _>>()?;
         let mut vectors = vec![Vec::new(); texts.len()];
@@ -157,3 +158,6 @@ impl Embedder for MiniLm {
         vectors
     }
 }
+
+#[cfg(test)]
+mod tests;
