@@ -18,6 +18,9 @@ pub struct Span {
     pub end: u32,
 }
 
+/// Bytes after which a bracket is taken for one that nobody closes. Until then "(Rule 34. Deadline 5/5/23)" is whole.
+const LONGEST_ASIDE: usize = 200;
+
 /// The sentences of a text in order, each without the white space around it. Between them is white space alone, so
 /// together they hold every other character.
 pub fn sentences(text: &str) -> Vec<Span> {
@@ -41,14 +44,29 @@ pub fn sentence_ranges(text: &str) -> Vec<Range<usize>> {
             ranges.push(first..last);
         }
     };
+    let mut bracket = None;
     let mut chars = text.char_indices().peekable();
     while let Some((at, char)) = chars.next() {
         let end = match char {
+            '(' => {
+                bracket = Some(at);
+                continue;
+            }
+            ')' => {
+                bracket = None;
+                continue;
+            }
             '\n' if lines.ends_sentence(at) => at,
             '.' | '!' | '?' | '…' => {
                 let after = text[at..].find(|c| !is_tail(c)).map_or(text.len(), |n| at + n);
                 // The whole tail ("...", "?!", ".”") is looked at once.
                 while chars.next_if(|(next, _)| *next < after).is_some() {}
+                let inside = bracket.is_some_and(|b| b >= start && at - b < LONGEST_ASIDE);
+                if text[at..after].contains(')') {
+                    bracket = None;
+                } else if inside {
+                    continue;
+                }
                 if !ends_sentence(text, start, at, after) {
                     continue;
                 }
@@ -87,7 +105,7 @@ fn ends_sentence(text: &str, start: usize, at: usize, after: usize) -> bool {
         return true;
     }
     let sentence = &text[start..at];
-    let word = sentence.rsplit(|c: char| c.is_whitespace() || matches!(c, '(' | '"' | '“' | '/')).next();
+    let word = sentence.rsplit(|c: char| c.is_whitespace() || matches!(c, '(' | '"' | '“')).next();
     let word = word.unwrap_or_default();
     // "12." or "B." in front of an item is its number.
     if sentence.trim_start().len() == word.len() && lines::is_item_number(word) {
@@ -126,6 +144,7 @@ mod tests {
             "The meeting began at 10:00 a.m. in the chamber at 1300 Perdido St. with Mr. Green presiding.",
             "Motion No. M-23-4 authorizes $2.5 million for Barrasso Usdin Kupperman Freeman & Sarver, L.L.C. of Louisiana.",
             "Res. No. R-23-7 cites La. R.S. 33:4720.",
+            "It was referred (Council Rule 34. Postponement Deadline 5/5/23).",
             "See Sec. 26-13 and Art. XX, p. 12.",
             "Helena N. Moreno and Dr. Avegno (Dept. Director) spoke.",
             "Docket ZD No. 85/22 at 501 N. Rampart St. Extension.",
@@ -162,6 +181,12 @@ mod tests {
             split("1. CALL TO ORDER\n2. ROLL CALL\na. Members present\n(3) Other"),
             ["1. CALL TO ORDER", "2. ROLL CALL", "a. Members present", "(3) Other"]
         );
+    }
+
+    #[test]
+    fn a_bracket_that_nobody_closes_holds_nothing_together() {
+        let text = format!("He said (again. {}The end. Really.", "and so on ".repeat(30));
+        assert_eq!(split(&text)[1..], ["Really."]);
     }
 
     #[test]

@@ -72,9 +72,9 @@ const NEVER: &[&str] = &[
 
 const MAYBE: &[&str] = &[
     "apr", "approx", "apt", "art", "assn", "assoc", "aug", "ave", "avg", "bldg", "blvd", "bros", "cir", "co",
-    "comm", "corp", "ct", "dec", "div", "esq", "est", "etc", "feb", "fl", "ft", "hwy", "inc", "jan", "jr",
-    "la", "ln", "llc", "ltd", "mar", "max", "min", "mun", "nov", "oct", "pkwy", "pl", "ref", "rd", "sept",
-    "sep", "sq", "sr", "st", "ste", "tel", "temp", "twp", "univ",
+    "comm", "corp", "ct", "dec", "div", "esq", "est", "etc", "feb", "fl", "ft", "hwy", "inc", "info", "jan",
+    "jr", "la", "ln", "llc", "ltd", "mar", "max", "min", "mun", "nov", "oct", "pkwy", "pl", "ref", "rd",
+    "sept", "sep", "sq", "sr", "st", "ste", "tel", "temp", "twp", "univ",
 ];
 
 /// First words by which a sentence is told from the rest of a name.

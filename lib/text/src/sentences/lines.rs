@@ -27,7 +27,10 @@ impl<'t> Lines<'t> {
         if line.is_empty() || next.is_empty() || line.ends_with(':') || is_item(next) || is_label(next) {
             return true;
         }
-        if next.starts_with(char::is_lowercase) || line.ends_with([',', '-', '&']) || is_item_number(line) {
+        if next.starts_with(char::is_lowercase)
+            || line.ends_with([',', '-', '&'])
+            || (line.ends_with(['.', ')']) && is_item_number(line))
+        {
             return false;
         }
         self.full.is_none_or(|full| line.len() < full)
@@ -36,7 +39,7 @@ impl<'t> Lines<'t> {
 
 /// A short line that names what stands under it: "MOVED BY:".
 fn is_label(line: &str) -> bool {
-    line.ends_with(':') && line.len() <= 40
+    line.ends_with(':') && line.len() <= 40 && line.starts_with(char::is_alphabetic)
 }
 
 /// "1. Roll call", "(a) …", "• …": a line that begins an item of a list.
