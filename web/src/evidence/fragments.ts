@@ -58,7 +58,7 @@ export const ClaimContext = graphql(`
         id
         evidence {
           url
-          context {
+          context(before: 300, after: 300) {
             before
             excerpt
             after

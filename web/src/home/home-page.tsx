@@ -24,7 +24,14 @@ const LatestQuery = graphql(
 );
 
 export default function HomePage() {
-  const { viewer, known } = useViewer();
+  const { viewer, known, error, refresh } = useViewer();
+  if (error) {
+    return (
+      <Page title="CouncilSense">
+        <Failed error={error} onRetry={refresh} />
+      </Page>
+    );
+  }
   if (!known) return <Loading what="your page" lines={10} />;
   if (viewer?.homeCity) return <HomeCity city={viewer.homeCity} />;
   return <Newcomer viewer={viewer} />;

@@ -147,7 +147,7 @@ function MeetingFilters({ params, onChange, onClear }: MeetingFiltersProps) {
       {date('to', 'To')}
       {select('published', 'Summary', 'Either', published)}
       {select('status', 'Status', 'Any status', statuses)}
-      <button type="button" className="button" onClick={onClear}>
+      <button type="button" className="button" disabled={params.size === 0} onClick={onClear}>
         Clear
       </button>
     </form>

@@ -8,8 +8,7 @@ import { humanize } from '../text/words.ts';
 import { Page } from '../ui/page.tsx';
 import { Pager } from '../ui/pager.tsx';
 import { Empty, Failed, Loading, PartlyFailed } from '../ui/states.tsx';
-import { SignInFirst } from '../viewer/sign-in-first.tsx';
-import { useViewer } from '../viewer/viewer.tsx';
+import { ForViewer } from '../viewer/for-viewer.tsx';
 import { Follows } from './follows.tsx';
 import { MarkRead } from './mark-read.ts';
 import { Preferences } from './preferences.tsx';
@@ -43,25 +42,23 @@ const InboxQuery = graphql(`
 type Item = ResultOf<typeof InboxQuery>['notifications']['nodes'][number];
 
 export default function NotificationsPage() {
-  const { viewer, known } = useViewer();
-  if (!known) return <Loading what="your notifications" />;
-  if (!viewer) {
-    return (
-      <SignInFirst title="Notifications">
-        <p>You are told once about each meeting that you follow, here and while a page is open.</p>
-      </SignInFirst>
-    );
-  }
   return (
-    <Page title="Notifications" width="wide">
-      <div className="split">
-        <Inbox hasHomeCity={viewer.homeCity !== null} />
-        <aside>
-          <Preferences preferences={viewer.notificationPreferences} />
-          <Follows />
-        </aside>
-      </div>
-    </Page>
+    <ForViewer
+      title="Notifications"
+      invitation="You are told once about each meeting that you follow, here and while a page is open."
+    >
+      {(viewer) => (
+        <Page title="Notifications" width="wide">
+          <div className="split">
+            <Inbox hasHomeCity={viewer.homeCity !== null} />
+            <aside aria-label="Settings">
+              <Preferences preferences={viewer.notificationPreferences} />
+              <Follows />
+            </aside>
+          </div>
+        </Page>
+      )}
+    </ForViewer>
   );
 }
 

@@ -10,8 +10,8 @@ import { formatShare, humanize, RUN_STATES } from '../text/words.ts';
 import { Page } from '../ui/page.tsx';
 import { Pager } from '../ui/pager.tsx';
 import { Empty, Failed, Loading } from '../ui/states.tsx';
-import { SignInFirst } from '../viewer/sign-in-first.tsx';
-import { isOperator, useViewer } from '../viewer/viewer.tsx';
+import { ForViewer } from '../viewer/for-viewer.tsx';
+import { isOperator } from '../viewer/viewer.tsx';
 
 const RunsQuery = graphql(`
   query Runs($state: String, $after: String) {
@@ -88,21 +88,21 @@ const Scan = graphql(`
 
 /** For operators: what the pipeline is doing, and where it reads from. */
 export default function OperationsPage() {
-  const { viewer, known } = useViewer();
-  if (!known) return <Loading what="operations" />;
-  if (!viewer) return <SignInFirst title="Operations" />;
-  if (!isOperator(viewer)) {
-    return (
-      <Page title="Operations">
-        <p>Runs and sources are shown to operators. An owner of this space can grant the role.</p>
-      </Page>
-    );
-  }
   return (
-    <Page title="Operations" width="wide">
-      <Runs />
-      <Sources />
-    </Page>
+    <ForViewer title="Operations" invitation="Runs and sources are shown to operators.">
+      {(viewer) =>
+        isOperator(viewer) ? (
+          <Page title="Operations" width="wide">
+            <Runs />
+            <Sources />
+          </Page>
+        ) : (
+          <Page title="Operations">
+            <p>Runs and sources are shown to operators. An owner of this space can grant the role.</p>
+          </Page>
+        )
+      }
+    </ForViewer>
   );
 }
 
@@ -156,7 +156,7 @@ function Runs() {
       {loaded.status === 'ready' && loaded.data.runs.nodes.length === 0 ? <Empty title="No run like that" /> : null}
       {loaded.status === 'ready' && loaded.data.runs.nodes.length > 0 ? (
         <>
-          <div className="table-frame" tabIndex={0} role="region" aria-labelledby="runs">
+          <div className="table-frame" tabIndex={0} role="region" aria-label="Table of runs">
             <table>
               <thead>
                 <tr>
@@ -249,7 +249,7 @@ function Sources() {
                 type="button"
                 className="button"
                 disabled={scanning.fetching}
-                aria-label={`Scan ${source.city.name} now`}
+                aria-label={`Scan now: ${source.city.name}`}
                 onClick={() => void scanCity(source.city.id)}
               >
                 Scan now

@@ -5,9 +5,8 @@ import { graphql } from '../graphql/graphql.ts';
 import { describeFailure } from '../text/errors.ts';
 import { humanize } from '../text/words.ts';
 import { Page } from '../ui/page.tsx';
-import { Loading } from '../ui/states.tsx';
-import { SignInFirst } from '../viewer/sign-in-first.tsx';
-import { useViewer, type Viewer } from '../viewer/viewer.tsx';
+import { ForViewer } from '../viewer/for-viewer.tsx';
+import type { Viewer } from '../viewer/viewer.tsx';
 import { Sessions } from './sessions.tsx';
 
 const UpdateProfile = graphql(`
@@ -26,9 +25,14 @@ const UpdateProfile = graphql(`
 `);
 
 export default function ProfilePage() {
-  const { viewer, known } = useViewer();
-  if (!known) return <Loading what="your profile" />;
-  if (!viewer) return <SignInFirst title="Profile" />;
+  return (
+    <ForViewer title="Profile" invitation="Your name, your home city and your sessions are kept here.">
+      {(viewer) => <Profile viewer={viewer} />}
+    </ForViewer>
+  );
+}
+
+function Profile({ viewer }: { viewer: Viewer }) {
   return (
     <Page title="Profile" lead={viewer.email ? <p>{viewer.email}</p> : null}>
       <NameForm key={viewer.id} viewer={viewer} />

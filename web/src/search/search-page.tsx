@@ -62,7 +62,7 @@ function Results({ params, setParams }: ResultsProps) {
     <div className="search-layout" aria-busy={loaded.refreshing}>
       <FilterPanel answer={answer} params={params} setParams={setParams} />
       <section aria-labelledby="results" className="results">
-        <h2 id="results" role="status">
+        <h2 id="results" aria-live="polite">
           {answer.totalCount === 0 ? 'Nothing found' : plural(answer.totalCount, 'passage')}
         </h2>
         <PartlyFailed error={loaded.error} />

@@ -9,8 +9,8 @@ describe('words', () => {
   });
 
   it('never rounds a share up to all', () => {
-    expect(formatShare(0.9991)).toBe('99 %');
-    expect(formatShare(1)).toBe('100 %');
+    expect(formatShare(0.9991)).toBe('99%');
+    expect(formatShare(1)).toBe('100%');
   });
 
   it('counts', () => {

@@ -56,7 +56,7 @@ export const SEARCH_MODES: Record<SearchMode, { label: string; hint: string }> =
 
 /** What a meeting without a summary is waiting for or stopped at, in the reader's terms. */
 export const RUN_STATES: Record<RunState, { label: string; meaning: string }> = {
-  REQUESTED: { label: 'Waiting', meaning: 'This meeting is known; its documents are in the queue to be fetched.' },
+  REQUESTED: { label: 'Waiting', meaning: 'This meeting is known; none of its documents has been read yet.' },
   INGESTED: { label: 'Documents fetched', meaning: 'The documents are here; their text is being read.' },
   EXTRACTED: { label: 'Text read', meaning: 'The text has been read; a summary is being written from it.' },
   SUMMARIZED: { label: 'Being checked', meaning: 'A summary is written; every claim is being checked against its source.' },
@@ -67,9 +67,9 @@ export const RUN_STATES: Record<RunState, { label: string; meaning: string }> = 
   },
   REJECTED: {
     label: 'Held back',
-    meaning: 'A summary was written and did not pass the evidence checks, so it is not shown. The documents are below.',
+    meaning: 'A summary was written and did not pass the evidence checks, so it is not shown. The documents can be read as published.',
   },
-  FAILED: { label: 'Failed', meaning: 'The documents could not be turned into a summary. They are below as published.' },
+  FAILED: { label: 'Failed', meaning: 'The documents could not be turned into a summary. They can be read as published.' },
 };
 
 /** The states that end by themselves: the page only has to wait for them. */
@@ -96,5 +96,5 @@ export function formatBytes(bytes: number): string {
 
 /** A share from 0 to 1 as a percentage that never rounds up to 100: "all" must mean all. */
 export function formatShare(share: number): string {
-  return `${share >= 1 ? 100 : Math.min(99, Math.round(share * 100))} %`;
+  return `${share >= 1 ? 100 : Math.min(99, Math.round(share * 100))}%`;
 }

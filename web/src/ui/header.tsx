@@ -59,8 +59,11 @@ function Account() {
   return (
     <>
       <NavLink className="account-name" to="/profile">
-        <span className="visually-hidden">Profile: </span>
-        {viewer.displayName}
+        <span className="narrow-label">Profile</span>
+        <span className="wide-label">
+          <span className="visually-hidden">Profile: </span>
+          {viewer.displayName}
+        </span>
       </NavLink>
       <button type="button" className="button" disabled={busy} onClick={() => void leave()}>
         Sign out

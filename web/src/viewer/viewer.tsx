@@ -1,4 +1,5 @@
 import { createContext, useContext, useMemo, type ReactNode } from 'react';
+import type { CombinedError } from 'urql';
 import { graphql, type ResultOf } from '../graphql/graphql.ts';
 import { useLoaded } from '../graphql/use-loaded.ts';
 
@@ -30,10 +31,12 @@ interface ViewerState {
   readonly viewer: Viewer | null;
   /** False until the server has said who is there. */
   readonly known: boolean;
+  /** The server could not say who is there: neither signed in nor out. */
+  readonly error: CombinedError | null;
   readonly refresh: () => void;
 }
 
-const ViewerContext = createContext<ViewerState>({ viewer: null, known: false, refresh: () => undefined });
+const ViewerContext = createContext<ViewerState>({ viewer: null, known: false, error: null, refresh: () => undefined });
 
 export function useViewer(): ViewerState {
   return useContext(ViewerContext);
@@ -44,9 +47,10 @@ const nothing = () => undefined;
 export function ViewerProvider({ children }: { children: ReactNode }) {
   const loaded = useLoaded(ViewerQuery, {}, { dependsOn: ['Viewer', 'Notification'] });
   const viewer = loaded.status === 'ready' ? loaded.data.viewer : null;
-  const known = loaded.status !== 'loading';
+  const known = loaded.status === 'ready';
+  const error = loaded.status === 'failed' ? loaded.error : null;
   const refresh = loaded.status === 'loading' ? nothing : loaded.refresh;
-  const state = useMemo(() => ({ viewer, known, refresh }), [viewer, known, refresh]);
+  const state = useMemo(() => ({ viewer, known, error, refresh }), [viewer, known, error, refresh]);
   return <ViewerContext value={state}>{children}</ViewerContext>;
 }
 
