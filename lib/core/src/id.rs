@@ -105,6 +105,11 @@ impl Ids {
         Self { clock }
     }
 
+    /// The clock's time.
+    pub fn now(&self) -> DateTime<Utc> {
+        self.clock.now()
+    }
+
     /// A new id: 48 bits of the clock's milliseconds, 80 random bits.
     pub fn next<T: From<Uuid>>(&self) -> T {
         Self::at(self.clock.now())

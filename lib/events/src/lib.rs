@@ -1,1 +1,35 @@
-//! The events library.
+//! Facts between services and steps inside one, delivered at least once, with exactly one effect.
+//!
+//! * A use case writes a fact with [`outbox::put`] or a step with [`jobs::put`] in the transaction of its change.
+//! * The [`Relay`] alone moves facts to the [`Bus`]; a [`Consumer`] hands them to a handler, which records
+//!   [`inbox::first_time`] in the transaction of its effect.
+//! * A [`JobWorker`] hands steps to a handler, which ends them with [`jobs::finish`] in the transaction of its effect.
+//!
+//! Nothing here knows a service. Every table is in the service's own schema.
+
+pub mod bus;
+mod consumer;
+mod dead_letters;
+mod envelope;
+pub mod inbox;
+pub mod jobs;
+mod lanes;
+pub mod outbox;
+mod relay;
+mod retry;
+mod worker;
+
+pub use bus::{Bus, BusError, Delivery, PostgresBus};
+pub use consumer::{Consumer, EventHandler};
+pub use dead_letters::{DeadLetterPart, DeadLetters};
+pub use envelope::{Envelope, Fact, PayloadError, Resource};
+pub use relay::Relay;
+pub use retry::{HandlerError, RetryPolicy};
+pub use worker::{JobHandler, JobWorker};
+
+/// The tables of this library, for every service's schema.
+pub static SERVICE_MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!("migrations/service");
+/// The embedded bus, a schema of its own.
+pub static BUS_MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!("migrations/bus");
+/// The channel on which the triggers of both notify.
+pub const WAKE_CHANNEL: &str = "councilsense_wake";

@@ -64,6 +64,37 @@ pub fn status(reason: Reason, message: &str, fields: &[FieldViolation]) -> Statu
     Status::with_error_details(code, message, details)
 }
 
+/// Tells a service's error to the caller: in its own words where it is the caller's, else by a number under which
+/// the whole chain is logged, once.
+pub fn report(reason: Reason, error: &dyn std::error::Error, fields: &[FieldViolation]) -> Status {
+    match code(reason) {
+        Code::Internal => {
+            let error_id = format!("{:08x}", rand::random::<u32>());
+            tracing::error!(error = %chain(error), error_id, "a call failed inside");
+            status(reason, &format!("something went wrong here; it is logged as {error_id}"), fields)
+        }
+        Code::Unavailable => {
+            tracing::warn!(error = %chain(error), reason = reason.as_str_name(), "a call could not be served");
+            status(reason, "this cannot be served now; try again", fields)
+        }
+        _ => status(reason, &error.to_string(), fields),
+    }
+}
+
+/// An error and its causes in one line.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text = format!("{text}: {cause_text}");
+        }
+        source = cause.source();
+    }
+    text
+}
+
 /// The call took longer than it was given.
 pub fn deadline_exceeded() -> Status {
     status(Reason::Unavailable, "this took longer than it may; try again", &[])

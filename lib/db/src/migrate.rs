@@ -1,0 +1,123 @@
+//! Schemas, roles and migrations. The connection needs CREATEROLE and CREATE on the database, nothing more.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+use sqlx::migrate::{MigrateError as SqlxMigrateError, Migration, Migrator};
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{Connection, PgConnection};
+
+/// Migrating failed.
+#[derive(Debug, thiserror::Error)]
+pub enum MigrateError {
+    /// The database was made by a newer version.
+    #[error(
+        "schema {schema} was made by a newer version of councilsense (it has migration {version}, unknown here): \
+         install that version, or use another database or data directory"
+    )]
+    Newer {
+        /// Which schema.
+        schema: String,
+        /// The unknown migration.
+        version: i64,
+    },
+    /// The database refused a role or a schema.
+    #[error(
+        "schema {schema} cannot be prepared: {source}. The migrating user needs CREATEROLE, and CREATE on the database"
+    )]
+    Prepare {
+        /// Which schema.
+        schema: String,
+        /// What the database said.
+        source: sqlx::Error,
+    },
+    /// A migration failed; it was rolled back.
+    #[error("schema {schema}: {source}")]
+    Migration {
+        /// Which schema.
+        schema: String,
+        /// What failed.
+        source: SqlxMigrateError,
+    },
+    /// The database cannot be reached.
+    #[error("the database cannot be reached: {0}")]
+    Connect(#[source] sqlx::Error),
+}
+
+/// A schema and what is in it.
+pub struct SchemaSpec<'a> {
+    /// Its name; its login roles are `<name>_app` and `<name>_system`.
+    pub name: &'a str,
+    /// Applied in order, together; their versions differ.
+    pub migrators: &'a [&'a Migrator],
+}
+
+/// Brings every schema up to date. Repeating it changes nothing.
+pub async fn migrate(
+    url: &url::Url,
+    role_secret: &[u8],
+    schemas: &[SchemaSpec<'_>],
+) -> Result<(), MigrateError> {
+    let options: PgConnectOptions = url.as_str().parse().map_err(MigrateError::Connect)?;
+    let mut connection = PgConnection::connect_with(&options).await.map_err(MigrateError::Connect)?;
+    for schema in schemas {
+        prepare(&mut connection, role_secret, schema.name)
+            .await
+            .map_err(|source| MigrateError::Prepare { schema: schema.name.to_owned(), source })?;
+        let migrations: Vec<Migration> = schema.migrators.iter().flat_map(|m| m.iter()).cloned().collect();
+        Migrator::with_migrations(migrations).run(&mut connection).await.map_err(|source| match source {
+            SqlxMigrateError::VersionMissing(version) => {
+                MigrateError::Newer { schema: schema.name.to_owned(), version }
+            }
+            source => MigrateError::Migration { schema: schema.name.to_owned(), source },
+        })?;
+    }
+    connection.close().await.map_err(MigrateError::Connect)
+}
+
+async fn prepare(connection: &mut PgConnection, secret: &[u8], schema: &str) -> Result<(), sqlx::Error> {
+    // Two processes that start at once would race for CREATE ROLE, which has no IF NOT EXISTS.
+    sqlx::query("SELECT pg_advisory_lock(hashtext('councilsense roles'))").execute(&mut *connection).await?;
+    let quoted = quote(schema);
+    sqlx::raw_sql(sqlx::AssertSqlSafe(format!("CREATE SCHEMA IF NOT EXISTS {quoted}")))
+        .execute(&mut *connection)
+        .await?;
+    for role in ["app", "system"] {
+        let name = format!("{schema}_{role}");
+        let user = quote(&name);
+        let exists: bool = sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1)")
+            .bind(&name)
+            .fetch_one(&mut *connection)
+            .await?;
+        let verb = if exists { "ALTER" } else { "CREATE" };
+        let password = role_password(secret, &name);
+        sqlx::raw_sql(sqlx::AssertSqlSafe(format!(
+            "{verb} ROLE {user} LOGIN NOSUPERUSER NOBYPASSRLS PASSWORD '{password}';
+             ALTER ROLE {user} SET search_path = {quoted};
+             ALTER ROLE {user} SET statement_timeout = '30s';
+             ALTER ROLE {user} SET idle_in_transaction_session_timeout = '60s';
+             GRANT USAGE ON SCHEMA {quoted} TO {user}"
+        )))
+        .execute(&mut *connection)
+        .await?;
+    }
+    sqlx::raw_sql(sqlx::AssertSqlSafe(format!("SET search_path = {quoted}")))
+        .execute(&mut *connection)
+        .await?;
+    sqlx::query("SELECT pg_advisory_unlock(hashtext('councilsense roles'))").execute(connection).await?;
+    Ok(())
+}
+
+fn quote(identifier: &str) -> String {
+    format!("\"{}\"", identifier.replace('"', "\"\""))
+}
+
+/// The password of a login role: HMAC-SHA-256 of its name under the installation's secret, so that no list of
+/// passwords has to be kept.
+pub fn role_password(secret: &[u8], role: &str) -> String {
+    let mut mac = <Hmac<Sha256> as KeyInit>::new_from_slice(secret)
+        .unwrap_or_else(|_| unreachable!("HMAC takes any key"));
+    mac.update(role.as_bytes());
+    URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes())
+}

@@ -1,0 +1,19 @@
+//! Which events a handler has had its effect of.
+
+use cs_db::{DbError, TenantTx, Tx};
+
+use crate::Envelope;
+
+/// Records `(handler, event)` in the transaction of the effect. `false`: the effect has been had; do nothing.
+pub async fn first_time(tx: &mut TenantTx, handler: &str, envelope: &Envelope) -> Result<bool, DbError> {
+    let done = sqlx::query(
+        "INSERT INTO inbox (handler, event_id, tenant_id, created_at) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
+    )
+    .bind(handler)
+    .bind(envelope.id.uuid())
+    .bind(envelope.tenant_id.uuid())
+    .bind(envelope.occurred_at)
+    .execute(tx.conn())
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
