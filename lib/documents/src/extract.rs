@@ -3,7 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use cs_core::document::ExtractedText;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::detect::{Format, detect};
 use crate::error::ExtractError;
@@ -15,10 +15,9 @@ use crate::{build, captions, decode, docx, furniture, html, pdf, plain, rtf};
 pub const EXTRACTOR_VERSION: &str = "documents/1";
 
 /// A document, read.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Extracted {
     /// What the bytes are, whatever the name says.
-    #[serde(deserialize_with = "known_media_type")]
     pub media_type: &'static str,
     /// The text version.
     pub text: ExtractedText,
@@ -90,13 +89,4 @@ fn numbered(mut lines: Vec<Line>) -> Read {
         furniture::drop_repeated(&mut lines);
     }
     Read { lines, pages }
-}
-
-fn known_media_type<'de, D: serde::Deserializer<'de>>(from: D) -> Result<&'static str, D::Error> {
-    let name = String::deserialize(from)?;
-    Format::ALL
-        .into_iter()
-        .map(Format::media_type)
-        .find(|m| *m == name)
-        .ok_or_else(|| serde::de::Error::custom(format!("unknown media type {name:?}")))
 }

@@ -17,9 +17,11 @@ mod detect;
 mod docx;
 mod error;
 mod extract;
+pub mod folder;
 mod furniture;
 mod heading;
 mod html;
+mod isolate;
 pub mod limits;
 mod line;
 mod pdf;
@@ -28,3 +30,4 @@ mod rtf;
 
 pub use error::ExtractError;
 pub use extract::{EXTRACTOR_VERSION, Extracted, extract};
+pub use isolate::{CHILD_COMMAND, Limits, extract_isolated, run_child};

@@ -209,15 +209,12 @@ fn row_lines(cells: Vec<Vec<Line>>) -> Vec<Line> {
             continue;
         }
         let mut cell = cell.into_iter();
-        match lines.last_mut() {
-            Some(last) => {
-                let first = cell.next().unwrap_or_default();
-                last.text.push_str(&"\t".repeat(1 + blank));
-                last.text.push_str(&first.text);
-                last.bold &= first.bold;
-                last.heading |= first.heading;
-            }
-            None => {}
+        if let Some(last) = lines.last_mut() {
+            let first = cell.next().unwrap_or_default();
+            last.text.push_str(&"\t".repeat(1 + blank));
+            last.text.push_str(&first.text);
+            last.bold &= first.bold;
+            last.heading |= first.heading;
         }
         lines.extend(cell);
         blank = 0;
