@@ -7,23 +7,30 @@ use crate::line::Line;
 /// How far from the edge of a page its furniture reaches, lines.
 const REACH: usize = 4;
 
+/// How far a line may stand from its like on another page, points.
+const PLAY: i32 = 4;
+
 /// Drops headers and footers that repeat on most pages of a document whose lines know their page.
 pub(crate) fn drop_repeated(lines: &mut Vec<Line>) {
     let pages = ranges(lines);
     if pages.len() < 2 {
         return;
     }
-    let mut seen: HashMap<(bool, String), usize> = HashMap::new();
-    for page in &pages {
+    let mut seen: HashMap<(bool, String), Vec<(usize, Option<i32>)>> = HashMap::new();
+    for (number, page) in pages.iter().enumerate() {
         for top in [true, false] {
-            let mut keys: Vec<String> = edge(page, top).map(|i| shape(&lines[i].text)).collect();
-            keys.sort();
-            keys.dedup();
-            for key in keys {
-                *seen.entry((top, key)).or_default() += 1;
+            for i in edge(page, top) {
+                seen.entry((top, shape(&lines[i].text))).or_default().push((number, lines[i].y));
             }
         }
     }
+    // Furniture stands in the same place on every page; an outcome that happens to end several pages does not.
+    let pages_with = |top: bool, line: &Line| {
+        let places = seen.get(&(top, shape(&line.text))).map(Vec::as_slice).unwrap_or_default();
+        let mut last = None;
+        let here = |y: Option<i32>| y.zip(line.y).is_none_or(|(a, b)| (a - b).abs() <= PLAY);
+        places.iter().filter(|(page, y)| here(*y) && last.replace(*page) != Some(*page)).count()
+    };
     // Two pages prove little: there only a page number or an address counts.
     let most = |n: usize| n * 10 > pages.len() * 5 && n >= 2;
     let mut drop = vec![false; lines.len()];
@@ -31,7 +38,7 @@ pub(crate) fn drop_repeated(lines: &mut Vec<Line>) {
         for top in [true, false] {
             for i in edge(page, top) {
                 let text = &lines[i].text;
-                let repeats = seen.get(&(top, shape(text))).is_some_and(|n| most(*n));
+                let repeats = most(pages_with(top, &lines[i]));
                 if !(repeats && (pages.len() > 2 || is_page_number(text) || is_address(text))) {
                     break;
                 }

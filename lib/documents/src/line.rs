@@ -15,6 +15,8 @@ pub(crate) struct Line {
     pub(crate) continues: bool,
     /// Page, from 1.
     pub(crate) page: Option<u32>,
+    /// Its baseline on the page, points from the top, where the format has a place for it.
+    pub(crate) y: Option<i32>,
 }
 
 impl Line {

@@ -123,7 +123,11 @@ fn of_folder(folder: &Path, files: Vec<File>, default_body: &str) -> FoundMeetin
         body
     });
     let title = given.title.clone().filter(|t| !t.trim().is_empty()).unwrap_or_else(|| {
-        let title = if words.is_empty() { format!("{body} Meeting") } else { names::title(&words) };
+        let title = if words.is_empty() {
+            format!("{body} Meeting")
+        } else {
+            names::title_case(&words.iter().map(String::as_str).collect::<Vec<_>>())
+        };
         derivation.push(format!("title {title} from the folder's name"));
         title
     });
@@ -226,12 +230,13 @@ fn add_loose(scan: &mut FolderScan, files: Vec<File>, root: &Path, default_body:
             continue;
         }
         let body = found[0].body.clone();
-        let titles = found
-            .iter()
-            .map(|d| &d.name_title)
-            .filter(|t| t.ends_with("Meeting") && !t.eq_ignore_ascii_case("meeting"));
-        let title =
-            titles.min_by_key(|t| (t.len(), *t)).cloned().unwrap_or_else(|| format!("{body} Meeting"));
+        // The name that tells most of the sitting: "Regular City Council Meeting" before "Full Council Meeting".
+        let titles = found.iter().filter_map(|d| d.name_title.as_deref());
+        let title = titles
+            .min_by_key(|t| {
+                (!t.starts_with("Regular") && !t.starts_with("Special"), t.starts_with("Full"), t.len(), *t)
+            })
+            .map_or_else(|| format!("{body} Meeting"), str::to_owned);
         let derivation =
             derivation.chain([format!("meeting_uid {meeting_uid} from body and date")]).collect();
         scan.meetings.push(FoundMeeting {

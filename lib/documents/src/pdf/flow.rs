@@ -36,7 +36,15 @@ pub(super) fn lines(blocks: &[Block], page: u32) -> Vec<Line> {
             let text = tidy(&row.text);
             if !text.is_empty() {
                 let gap = !lines.is_empty() && !(0.0..1.75).contains(&spacing);
-                lines.push(Line { text, bold: row.bold, gap, continues, page: Some(page), heading: false });
+                lines.push(Line {
+                    text,
+                    bold: row.bold,
+                    gap,
+                    continues,
+                    page: Some(page),
+                    y: Some(row.y as i32),
+                    heading: false,
+                });
                 above = Some(row);
             }
         }
