@@ -1,67 +1,80 @@
-//! Prints what the summarizer proposes for text files, for reading: `summarize FILE…`.
-use std::time::Instant;
+//! Prints what the summarizer proposes for documents, for reading: `summarize FILE…`, one meeting a file.
+use std::path::Path;
 
-use cs_core::document::{ArtifactKind, ExtractedText, Section};
-use summaries::summarizer::{Extractive, MeetingInput, SourceText, Summarizer};
+use cs_core::document::ArtifactKind;
+use summaries::eval::{EvidenceReport, assess};
+use summaries::gate::GateThresholds;
+use summaries::summarizer::{Extractive, MeetingInput, SourceText, Summarizer, Votes};
 use uuid::Uuid;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let mut reports = Vec::new();
     for file in std::env::args().skip(1) {
-        let text = std::fs::read_to_string(&file)?.replace('\u{c}', "\n");
-        let end = u32::try_from(text.chars().count())?;
-        let kind = if file.contains("genda") { ArtifactKind::Agenda } else { ArtifactKind::Minutes };
-        let sections = vec![Section { ordinal: 0, heading: None, start: 0, end, page: None, time_ms: None }];
-        let source = SourceText {
-            artifact_id: Uuid::nil(),
-            kind,
-            text_sha256: String::new(),
-            text: ExtractedText { text, sections, marks: vec![] },
+        let bytes = std::fs::read(&file)?;
+        let name = Path::new(&file).file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+        let extracted = match cs_documents::extract(&name, &bytes) {
+            Ok(extracted) => extracted,
+            Err(error) => {
+                println!("# {file}: {error}");
+                continue;
+            }
         };
-        let meeting = MeetingInput {
-            title: file.clone(),
-            body: String::new(),
-            date: String::new(),
-            texts: vec![source],
+        let lower = file.to_lowercase();
+        let kind = match () {
+            () if lower.contains("agenda") => ArtifactKind::Agenda,
+            () if lower.contains("transcript") || lower.contains("caption") => ArtifactKind::Transcript,
+            () => ArtifactKind::Minutes,
         };
-        let start = Instant::now();
-        let draft = Extractive::default().summarize(&meeting);
+        let source =
+            SourceText { artifact_id: Uuid::nil(), kind, text_sha256: String::new(), text: extracted.text };
+        let meeting =
+            MeetingInput { title: name, body: String::new(), date: String::new(), texts: vec![source] };
+        let summarizer = Extractive::default();
+        let draft = summarizer.summarize(&meeting);
+        let report = assess(&meeting, 0, &summarizer, &GateThresholds::default());
         println!(
-            "# {file}: {} claims in {:?}; short {:?}",
-            draft.claims.len(),
-            start.elapsed(),
-            draft.short_summary
+            "# {file}: {} {:?} {:?} short {:?}",
+            report.status, report.outcomes, report.planted, draft.short_summary
         );
+        for refused in &report.rejections {
+            println!("! {refused}");
+        }
         for (i, claim) in draft.claims.iter().enumerate() {
             let d = claim.decision.as_ref();
-            let votes = d
-                .and_then(|d| d.votes.as_ref())
-                .map(|v| {
-                    format!(
-                        "{:?} | -{:?} ~{:?} a{:?} r{:?} {:?}/{:?}/{:?}/{:?}/{:?}",
-                        v.yeas,
-                        v.nays,
-                        v.abstain,
-                        v.absent,
-                        v.recused,
-                        v.counts.yeas,
-                        v.counts.nays,
-                        v.counts.abstain,
-                        v.counts.absent,
-                        v.counts.recused
-                    )
-                })
-                .unwrap_or_default();
-            println!(
-                "{i}\t{}\t{}\t{}\t{}\t{}\t{}\t{votes}\t{}",
-                claim.kind.as_str(),
+            let columns = [
+                i.to_string(),
+                claim.kind.as_str().to_owned(),
                 d.and_then(|d| d.file_number.clone()).unwrap_or_default(),
-                d.map(|d| d.outcome.as_str()).unwrap_or_default(),
+                d.map(|d| d.outcome.as_str().to_owned()).unwrap_or_default(),
                 d.and_then(|d| d.motion.clone()).unwrap_or_default(),
                 d.and_then(|d| d.mover.clone()).unwrap_or_default(),
                 d.and_then(|d| d.seconder.clone()).unwrap_or_default(),
-                claim.text
-            );
+                d.and_then(|d| d.votes.as_ref()).map(tally).unwrap_or_default(),
+                claim.topics.join(","),
+                claim.text.clone(),
+            ];
+            println!("{}", columns.join("\t"));
         }
+        reports.push(report);
     }
+    let seconds = reports.iter().map(|r| r.seconds).sum();
+    let total = EvidenceReport { details: Vec::new(), ..EvidenceReport::of(reports, 0, seconds) };
+    println!("# {total:?}");
     Ok(())
+}
+
+fn tally(votes: &Votes) -> String {
+    let c = &votes.counts;
+    let list = |names: &[String], count: Option<u32>| {
+        format!("{}={}", count.map_or("?".to_owned(), |n| n.to_string()), names.join("+"))
+    };
+    [
+        ("Y", &votes.yeas, c.yeas),
+        ("N", &votes.nays, c.nays),
+        ("A", &votes.abstain, c.abstain),
+        ("X", &votes.absent, c.absent),
+        ("R", &votes.recused, c.recused),
+    ]
+    .map(|(label, names, count)| format!("{label}:{}", list(names, count)))
+    .join(" ")
 }

@@ -1,2 +1,5 @@
 //! The summaries service.
+pub mod eval;
+pub mod gate;
 pub mod summarizer;
+pub mod verify;

@@ -8,6 +8,8 @@ const LOST: f32 = 1.2;
 const STRAY: f32 = 2.0;
 /// Each token that stands between a label and its value.
 const STEP: f32 = 1.0;
+/// Beyond this, distance says no more: all labels may come before all values.
+const FARTHEST: f32 = 1.5;
 /// A value before its label, all else equal.
 const BEFORE: f32 = 0.5;
 /// A list of names under a label that mostly has a zero.
@@ -91,6 +93,7 @@ fn pair_cost((p, label): (usize, Label), (q, value): (usize, &Value)) -> f32 {
         (Label::Yeas | Label::Nays | Label::Abstain | Label::Absent | Label::Recused, Value::Words(_)) => 0.8,
         _ => return f32::INFINITY,
     };
-    let distance = if q > p { (q - p - 1) as f32 * STEP } else { (p - q - 1) as f32 * STEP + BEFORE };
+    let (steps, before) = if q > p { (q - p - 1, 0.0) } else { (p - q - 1, BEFORE) };
+    let distance = (steps as f32 * STEP).min(FARTHEST) + before;
     fits + distance
 }

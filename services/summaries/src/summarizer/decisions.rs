@@ -93,7 +93,7 @@ impl Matter {
         let mut end = item.brief.start;
         let mut quoted = 0;
         while end < item.brief.end && quoted < title.len() + 40 {
-            quoted += page.lines[end].text.len() + 1;
+            quoted += super::tokens::normalise(page.lines[end].text).len() + 1;
             end += 1;
         }
         Self {
@@ -268,7 +268,11 @@ fn claim(
     let refs: Vec<&str> = pieces.iter().map(String::as_str).collect();
     lines.retain(|r| !r.is_empty());
     let evidence = lines.iter().flat_map(|r| page.spans_of_lines(r.clone())).collect();
-    let title = if matter.title.is_empty() { &matter.heading } else { &matter.title };
+    let title = if matter.title.is_empty() || !pieces.contains(&matter.title) {
+        &matter.heading
+    } else {
+        &matter.title
+    };
     Placed {
         claim: ProposedClaim {
             kind: ClaimKind::Decision,

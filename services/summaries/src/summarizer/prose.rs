@@ -13,7 +13,7 @@ use super::{
     ClaimKind, DecisionDetail, Outcome, ProposedClaim, VoteCounts, Votes, compose, numbers, outcomes,
 };
 
-const NAME: &str = r"(?:(?:(?i:council\s?(?:member|man|woman|or|person)|commissioner|mayor(?:\s+pro\s+tem(?:pore)?)?|vice\s+(?:mayor|president|chair)|deputy\s+mayor|alder(?:man|woman|person)?|president|chair(?:man|woman|person)?|supervisor|trustee|member|director|cm\.?|mr\.|ms\.|mrs\.|dr\.|selectman|delegate|senator)\s+)?)(?P<NAME>[A-Z][\w'’-]+(?:\s+(?:[A-Z]\.|(?:[Dd]e|[Vv]an|[Ll]a|[Dd]el)\s+[A-Z][\w'’-]+|[A-Z][\w'’-]+)){0,3})";
+const NAME: &str = r"(?:(?:(?i:council\s?(?:member|man|woman|or|person)|commissioner|mayor(?:[ \t]+pro[ \t]+tem(?:pore)?)?|vice[ \t]+(?:mayor|president|chair)|deputy[ \t]+mayor|alder(?:man|woman|person)?|president|chair(?:man|woman|person)?|supervisor|trustee|member|director|cm\.?|mr\.|ms\.|mrs\.|dr\.|selectman|delegate|senator)[ \t]+)?)(?P<NAME>[A-Z][\w'’-]+(?:[ \t]+(?:[A-Z]\.|(?:[Dd]e|[Vv]an|[Ll]a|[Dd]el)[ \t]+[A-Z][\w'’-]+|[A-Z][\w'’-]+)){0,3})";
 
 fn with_name(pattern: &str) -> Regex {
     Regex::new(&pattern.replace("{NAME}", &NAME.replace("NAME", "who"))).expect("a fixed expression")
@@ -60,7 +60,11 @@ pub(crate) fn told(text: &str) -> Told {
             .iter()
             .find_map(|f| Some(f.captures(text)?.name("who")?.as_str().trim_end_matches('.').to_owned()))
     };
-    let passed = outcomes::motion_result(text);
+    let passed = sentences(text)
+        .into_iter()
+        .filter(|&(a, b)| !HISTORY.is_match(&text[a..b]))
+        .filter_map(|(a, b)| outcomes::motion_result(&text[a..b]))
+        .last();
     let counts = COUNT.captures(text).and_then(|c| Some((c["y"].parse().ok()?, c["n"].parse().ok()?)));
     let mover = first(&*MOVER);
     let outcome =
@@ -117,61 +121,67 @@ pub(crate) fn sentences(text: &str) -> Vec<(usize, usize)> {
     out
 }
 
-/// Decisions told in prose, in items whose lines no other recogniser has used.
+/// Decisions told in prose, on the lines that no other recogniser has used.
 pub(crate) fn read(page: &Page<'_>, items: &[Item], used: &[Range<usize>]) -> Vec<Placed> {
     let mut out = Vec::new();
+    let mut taken = vec![false; page.lines.len()];
+    for range in used {
+        taken[range.clone()].fill(true);
+    }
     for item in items {
-        let lines = item.lines();
-        // The text of the item with the line that each byte stands on.
-        let mut text = String::new();
-        let mut line_of = Vec::new();
-        for i in lines.clone() {
-            text.push_str(page.lines[i].text);
-            text.push('\n');
-            line_of.resize(text.len(), i);
-        }
-        let parts = sentences(&text);
-        let mut from = 0;
-        for (k, &(a, b)) in parts.iter().enumerate() {
-            let sentence = text[a..b].trim();
-            let lead = text[a..b].len() - text[a..b].trim_start().len();
-            let result_line = line_of[(a + lead).min(line_of.len() - 1)];
-            if used.iter().any(|r| r.contains(&result_line)) {
-                from = k + 1;
-                continue;
-            }
-            let direct = outcomes::motion_result(sentence).filter(|_| !HISTORY.is_match(sentence));
-            let aside = direct.is_none().then(|| passive(sentence)).flatten();
-            if direct.is_none() && aside.is_none() {
-                continue;
-            }
-            // The motion stands in this sentence or in those before it, back to the last result.
-            let motion = (from..=k).rev().take(40).find(|&m| told(&text[parts[m].0..b]).mover.is_some());
-            if direct.is_some()
-                && motion.is_none()
-                && COUNT.captures(sentence).is_none()
-                && told(sentence).mover.is_none()
-            {
-                // `The motion carried` without any motion: leave it, there is nothing to say what was decided.
-                if item.heading.is_empty() {
-                    continue;
-                }
-            }
-            let begin = parts[motion.unwrap_or(k)].0;
-            let begin = begin + (text[begin..].len() - text[begin..].trim_start().len());
-            out.push(claim(
-                page,
-                item,
-                &text[begin..b],
-                line_of[begin]..line_of[b - 1] + 1,
-                &told(&text[begin..b]),
-                aside,
-            ));
-            from = k + 1;
+        let mut start = item.lines().start;
+        while start < item.lines().end {
+            let end = (start..item.lines().end).find(|&i| taken[i]).unwrap_or(item.lines().end);
+            read_run(page, item, start..end, !used.is_empty(), &mut out);
+            start = end + 1;
         }
     }
     out
 }
+
+/// Reads an unbroken run of an item's lines. Where votes are recorded in blocks, their announcement is no second decision.
+fn read_run(page: &Page<'_>, item: &Item, lines: Range<usize>, blocks: bool, out: &mut Vec<Placed>) {
+    // The text of the run with the line that each byte stands on.
+    let mut text = String::new();
+    let mut line_of = Vec::new();
+    for i in lines {
+        text.push_str(page.lines[i].text);
+        text.push('\n');
+        line_of.resize(text.len(), i);
+    }
+    let parts = sentences(&text);
+    let mut from = 0;
+    for (k, &(a, b)) in parts.iter().enumerate() {
+        let sentence = text[a..b].trim();
+        if HISTORY.is_match(sentence) || (blocks && ANNOUNCEMENT.is_match(sentence)) {
+            continue;
+        }
+        let direct = outcomes::motion_result(sentence);
+        let aside = if direct.is_none() { passive(sentence) } else { None };
+        if direct.is_none() && aside.is_none() {
+            continue;
+        }
+        // The motion stands in this sentence or in those before it, back to the last result.
+        let motion = (from..=k).rev().take(40).find(|&m| told(&text[parts[m].0..b]).mover.is_some());
+        if direct.is_some()
+            && motion.is_none()
+            && item.heading.is_empty()
+            && COUNT.captures(sentence).is_none()
+        {
+            // `The motion carried` without any motion: there is nothing to say what was decided.
+            continue;
+        }
+        let begin = parts[motion.unwrap_or(k)].0;
+        let begin = begin + (text[begin..].len() - text[begin..].trim_start().len());
+        let passage = &text[begin..b];
+        out.push(claim(page, item, passage, line_of[begin]..line_of[b - 1] + 1, &told(passage), aside));
+        from = k + 1;
+    }
+}
+
+static ANNOUNCEMENT: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"(?i)consent\s+agenda\s+was\s+(?:adopted|approved)").expect("a fixed expression")
+});
 
 fn claim(
     page: &Page<'_>,

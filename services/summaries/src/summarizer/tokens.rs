@@ -23,6 +23,11 @@ pub(crate) fn normalise(text: &str) -> String {
 /// The words of a normalised text, lower case, without the marks around them.
 pub(crate) fn words(text: &str) -> Vec<String> {
     text.split_whitespace()
+        // `ACTION:Suspend` is two words, `10:30` is one.
+        .flat_map(|w| match w.split_once(':') {
+            Some((a, b)) if b.starts_with(char::is_alphabetic) => [a, b],
+            _ => [w, ""],
+        })
         .map(|w| {
             w.trim_matches(|c: char| !c.is_alphanumeric() && c != '$' && c != '%')
                 .to_lowercase()

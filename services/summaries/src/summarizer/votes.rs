@@ -320,3 +320,8 @@ fn person(value: &Value) -> Option<String> {
         _ => None,
     }
 }
+
+/// Where the labelled part of a statement begins.
+pub(crate) fn first_label_at(text: &str) -> Option<usize> {
+    LABEL.find(text).map(|m| m.start())
+}
