@@ -1,7 +1,7 @@
 import { useSearchParams } from 'react-router';
 import type { SearchMode } from '../graphql/graphql.ts';
 import { useLoaded } from '../graphql/use-loaded.ts';
-import { humanize, plural, SEARCH_MODES } from '../text/words.ts';
+import { DEGRADATIONS, humanize, plural, SEARCH_MODES } from '../text/words.ts';
 import { Page } from '../ui/page.tsx';
 import { Pager } from '../ui/pager.tsx';
 import { Empty, Failed, Loading, PartlyFailed } from '../ui/states.tsx';
@@ -107,7 +107,7 @@ function Cautions({ answer }: { answer: SearchAnswer }) {
     <div className={answer.degraded.length > 0 ? 'notice notice-partial' : 'notice'}>
       {answer.degraded.length > 0 ? (
         <p>
-          <strong>These results may be incomplete.</strong> {answer.degraded.map(humanize).join('. ')}.
+          <strong>These results may be incomplete.</strong> {answer.degraded.map((each) => DEGRADATIONS[each] ?? humanize(each)).join('. ')}.
         </p>
       ) : null}
       {answer.notes.map((note) => (

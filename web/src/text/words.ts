@@ -54,6 +54,12 @@ export const SEARCH_MODES: Record<SearchMode, { label: string; hint: string }> =
   VECTOR: { label: 'Meaning only', hint: 'Finds other wordings' },
 };
 
+/** What a search had to do without; a word not listed here is spelled out as it is. */
+export const DEGRADATIONS: Readonly<Record<string, string>> = {
+  keyword_only: 'Only words were compared; the part that compares meaning is not answering',
+  partial: 'The time was up before everything was compared',
+};
+
 /** What a meeting without a summary is waiting for or stopped at, in the reader's terms. */
 export const RUN_STATES: Record<RunState, { label: string; meaning: string }> = {
   REQUESTED: { label: 'Waiting', meaning: 'This meeting is known; none of its documents has been read yet.' },

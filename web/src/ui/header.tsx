@@ -28,6 +28,12 @@ export function Header() {
               ) : null}
             </NavLink>
           ) : null}
+          {/* On a phone the name beside the sign-out button has no room; this takes its place. */}
+          {viewer ? (
+            <NavLink className="narrow-only" to="/profile">
+              Profile
+            </NavLink>
+          ) : null}
           {isOperator(viewer) ? <NavLink to="/operations">Operations</NavLink> : null}
         </nav>
         <div className="site-account">{known ? <Account /> : null}</div>
@@ -59,11 +65,8 @@ function Account() {
   return (
     <>
       <NavLink className="account-name" to="/profile">
-        <span className="narrow-label">Profile</span>
-        <span className="wide-label">
-          <span className="visually-hidden">Profile: </span>
-          {viewer.displayName}
-        </span>
+        <span className="visually-hidden">Profile: </span>
+        {viewer.displayName}
       </NavLink>
       <button type="button" className="button" disabled={busy} onClick={() => void leave()}>
         Sign out
