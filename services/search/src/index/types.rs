@@ -88,8 +88,6 @@ pub enum PassageKind {
 }
 
 impl PassageKind {
-    pub(crate) const ALL: [Self; 5] = [Self::Passage, Self::Decision, Self::Action, Self::Topic, Self::Fact];
-
     pub(crate) fn ordinal(self) -> u8 {
         match self {
             Self::Passage => 0,

@@ -6,8 +6,6 @@
 use std::borrow::Cow;
 
 use frostem::{Algorithm, Stemmer};
-use unicode_normalization::UnicodeNormalization;
-use unicode_normalization::char::is_combining_mark;
 use unicode_segmentation::UnicodeSegmentation;
 
 /// A term longer than this (in bytes) is cut: nobody types it, and an index refuses endless ones.
@@ -31,7 +29,7 @@ pub(crate) fn tokens(text: &str) -> Vec<Token> {
     let stemmer = Stemmer::new(Algorithm::Porter);
     text.unicode_word_indices()
         .filter_map(|(from, word)| {
-            let folded = fold(word);
+            let folded = plain(word);
             if folded.is_empty() {
                 return None;
             }
@@ -48,18 +46,11 @@ pub(crate) fn scored(tokens: &[Token]) -> impl Iterator<Item = &Token> {
 }
 
 /// Lower case without diacritics and without marks inside the word.
-fn fold(word: &str) -> String {
+fn plain(word: &str) -> String {
     let word = word.strip_suffix("'s").or_else(|| word.strip_suffix("’s")).unwrap_or(word);
-    if word.is_ascii() {
-        return word
-            .bytes()
-            .filter(u8::is_ascii_alphanumeric)
-            .map(|b| b.to_ascii_lowercase() as char)
-            .collect();
-    }
-    word.nfkd()
-        .filter(|c| !is_combining_mark(*c) && c.is_alphanumeric())
-        .flat_map(char::to_lowercase)
+    cs_text::fold(word)
+        .chars()
+        .filter(|c| c.is_alphanumeric() || !c.is_ascii() && !c.is_whitespace() && !c.is_control())
         .collect()
 }
 

@@ -8,12 +8,15 @@ const LONGEST_QUERY: usize = 20_000;
 /// As many phrases, exclusions and numbers are honoured; the rest are words.
 const MOST_CLAUSES: usize = 32;
 
+/// With as many words beside them, quoted words are part of a question in prose and no condition.
+const PROSE: usize = 8;
+
 /// What a query asks for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ParsedQuery {
     /// The words to look for, phrases' too, without operators.
     pub words: String,
-    /// Each must stand in the passage, word by word.
+    /// Each must stand in the passage, word by word. One that stands in none is searched as words.
     pub phrases: Vec<String>,
     /// None of these may stand in the passage; several words are a phrase.
     pub excluded: Vec<String>,
@@ -89,6 +92,11 @@ pub fn parse(typed: &str) -> ParsedQuery {
         query
             .messages
             .push("Everything was excluded and nothing asked for: it was searched as words.".to_owned());
+    }
+    let quoted: usize = query.phrases.iter().map(|phrase| phrase.unicode_words().count()).sum();
+    if quoted > 0 && query.words.unicode_words().count() - quoted >= PROSE {
+        query.phrases.clear();
+        query.messages.push("In a question this long, quoted words are searched as words.".to_owned());
     }
     numbers(&mut query);
     query
@@ -289,6 +297,12 @@ mod tests {
         let mut q = parse("budget body:Nobody");
         q.as_words(Field::Body, "Nobody");
         assert_eq!((q.words.as_str(), q.bodies.len(), q.messages.len()), ("budget Nobody", 0, 1));
+    }
+
+    #[test]
+    fn quotation_marks_in_prose_are_no_condition() {
+        let q = parse("How did the council vote on what it called a \"living wage\" in March?");
+        assert!(q.phrases.is_empty() && q.words.contains("living wage") && q.messages.len() == 1);
     }
 
     #[test]

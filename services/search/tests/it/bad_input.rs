@@ -82,6 +82,8 @@ async fn phrases_bind_and_exclusions_shut_out() {
     let (index, _dir) = filled().await;
     let found = index.search(request(uuid(1), "\"short term rentals\"")).await.unwrap();
     assert_eq!(texts(&found), [TEXTS[1]]);
+    let found = index.search(request(uuid(1), "\"rentals term\"")).await.unwrap();
+    assert!(!found.hits.is_empty() && found.messages[0].contains("rentals term"));
     let found = index.search(request(uuid(1), "rentals -\"short term\" -budget")).await.unwrap();
     assert!(!texts(&found).contains(&TEXTS[1]) && !texts(&found).contains(&TEXTS[5]));
     assert_eq!(texts(&found)[0], TEXTS[4]);

@@ -130,7 +130,7 @@ fn brute_force(all: &[PassageDoc], request: &SearchRequest, params: &RankParams)
 
 #[tokio::test]
 async fn filtered_hybrid_results_equal_brute_force() {
-    for seed in 0..40 {
+    for seed in 0..15 {
         let mut rng = StdRng::seed_from_u64(seed);
         let (index, _dir) = index();
         let (mine, others) = (corpus(&mut rng, 1), corpus(&mut rng, 2));
@@ -150,7 +150,7 @@ async fn filtered_hybrid_results_equal_brute_force() {
                 }
             }
         }
-        for _ in 0..12 {
+        for _ in 0..10 {
             let query: Vec<&str> =
                 (0..rng.random_range(1..5)).map(|_| WORDS[rng.random_range(0..WORDS.len())]).collect();
             let mut asked = request(uuid(1), &query.join(" "));

@@ -18,6 +18,8 @@ pub(super) struct Allowed {
     pub(super) visible: Vec<bool>,
     /// Visible, and as the filters, phrases and exclusions ask.
     pub(super) pass: Vec<bool>,
+    /// Phrases that stand nowhere, and were dropped.
+    pub(super) dropped: Vec<String>,
 }
 
 /// Decides for every row.
@@ -34,9 +36,13 @@ pub(super) fn allowed(snapshot: &Snapshot, request: &SearchRequest) -> Result<Al
         mark_term(snapshot, &snapshot.layout.label_term(name, value), &mut found)?;
         keep(&mut pass, |row| found[row]);
     }
+    let mut dropped = Vec::new();
     for phrase in &request.query.phrases {
-        if let Some(found) = rows_with(snapshot, phrase)? {
+        let Some(found) = rows_with(snapshot, phrase)? else { continue };
+        if pass.iter().zip(&found).any(|(pass, found)| *pass && *found) {
             keep(&mut pass, |row| found[row]);
+        } else {
+            dropped.push(phrase.clone());
         }
     }
     for excluded in &request.query.excluded {
@@ -44,7 +50,7 @@ pub(super) fn allowed(snapshot: &Snapshot, request: &SearchRequest) -> Result<Al
             keep(&mut pass, |row| !found[row]);
         }
     }
-    Ok(Allowed { visible, pass })
+    Ok(Allowed { visible, pass, dropped })
 }
 
 /// The rows in which these words stand in this order; `None` where the text has no words.

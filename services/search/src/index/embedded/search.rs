@@ -37,6 +37,9 @@ pub(super) fn search(
             .push(format!("The query is long: its first {} words were searched.", terms.words.len()));
     }
     let allowed = allowed(snapshot, request)?;
+    for phrase in &allowed.dropped {
+        response.messages.push(format!("“{phrase}” stands nowhere word by word: its words were searched."));
+    }
     let totals = snapshot.totals(request.visible);
     let (scores, near) = rayon::join(
         || keyword::score(snapshot, params, &allowed, totals, &terms),
