@@ -1,7 +1,18 @@
 // Every screen, on a desktop and on a phone 360 pixels wide: axe finds nothing, and nothing reaches past the edge.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { DESKTOP, launch, openPage, overflow, PHONE, publishedMeeting, request, signIn, violations, visit } from './support/browser.mjs';
+import {
+  DESKTOP,
+  launch,
+  openPage,
+  overflow,
+  PHONE,
+  publishedMeeting,
+  request,
+  signIn,
+  violations,
+  visit,
+} from './support/browser.mjs';
 
 let browser;
 before(async () => {

@@ -35,8 +35,9 @@ test('from the skip link to the evidence without a pointer', async () => {
   await page.waitForFunction(() => document.activeElement?.tagName === 'H1');
 
   await tabTo(page, 'main a[href^="/meetings/"]');
-  await page.keyboard.press('Alt+ArrowLeft');
+  await page.keyboard.press('Enter');
   await page.waitForURL((url) => !url.pathname.endsWith('/evidence'));
+  await page.waitForFunction(() => document.activeElement?.tagName === 'H1');
   assert.deepEqual(page.complaints, []);
   await page.context().close();
 });

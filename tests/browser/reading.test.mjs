@@ -19,7 +19,10 @@ test('an anonymous reader follows a claim to its evidence', async () => {
   await page.getByLabel('Summary').selectOption({ label: 'With a summary' });
   await page.waitForURL(/published=yes/);
   await page.locator('.meeting-card').first().waitFor();
-  await page.locator(`.meeting-card a[href="/meetings/${encodeURIComponent(meeting.id)}"]`).first().click();
+  await page
+    .locator(`.meeting-card a[href="/meetings/${encodeURIComponent(meeting.id)}"]`)
+    .first()
+    .click();
   await page.getByRole('heading', { level: 1, name: meeting.title }).waitFor();
   assert.match(await page.title(), /CouncilSense$/);
 
@@ -35,7 +38,10 @@ test('an anonymous reader follows a claim to its evidence', async () => {
   assert.ok(flat(inPlace).length > flat(marked).length, 'the excerpt is shown with the text around it');
 
   const documentLink = excerpt.getByRole('link', { name: /Open the document/ });
-  const status = await page.evaluate(async (url) => (await fetch(url, { headers: { 'x-csrf': '1' } })).status, await documentLink.getAttribute('href'));
+  const status = await page.evaluate(
+    async (url) => (await fetch(url, { headers: { 'x-csrf': '1' } })).status,
+    await documentLink.getAttribute('href'),
+  );
   assert.equal(status, 200, 'the document is served');
 
   await excerpt.getByRole('link', { name: 'Permanent link' }).click();
@@ -52,9 +58,7 @@ test('a link of a hit and the address of a search lead back to the same answer',
   const page = await openPage(browser);
   await visit(page, '/');
   const { summary } = await publishedMeeting(page);
-  const word = summary.claims
-    .flatMap(({ text }) => text.split(/[^\p{L}]+/u))
-    .find((each) => each.length >= 7);
+  const word = summary.claims.flatMap(({ text }) => text.split(/[^\p{L}]+/u)).find((each) => each.length >= 7);
   await page.getByRole('searchbox').fill(word);
   await page.getByRole('searchbox').press('Enter');
   await page.waitForURL(/\/search\?q=/);
@@ -88,7 +92,14 @@ test('nothing found, a failed search and a wrong address are three different ans
     await route.fulfill({
       status: 503,
       contentType: 'application/json',
-      body: JSON.stringify({ errors: [{ message: 'x', extensions: { code: 'UNAVAILABLE', requestId: 'req-under-test' } }] }),
+      body: JSON.stringify({
+        errors: [
+          {
+            message: 'x',
+            extensions: { code: 'UNAVAILABLE', requestId: 'req-under-test' },
+          },
+        ],
+      }),
     });
   });
   await visit(page, '/search?q=council');
@@ -121,5 +132,26 @@ test('a meeting page does not jump while it loads', async () => {
   await page.waitForTimeout(500);
   const shifted = await page.evaluate(() => globalThis.shifted);
   assert.ok(shifted < 0.1, `cumulative layout shift ${shifted}`);
+  await page.context().close();
+});
+
+test('the next page of a list begins at its top, and going back returns', async () => {
+  const page = await openPage(browser);
+  await visit(page, '/search?q=council');
+  await page.locator('#results').waitFor();
+  const next = page.getByRole('link', { name: 'More results' });
+  if ((await next.count()) === 0) {
+    // A small collection answers on one page; then there must be no link to a second.
+    assert.ok((await page.locator('.hit').count()) <= 10);
+    return page.context().close();
+  }
+  const first = await page.locator('.hit-text').first().innerText();
+  await next.click();
+  await page.waitForURL(/after=/);
+  await page.waitForFunction(() => window.scrollY === 0 && document.activeElement?.tagName === 'H1');
+  await page.waitForFunction((text) => document.querySelector('.hit-text')?.innerText !== text, first);
+  await page.goBack();
+  await page.waitForFunction((text) => document.querySelector('.hit-text')?.innerText === text, first);
+  assert.deepEqual(page.complaints, []);
   await page.context().close();
 });

@@ -3,7 +3,17 @@ import assert from 'node:assert/strict';
 import { exec } from 'node:child_process';
 import { after, before, test } from 'node:test';
 import { promisify } from 'node:util';
-import { baseUrl, launch, openPage, PATIENCE, publishedMeeting, request, settled, signIn, visit } from './support/browser.mjs';
+import {
+  baseUrl,
+  launch,
+  openPage,
+  PATIENCE,
+  publishedMeeting,
+  request,
+  settled,
+  signIn,
+  visit,
+} from './support/browser.mjs';
 
 let browser;
 before(async () => {

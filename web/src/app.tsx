@@ -4,7 +4,7 @@ import HomePage from './home/home-page.tsx';
 import { LiveUpdates } from './live/live-updates.tsx';
 import { ToastProvider } from './live/toasts.tsx';
 import { ErrorBoundary } from './ui/error-boundary.tsx';
-import { beginNavigation } from './ui/focus.ts';
+import { beginNavigation, isAtFilter, screenOf } from './ui/focus.ts';
 import { Header } from './ui/header.tsx';
 import { NotFound } from './ui/not-found.tsx';
 import { Loading } from './ui/states.tsx';
@@ -40,11 +40,11 @@ export function App() {
 }
 
 function Screens() {
-  const { pathname } = useLocation();
-  useNavigation(pathname);
+  const location = useLocation();
+  useNavigation(screenOf(location));
   return (
     <main id="main" tabIndex={-1}>
-      <ErrorBoundary resetKey={pathname}>
+      <ErrorBoundary resetKey={location.pathname}>
         <Suspense fallback={<Loading what="the page" lines={10} />}>
           <Routes>
             <Route path="/" element={<HomePage />} />
@@ -66,15 +66,21 @@ function Screens() {
 }
 
 /** A followed link begins at the top with the focus on the new heading; going back is left to the browser. */
-function useNavigation(pathname: string): void {
+function useNavigation(screen: string): void {
   const how = useNavigationType();
-  const shown = useRef(pathname);
+  const shown = useRef(screen);
+  const toTop = useRef(false);
   // Before the new screen's own effects run, so that its heading finds the navigation begun.
-  if (shown.current !== pathname) {
-    shown.current = pathname;
-    beginNavigation();
+  if (shown.current !== screen) {
+    if (!isAtFilter(shown.current, screen)) {
+      beginNavigation();
+      toTop.current = how === 'PUSH';
+    }
+    shown.current = screen;
   }
   useEffect(() => {
-    if (how === 'PUSH') window.scrollTo(0, 0);
-  }, [pathname, how]);
+    if (!toTop.current) return;
+    toTop.current = false;
+    window.scrollTo({ top: 0, behavior: 'instant' });
+  }, [screen]);
 }

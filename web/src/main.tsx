@@ -15,7 +15,8 @@ if (!root) throw new Error('index.html has no element with the id "root"');
 createRoot(root).render(
   <StrictMode>
     <Provider value={createGraphqlClient()}>
-      <BrowserRouter>
+      {/* Filters live in the address: as a transition, a radio button would spring back before it moved. */}
+      <BrowserRouter useTransitions={false}>
         <App />
       </BrowserRouter>
     </Provider>

@@ -13,8 +13,14 @@ assert.ok(baseUrl, 'Set BASE_URL to a running CouncilSense, e.g. BASE_URL=http:/
 /** How long something may take on a busy machine before it counts as not happening, milliseconds. */
 export const PATIENCE = 30_000;
 
-export const DESKTOP = { viewport: { width: 1280, height: 900 }, colorScheme: 'light' };
-export const PHONE = { viewport: { width: 360, height: 740 }, colorScheme: 'dark' };
+export const DESKTOP = {
+  viewport: { width: 1280, height: 900 },
+  colorScheme: 'light',
+};
+export const PHONE = {
+  viewport: { width: 360, height: 740 },
+  colorScheme: 'dark',
+};
 
 /** Starts Chromium. `CHROMIUM` names another binary; the sandbox is off since CI runs as root. */
 export function launch() {
@@ -68,7 +74,11 @@ export async function request(page, query, variables = {}) {
     async ([text, values]) => {
       const response = await fetch('/graphql', {
         method: 'POST',
-        headers: { 'content-type': 'application/json', accept: 'application/graphql-response+json', 'x-csrf': '1' },
+        headers: {
+          'content-type': 'application/json',
+          accept: 'application/graphql-response+json',
+          'x-csrf': '1',
+        },
         body: JSON.stringify({ query: text, variables: values }),
       });
       return response.json();

@@ -20,7 +20,9 @@ export function Cities() {
   return (
     <>
       <CityPicker cities={nodes} />
-      {pageInfo.hasNextPage ? <p className="fine">There are more than a hundred cities; search finds the others.</p> : null}
+      {pageInfo.hasNextPage ? (
+        <p className="fine">There are more than a hundred cities; search finds the others.</p>
+      ) : null}
     </>
   );
 }

@@ -21,7 +21,12 @@ export default function CityPage() {
   const { city } = loaded.data;
   if (!city) return <NotFound what="city" />;
   return (
-    <Page title={city.name} width="wide" eyebrow={<Link to="/cities">Cities</Link>} lead={<HomeCityButton city={city} />}>
+    <Page
+      title={city.name}
+      width="wide"
+      eyebrow={<Link to="/cities">Cities</Link>}
+      lead={<HomeCityButton city={city} />}
+    >
       <PartlyFailed error={loaded.error} />
       <SearchBox label={`Search ${city.name}`} cityId={city.id} />
       <RecentMeetings

@@ -30,9 +30,7 @@ export function EvidenceDisclosure({ claim }: { claim: ClaimItem }) {
 function EvidenceList({ claim }: { claim: ClaimItem }) {
   const loaded = useLoaded(ClaimContext, { id: claim.id });
   const node = loaded.status === 'ready' ? loaded.data.node : null;
-  const contexts = new Map(
-    node?.__typename === 'Claim' ? node.evidence.map((each) => [each.url, each.context]) : [],
-  );
+  const contexts = new Map(node?.__typename === 'Claim' ? node.evidence.map((each) => [each.url, each.context]) : []);
   const settled = loaded.status !== 'loading';
   const failure = loaded.status === 'failed' ? describeFailure(loaded.error) : null;
   return (

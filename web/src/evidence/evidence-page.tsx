@@ -120,7 +120,9 @@ function Cited({ meeting, evidence, claims }: { meeting: Meeting; evidence: Evid
 
 /** A span that the present summary does not cite: a passage of the search, or a claim of an earlier version. */
 function NotCited({ meeting, address }: { meeting: Meeting; address: SpanAddress }) {
-  const artifact = meeting.artifacts.find(({ id, url }) => id === address.artifact || url.endsWith(`/${address.artifact}`));
+  const artifact = meeting.artifacts.find(
+    ({ id, url }) => id === address.artifact || url.endsWith(`/${address.artifact}`),
+  );
   return (
     <div className="notice notice-empty">
       <p className="notice-title">The present summary does not cite this passage</p>

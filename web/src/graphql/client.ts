@@ -18,11 +18,14 @@ export function createGraphqlClient(): Client {
       subscriptionExchange({
         forwardSubscription: ({ query, variables }) => ({
           subscribe: (sink) => ({
-            unsubscribe: socket.subscribe({ query: query ?? '', variables: variables ?? {} }, {
-              next: (result) => sink.next(result as ExecutionResult),
-              error: (cause) => sink.error(cause),
-              complete: () => sink.complete(),
-            }),
+            unsubscribe: socket.subscribe(
+              { query: query ?? '', variables: variables ?? {} },
+              {
+                next: (result) => sink.next(result as ExecutionResult),
+                error: (cause) => sink.error(cause),
+                complete: () => sink.complete(),
+              },
+            ),
           }),
         }),
       }),

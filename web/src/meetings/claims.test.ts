@@ -14,8 +14,12 @@ const claim = (id: string, text: string, outcome: 'ADOPTED' | 'FAILED', fileNumb
 });
 
 describe('filterClaims', () => {
-  const claims = [claim('1', 'Amends the short-term rental rules', 'ADOPTED', '33,977'), claim('2', 'Rent', 'FAILED', '34,001')];
-  const ids = (outcome: 'ADOPTED' | 'FAILED' | '', words: string) => filterClaims(claims, outcome, words).map(({ id }) => id);
+  const claims = [
+    claim('1', 'Amends the short-term rental rules', 'ADOPTED', '33,977'),
+    claim('2', 'Rent', 'FAILED', '34,001'),
+  ];
+  const ids = (outcome: 'ADOPTED' | 'FAILED' | '', words: string) =>
+    filterClaims(claims, outcome, words).map(({ id }) => id);
 
   it('wants every word, in the text or the record', () => {
     expect(ids('', 'rent')).toEqual(['1', '2']);

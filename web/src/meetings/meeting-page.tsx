@@ -89,7 +89,9 @@ export default function MeetingPage() {
       eyebrow={
         <>
           <Link to={cityPath(meeting.city.slug)}>{meeting.city.name}</Link> ·{' '}
-          <Link to={`/meetings?city=${encodeURIComponent(meeting.city.id)}&body=${encodeURIComponent(meeting.body.id)}`}>
+          <Link
+            to={`/meetings?city=${encodeURIComponent(meeting.city.id)}&body=${encodeURIComponent(meeting.body.id)}`}
+          >
             {meeting.body.name}
           </Link>
         </>

@@ -61,7 +61,12 @@ export function Preferences({ preferences }: { preferences: Viewer['notification
       {enabled && paused ? (
         <p>
           Paused until <time dateTime={pauseUntil}>{formatMoment(pauseUntil)}</time>.{' '}
-          <button type="button" className="button" disabled={state.fetching} onClick={() => void save({ pauseUntil: null })}>
+          <button
+            type="button"
+            className="button"
+            disabled={state.fetching}
+            onClick={() => void save({ pauseUntil: null })}
+          >
             End the pause
           </button>
         </p>

@@ -203,7 +203,12 @@ function Runs() {
               </tbody>
             </table>
           </div>
-          <Pager label="More runs" pageInfo={loaded.data.runs.pageInfo} forwardOnly words={{ previous: '', next: 'Older runs' }} />
+          <Pager
+            label="More runs"
+            pageInfo={loaded.data.runs.pageInfo}
+            forwardOnly
+            words={{ previous: '', next: 'Older runs' }}
+          />
         </>
       ) : null}
     </section>

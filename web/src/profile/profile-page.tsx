@@ -38,7 +38,9 @@ function Profile({ viewer }: { viewer: Viewer }) {
       <NameForm key={viewer.id} viewer={viewer} />
       <section aria-labelledby="home-city">
         <h2 id="home-city">Home city</h2>
-        <p>{viewer.homeCity ? `${viewer.homeCity.name}.` : 'None chosen yet.'} You are told what its council decides.</p>
+        <p>
+          {viewer.homeCity ? `${viewer.homeCity.name}.` : 'None chosen yet.'} You are told what its council decides.
+        </p>
         <Cities />
       </section>
       <Sessions />

@@ -13,9 +13,7 @@ export function Hit({ hit }: { hit: SearchHit }) {
   const place = placeOf(passage);
   return (
     <li className="hit">
-      <h3>
-        {meeting ? <Link to={meetingPath(meeting.id)}>{meeting.title}</Link> : 'A passage without a meeting'}
-      </h3>
+      <h3>{meeting ? <Link to={meetingPath(meeting.id)}>{meeting.title}</Link> : 'A passage without a meeting'}</h3>
       <p className="fine">
         {meeting ? (
           <>
@@ -57,7 +55,9 @@ function Explanation({ hit }: { hit: SearchHit }) {
       <dl className="facts">
         <div>
           <dt>Words that matched</dt>
-          <dd>{explanation.matchedTerms.length > 0 ? explanation.matchedTerms.join(', ') : 'none: found by meaning'}</dd>
+          <dd>
+            {explanation.matchedTerms.length > 0 ? explanation.matchedTerms.join(', ') : 'none: found by meaning'}
+          </dd>
         </div>
         <div>
           <dt>By words</dt>

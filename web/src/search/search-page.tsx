@@ -76,7 +76,12 @@ function Results({ params, setParams }: ResultsProps) {
         ) : (
           <NothingFound params={params} setParams={setParams} />
         )}
-        <Pager label="More results" pageInfo={answer.pageInfo} forwardOnly words={{ previous: '', next: 'More results' }} />
+        <Pager
+          label="More results"
+          pageInfo={answer.pageInfo}
+          forwardOnly
+          words={{ previous: '', next: 'More results' }}
+        />
       </section>
     </div>
   );
@@ -107,7 +112,8 @@ function Cautions({ answer }: { answer: SearchAnswer }) {
     <div className={answer.degraded.length > 0 ? 'notice notice-partial' : 'notice'}>
       {answer.degraded.length > 0 ? (
         <p>
-          <strong>These results may be incomplete.</strong> {answer.degraded.map((each) => DEGRADATIONS[each] ?? humanize(each)).join('. ')}.
+          <strong>These results may be incomplete.</strong>{' '}
+          {answer.degraded.map((each) => DEGRADATIONS[each] ?? humanize(each)).join('. ')}.
         </p>
       ) : null}
       {answer.notes.map((note) => (

@@ -6,7 +6,9 @@ const search = (query: string) => new URLSearchParams(query);
 describe('searchInputOf', () => {
   it('reads everything the address carries', () => {
     expect(
-      searchInputOf(search('q=+rent+&mode=KEYWORD&city=c1&city=c2&document=MINUTES&kind=DECISION&from=2023-01-01&after=x')),
+      searchInputOf(
+        search('q=+rent+&mode=KEYWORD&city=c1&city=c2&document=MINUTES&kind=DECISION&from=2023-01-01&after=x'),
+      ),
     ).toEqual({
       query: 'rent',
       mode: 'KEYWORD',
@@ -42,8 +44,8 @@ describe('filters', () => {
   });
 
   it('recognizes a facet by its name', () => {
-    expect(['city', 'cityId', 'BODY', 'year', 'artifact_kind', 'artifactKind', 'kind', 'other'].map(filterOfFacet)).toEqual(
-      ['city', 'city', 'body', 'year', 'document', 'document', 'kind', null],
-    );
+    expect(
+      ['city', 'cityId', 'BODY', 'year', 'artifact_kind', 'artifactKind', 'kind', 'other'].map(filterOfFacet),
+    ).toEqual(['city', 'city', 'body', 'year', 'document', 'document', 'kind', null]);
   });
 });

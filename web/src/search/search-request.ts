@@ -17,7 +17,9 @@ export function searchInputOf(params: URLSearchParams): SearchInput {
   const filter: SearchFilter = {};
   const cities = params.getAll('city').filter(Boolean);
   const bodies = params.getAll('body').filter(Boolean);
-  const documents = params.getAll('document').filter((each): each is ArtifactKind => Object.hasOwn(ARTIFACT_KINDS, each));
+  const documents = params
+    .getAll('document')
+    .filter((each): each is ArtifactKind => Object.hasOwn(ARTIFACT_KINDS, each));
   const kinds = params.getAll('kind').filter((each): each is PassageKind => Object.hasOwn(PASSAGE_KINDS, each));
   const from = dayOf(params.get('from'));
   const to = dayOf(params.get('to'));

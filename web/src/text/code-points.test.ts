@@ -16,7 +16,8 @@ describe('segmentByCodePoints', () => {
   });
 
   it('never cuts a surrogate pair in two', () => {
-    for (const { text } of segmentByCodePoints('a🏛b', [{ start: 1, end: 2 }])) expect(text).not.toMatch(/^[\uDC00-\uDFFF]/);
+    for (const { text } of segmentByCodePoints('a🏛b', [{ start: 1, end: 2 }]))
+      expect(text).not.toMatch(/^[\uDC00-\uDFFF]/);
     expect(marked('a🏛b', [{ start: 1, end: 2 }])).toBe('a[🏛]b');
   });
 

@@ -31,8 +31,11 @@ describe('the span of a permanent link', () => {
     expect(isSameSpan('/meetings/m', address)).toBe(false);
   });
 
-  it.each(['', 'artifact=a1', 'artifact=a1&start=-1&end=4', 'artifact=a1&start=9&end=9', 'artifact=a1&start=1e1&end=99'])(
-    'is refused when it is not one: %s',
-    (query) => expect(spanOfSearch(new URLSearchParams(query))).toBeNull(),
-  );
+  it.each([
+    '',
+    'artifact=a1',
+    'artifact=a1&start=-1&end=4',
+    'artifact=a1&start=9&end=9',
+    'artifact=a1&start=1e1&end=99',
+  ])('is refused when it is not one: %s', (query) => expect(spanOfSearch(new URLSearchParams(query))).toBeNull());
 });

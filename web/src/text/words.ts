@@ -65,7 +65,10 @@ export const RUN_STATES: Record<RunState, { label: string; meaning: string }> = 
   REQUESTED: { label: 'Waiting', meaning: 'This meeting is known; none of its documents has been read yet.' },
   INGESTED: { label: 'Documents fetched', meaning: 'The documents are here; their text is being read.' },
   EXTRACTED: { label: 'Text read', meaning: 'The text has been read; a summary is being written from it.' },
-  SUMMARIZED: { label: 'Being checked', meaning: 'A summary is written; every claim is being checked against its source.' },
+  SUMMARIZED: {
+    label: 'Being checked',
+    meaning: 'A summary is written; every claim is being checked against its source.',
+  },
   PUBLISHED: { label: 'Published', meaning: 'A summary is published.' },
   LIMITED_CONFIDENCE: {
     label: 'Limited confidence',
@@ -73,9 +76,13 @@ export const RUN_STATES: Record<RunState, { label: string; meaning: string }> = 
   },
   REJECTED: {
     label: 'Held back',
-    meaning: 'A summary was written and did not pass the evidence checks, so it is not shown. The documents can be read as published.',
+    meaning:
+      'A summary was written and did not pass the evidence checks, so it is not shown. The documents can be read as published.',
   },
-  FAILED: { label: 'Failed', meaning: 'The documents could not be turned into a summary. They can be read as published.' },
+  FAILED: {
+    label: 'Failed',
+    meaning: 'The documents could not be turned into a summary. They can be read as published.',
+  },
 };
 
 /** The states that end by themselves: the page only has to wait for them. */

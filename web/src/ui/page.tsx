@@ -1,6 +1,6 @@
 import { useEffect, useRef, type ReactNode } from 'react';
 import { useLocation } from 'react-router';
-import { takeFocus } from './focus.ts';
+import { screenOf, takeFocus } from './focus.ts';
 
 interface PageProps {
   /** The page's name, in the tab and the history. */
@@ -19,7 +19,7 @@ interface PageProps {
 /** A screen: names the tab, draws the one `h1` and moves the focus to it after a navigation. */
 export function Page({ title, heading, eyebrow, lead, width = 'reading', children }: PageProps) {
   const headingRef = useRef<HTMLHeadingElement>(null);
-  const { pathname } = useLocation();
+  const screen = screenOf(useLocation());
 
   useEffect(() => {
     document.title = title === 'CouncilSense' ? title : `${title} · CouncilSense`;
@@ -27,7 +27,7 @@ export function Page({ title, heading, eyebrow, lead, width = 'reading', childre
 
   useEffect(() => {
     if (headingRef.current) takeFocus(headingRef.current);
-  }, [pathname]);
+  }, [screen]);
 
   return (
     <div className={`page page-${width}`}>
