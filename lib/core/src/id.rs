@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use sha2::{Digest, Sha256};
 use ulid::Ulid;
 use uuid::Uuid;
 
@@ -29,6 +30,12 @@ macro_rules! id {
         impl From<Uuid> for $name {
             fn from(uuid: Uuid) -> Self {
                 Self(uuid)
+            }
+        }
+
+        impl From<$name> for Uuid {
+            fn from(id: $name) -> Self {
+                id.0
             }
         }
 
@@ -93,6 +100,15 @@ id! {
     JobId,
 }
 
+impl TenantId {
+    /// The tenant of a slug, everywhere the same: the first 128 bits of SHA-256 of `councilsense tenant <slug>`. So a
+    /// role can name the tenant that it serves before it has asked accounts.
+    pub fn of_slug(slug: &str) -> Self {
+        let digest: [u8; 32] = Sha256::digest(format!("councilsense tenant {slug}")).into();
+        Self(Uuid::from_slice(&digest[..16]).unwrap_or_else(|_| unreachable!("sixteen bytes are a uuid")))
+    }
+}
+
 /// Makes ids. Passed in, so that a test's clock decides their order.
 #[derive(Clone)]
 pub struct Ids {
@@ -138,5 +154,18 @@ mod tests {
         assert_eq!(first.to_string().parse::<MeetingId>().unwrap(), first);
         assert!(first < second && first.to_string() < second.to_string());
         assert!("not an id".parse::<MeetingId>().is_err());
+    }
+
+    #[test]
+    fn a_slug_names_its_tenant() {
+        let tenant = TenantId::of_slug("default");
+        assert_eq!(tenant, TenantId::of_slug("default"));
+        assert_ne!(tenant, TenantId::of_slug("defaults"));
+        // Of a hash every bit may be set, the first ones too; a text of 26 characters has room for 130.
+        for slug in (0..64).map(|n| format!("tenant-{n}")) {
+            let tenant = TenantId::of_slug(&slug);
+            assert_eq!(tenant.to_string().len(), 26);
+            assert_eq!(tenant.to_string().parse::<TenantId>().unwrap(), tenant);
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use sqlx::postgres::PgListener;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use crate::Db;
 
@@ -15,19 +15,35 @@ const RECONNECT: Duration = Duration::from_secs(1);
 /// Named wake-up calls.
 #[derive(Clone, Default)]
 pub struct Wakeups {
-    named: Arc<Mutex<HashMap<String, Arc<Notify>>>>,
+    named: Arc<Mutex<HashMap<String, Call>>>,
+}
+
+#[derive(Default)]
+struct Call {
+    one: Arc<Notify>,
+    all: watch::Sender<()>,
 }
 
 impl Wakeups {
-    /// The wake-up call of a name: one waiter per name, woken once for any number of calls while it works.
+    /// The wake-up call of a name for lanes that share the work: one of them is woken.
     pub fn get(&self, name: &str) -> Arc<Notify> {
         let mut named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
-        named.entry(name.to_owned()).or_default().clone()
+        named.entry(name.to_owned()).or_default().one.clone()
     }
 
-    /// Wakes whoever waits for `name`.
+    /// The wake-up call of a name for any number of waiters: each is woken, also by a call that came since it last
+    /// waited.
+    pub fn watch(&self, name: &str) -> watch::Receiver<()> {
+        let mut named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
+        named.entry(name.to_owned()).or_default().all.subscribe()
+    }
+
+    /// Wakes one lane and every watcher of `name`.
     pub fn wake(&self, name: &str) {
-        self.get(name).notify_one();
+        let mut named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
+        let call = named.entry(name.to_owned()).or_default();
+        call.one.notify_one();
+        call.all.send_replace(());
     }
 
     /// Passes on what the database notifies on `channel`; the payload is the name. Runs until dropped.

@@ -7,6 +7,9 @@ use crate::line::Line;
 /// How far from the edge of a page its furniture reaches, lines.
 const REACH: usize = 4;
 
+/// A page and a height on it.
+type Place = (usize, Option<i32>);
+
 /// How far a line may stand from its like on another page, points.
 const PLAY: i32 = 4;
 
@@ -16,7 +19,7 @@ pub(crate) fn drop_repeated(lines: &mut Vec<Line>) {
     if pages.len() < 2 {
         return;
     }
-    let mut seen: HashMap<(bool, String), Vec<(usize, Option<i32>)>> = HashMap::new();
+    let mut seen: HashMap<(bool, String), Vec<Place>> = HashMap::new();
     for (number, page) in pages.iter().enumerate() {
         for top in [true, false] {
             for i in edge(page, top) {

@@ -58,10 +58,14 @@ pub fn allow(caller: &Caller, action: Action) -> Result<(), Denied> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use cs_core::{Subject, Trace, TenantId, UserId};
+    use cs_core::{Subject, TenantId, Trace, UserId};
 
     fn caller(subject: Subject, roles: &[Role]) -> Caller {
-        Caller { subject, roles: roles.iter().copied().collect(), ..Caller::service("", tenant(), Trace::start()) }
+        Caller {
+            subject,
+            roles: roles.iter().copied().collect(),
+            ..Caller::service("", tenant(), Trace::start())
+        }
     }
 
     fn tenant() -> TenantId {

@@ -1,1 +1,3 @@
-//! The testkit library.
+//! What tests share.
+
+pub mod postgres;

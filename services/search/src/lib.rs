@@ -7,3 +7,39 @@ pub mod eval;
 pub mod index;
 pub mod query;
 pub mod rank;
+
+mod error;
+mod grpc;
+mod indexer;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use cs_proto::meetings::v1::meetings_client::MeetingsClient;
+use cs_proto::summaries::v1::summaries_client::SummariesClient;
+use cs_rpc::{Channel, Outbound};
+use cs_text::embed::Embedder;
+
+pub use error::Error;
+pub use grpc::SearchService;
+pub use indexer::{QUEUE, consumer};
+
+/// The role's name.
+pub const NAME: &str = "search";
+
+/// What the service needs.
+#[derive(Clone)]
+pub struct Deps {
+    /// The engine.
+    pub index: Arc<dyn index::SearchIndex>,
+    /// Makes vectors; `None`: keywords only, and answers say so.
+    pub embedder: Option<Arc<dyn Embedder>>,
+    /// Where the texts are.
+    pub meetings: MeetingsClient<Channel>,
+    /// Where the claims are.
+    pub summaries: SummariesClient<Channel>,
+    /// Signs calls to both.
+    pub outbound: Outbound,
+    /// Longest a call to them may take.
+    pub deadline: Duration,
+}

@@ -1,7 +1,7 @@
 //! Blocks to lines: cells of a row joined, wrapped lines told from ended ones.
 
 use super::order::Block;
-use super::runs::Run;
+use super::runs::{CELL_GAP, Run, WORD_GAP};
 use crate::heading::after_number;
 use crate::line::{Line, tidy};
 
@@ -101,7 +101,7 @@ fn rows(block: &Block) -> Vec<Row> {
     for run in &block.runs {
         match (last, rows.last_mut()) {
             (Some(before), Some(row)) if before.same_baseline(run) && run.x0 >= before.x1 - before.size => {
-                row.text.push('\t');
+                row.text.push_str(between(before, run));
                 row.text.push_str(&run.text);
                 row.x1 = run.x1;
                 row.last_x0 = run.x0;
@@ -121,6 +121,18 @@ fn rows(block: &Block) -> Vec<Row> {
         last = Some(run);
     }
     rows
+}
+
+/// What parts two runs on one baseline: nothing where a word was drawn in pieces, a blank between words, a tab between cells.
+fn between(before: &Run, run: &Run) -> &'static str {
+    let gap = (run.x0 - before.x1) / before.size.max(run.size);
+    if gap < WORD_GAP {
+        ""
+    } else if gap < CELL_GAP {
+        " "
+    } else {
+        "\t"
+    }
 }
 
 /// Whether `row` only began because the word would not fit on the line above.

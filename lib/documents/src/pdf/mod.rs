@@ -18,8 +18,15 @@ use crate::line::Line;
 /// Fewer letters than this on a page that carries an image make the page a scan.
 const SCAN_LETTERS_PER_PAGE: usize = 16;
 
+/// How far from its end the last cross-reference of a file is looked for, bytes.
+const TAIL: usize = 64 << 10;
+
 /// Reads the lines of the first `most` pages.
 pub(crate) fn read(bytes: &[u8], most: usize) -> Result<Read, ExtractError> {
+    // A library that mends files would read the first half of a document as all of it.
+    if !is_complete(bytes) {
+        return Err(ExtractError::Damaged("it ends in the middle".into()));
+    }
     let pdf = Pdf::new(bytes.to_vec()).map_err(|e| match e {
         LoadPdfError::Decryption(
             DecryptionError::PasswordProtected | DecryptionError::UnsupportedAlgorithm,
@@ -56,6 +63,12 @@ pub(crate) fn read(bytes: &[u8], most: usize) -> Result<Read, ExtractError> {
     furniture::drop_repeated(&mut lines);
     flow::join_pages(&mut lines);
     Ok(Read { lines, pages: u32::try_from(pages.len()).ok() })
+}
+
+/// Whether the file ends as a PDF ends, but for what servers append.
+fn is_complete(bytes: &[u8]) -> bool {
+    let tail = &bytes[bytes.len().saturating_sub(TAIL)..];
+    tail.windows(9).any(|w| w == b"startxref")
 }
 
 /// What the pages hold, to tell a scan from an empty document.

@@ -30,9 +30,9 @@ impl Run {
 }
 
 /// A gap wider than this parts cells of a table, in heights of the type. Justified text stays below.
-const CELL_GAP: f64 = 1.8;
+pub(super) const CELL_GAP: f64 = 1.8;
 /// A gap wider than this parts words where no blank is printed.
-const WORD_GAP: f64 = 0.17;
+pub(super) const WORD_GAP: f64 = 0.17;
 
 /// Groups glyphs, in the order they are drawn, into runs.
 pub(super) fn runs(glyphs: &[Glyph]) -> Vec<Run> {

@@ -18,26 +18,24 @@ static ITEM_NUMBER: LazyLock<Regex> = LazyLock::new(|| {
 static STOCK_ENDING: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r"(?i)[;,]?\s*and\s+(?:otherwise\s+to\s+provide|to\s+(?:otherwise\s+)?provide(?:\s+otherwise)?|to\s+otherwise\s+provide)\s+with\s+respect\s+thereto\.?").expect("a fixed expression")
 });
-static LONE_NUMBERS: LazyLock<Regex> =
-    LazyLock::new(|| Regex::new(r"\s(?:\d{1,3}[a-z]{0,3}|[A-Z])\.(?:\s|$)").expect("a fixed expression"));
+static LABEL: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"^(?:Brief|Summary|Description|Synopsis)\s*:\s*").expect("a fixed expression"));
+
+/// Extraction may leave the number of an item on a line inside its heading.
+fn without_lone_numbers(lines: &str) -> String {
+    lines.lines().filter(|line| !super::items::is_lone_number(line)).collect::<Vec<_>>().join("\n")
+}
 
 /// A heading without the item's number.
 pub(crate) fn heading(lines: &str) -> String {
-    let text = normalise(lines);
+    let text = normalise(&without_lone_numbers(lines));
     let text = ITEM_NUMBER.replace(&text, "").into_owned();
-    // Extraction may leave the item's number inside its heading.
-    let text = match LONE_NUMBERS.find(&text) {
-        Some(found) if found.as_str().trim().len() <= 5 && !ends_in_abbreviation(found.as_str().trim()) => {
-            format!("{} {}", text[..found.start()].trim_end(), text[found.end()..].trim_start())
-        }
-        _ => text,
-    };
     shorten(text.trim(), LONGEST_TITLE)
 }
 
 /// What a matter is about, without the formula that ends every ordinance.
 pub(crate) fn title(lines: &str) -> String {
-    let text = normalise(lines);
+    let text = normalise(&without_lone_numbers(lines));
+    let text = LABEL.replace(&text, "").into_owned();
     let text = match STOCK_ENDING.find(&text) {
         // Keep what the formula leaves; a docket number after it is kept with the whole.
         Some(found) if found.start() > 20 => text[..found.start()].to_owned(),

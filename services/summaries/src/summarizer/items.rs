@@ -31,7 +31,7 @@ impl Item {
 
 static NUMBERED: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(
-        r"^(?:(?P<file>\d{2}-\d{4})\s+)?(?P<n>\d{1,3}[a-zA-Z]{0,3}|[A-Z]|[IVX]{1,5})[.)]\s+(?P<rest>\S.*)$",
+        r"^(?:\d{2}-\d{4}\s+)?(?:(?P<n>\d{1,3}[a-zA-Z]{0,3}|[A-Z]|[IVX]{1,5})[.)]\s+(?P<rest>\S.*)|(?P<m>\d{1,3}[a-z]?)\.(?P<tight>[A-Z][A-Za-z]+\s.*))$",
     )
     .expect("a fixed expression")
 });
@@ -53,33 +53,46 @@ static NOTES: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r"^(?:Annotation|Action|Disposition|Notes?)\s*:\s*$").expect("a fixed expression")
 });
 
+/// Heads of a part of the meeting: what follows them at once is the first item of the part.
+static PART: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"(?i)^(?:\w{1,4}[.)]\s+)?(?:legislative\s+grouping|(?:consent|regular)\s+agenda|special\s+orders|national\s+anthem|old\s+business|new\s+business|e-comment|public\s+e-comment)").expect("a fixed expression")
+});
+
+/// A numbered line as its number and its words.
+fn numbered(line: &str) -> Option<(&str, &str)> {
+    let found = NUMBERED.captures(line)?;
+    let number = found.name("n").or_else(|| found.name("m"))?.as_str();
+    Some((number, found.name("rest").or_else(|| found.name("tight"))?.as_str()))
+}
+
+/// A line that holds nothing but the number of an item.
+pub(crate) fn is_lone_number(line: &str) -> bool {
+    LONE_NUMBER.is_match(line)
+}
+
 /// A heading that needs nothing around it to be known as one.
 pub(crate) fn starts_item(line: &str) -> bool {
     if votes::is_vote_line(line) || outcomes::is_status(line) {
         return false;
     }
-    match NUMBERED.captures(line) {
-        Some(found) => {
-            (capitals(&found["rest"]) > 0.7
-                && found["rest"].chars().filter(|c| c.is_alphabetic()).count() >= 4)
-                || heads_matter(&found["rest"])
+    match numbered(line) {
+        Some((_, rest)) => {
+            let letters = rest.chars().filter(|c| c.is_alphabetic()).count();
+            (capitals(rest) > 0.7 && letters >= 4) || heads_matter(rest)
         }
         None => heads_matter(line),
     }
 }
 
 fn heads_matter(line: &str) -> bool {
-    KEYWORD.is_match(line) && capitals(line) > 0.6
+    KEYWORD.is_match(line) && capitals(line) > 0.5
 }
 
 fn starts_weakly(line: &str) -> bool {
-    if votes::is_vote_line(line) {
-        return false;
-    }
-    NUMBERED.captures(line).is_some_and(|c| {
-        c["rest"].starts_with(|c: char| c.is_uppercase() || c == '“' || c == '"')
-            && c["n"].starts_with(|c: char| c.is_ascii_digit())
-    })
+    !votes::is_vote_line(line)
+        && numbered(line).is_some_and(|(number, rest)| {
+            rest.starts_with(|c: char| c.is_uppercase() || c == '“' || c == '"') && number.starts_with(|c: char| c.is_ascii_digit())
+        })
 }
 
 /// The items of a record, in its order; what stands before the first is an item without a heading.
@@ -87,47 +100,59 @@ pub(crate) fn split(lines: &[Line<'_>]) -> Vec<Item> {
     let texts: Vec<&str> = lines.iter().map(|l| l.text).collect();
     let with_briefs = texts.iter().filter(|t| BRIEF.is_match(t)).count() >= 3;
     let in_vote = vote_mask(&texts);
-    let mut starts = Vec::new();
+    let mut starts: Vec<usize> = Vec::new();
     let mut in_brief = false;
-    let mut heading_since = None;
+    let mut open_heading: Option<usize> = None;
     for (i, text) in texts.iter().enumerate() {
-        if in_vote[i] {
+        if in_vote[i] || NOTES.is_match(text) {
             in_brief = false;
             continue;
         }
         if BRIEF.is_match(text) {
-            (in_brief, heading_since) = (true, None);
+            (in_brief, open_heading) = (true, None);
             continue;
         }
-        if NOTES.is_match(text) {
-            in_brief = false;
-            continue;
-        }
-        let numbered = NUMBERED.is_match(text);
-        let strong = starts_item(text);
         let starts_here = if in_brief {
-            strong
-                && (numbered || numbers::file_number(text).is_some())
-                && brief_follows(&texts, i)
-                && !after_prose(&texts, i)
-                || strong && numbered && closes_brief(&texts, i)
+            interrupts_brief(&texts, i)
         } else if with_briefs {
-            strong
-                && (numbered
-                    || heading_since.is_none_or(|h: usize| {
-                        i - h > 4 || !brief_follows(&texts, i) || numbers::file_number(text).is_some()
-                    }))
+            starts_item(text) && !continues_heading(&texts, i, open_heading)
+        } else if starts_item(text) || starts_weakly(text) {
+            true
         } else {
-            strong || starts_weakly(text)
+            // Extraction may put the number of an item below the first line of its heading.
+            let below = texts.get(i + 1).is_some_and(|next| LONE_NUMBER.is_match(next) && next.starts_with(|c: char| c.is_ascii_digit()));
+            below && text.starts_with(|c: char| c.is_uppercase()) && !outcomes::is_status(text)
         };
         if starts_here {
-            // `AND KING AND THOMAS` after a heading is its second line, not a heading.
             starts.push(i);
-            heading_since = Some(i);
+            open_heading = Some(i);
             in_brief = false;
         }
     }
     assemble(&texts, &starts, &in_vote, with_briefs)
+}
+
+/// Whether a heading breaks into a brief that no note has ended.
+fn interrupts_brief(texts: &[&str], i: usize) -> bool {
+    let text = texts[i];
+    if !starts_item(text) {
+        return false;
+    }
+    let by_number = numbered(text).is_some_and(|(number, _)| number.starts_with(|c: char| c.is_ascii_digit()));
+    let has_file_number = numbers::file_number(text).is_some();
+    // A line that goes on from prose is prose, however it is printed.
+    let goes_on = i > 0 && !by_number && texts[i - 1].ends_with([',', '-']);
+    ((by_number || has_file_number) && brief_follows(texts, i) && !goes_on) || (by_number && has_file_number && capitals(text) > 0.8)
+}
+
+/// Whether a line in capitals is another line of the heading above it.
+fn continues_heading(texts: &[&str], i: usize, open: Option<usize>) -> bool {
+    let Some(start) = open else { return false };
+    numbered(texts[i]).is_none()
+        && i - start <= 4
+        && !PART.is_match(texts[start])
+        && brief_follows(texts, i)
+        && numbers::file_number(texts[i]).is_none()
 }
 
 fn vote_mask(texts: &[&str]) -> Vec<bool> {
@@ -147,16 +172,6 @@ fn brief_follows(texts: &[&str], from: usize) -> bool {
         .any(|t| BRIEF.is_match(t))
 }
 
-/// Inside a brief, a line that goes on from prose is prose, however it is printed.
-fn after_prose(texts: &[&str], i: usize) -> bool {
-    i > 0 && !NUMBERED.is_match(texts[i]) && texts[i - 1].ends_with([',', '-'])
-}
-
-/// A numbered heading in capitals that a status or a vote follows closes the brief before it, although no note came between.
-fn closes_brief(texts: &[&str], i: usize) -> bool {
-    capitals(texts[i]) > 0.8 && numbers::file_number(texts[i]).is_some()
-}
-
 fn assemble(texts: &[&str], starts: &[usize], in_vote: &[bool], with_briefs: bool) -> Vec<Item> {
     let mut items = Vec::with_capacity(starts.len() + 1);
     let first = starts.first().copied().unwrap_or(texts.len());
@@ -165,7 +180,7 @@ fn assemble(texts: &[&str], starts: &[usize], in_vote: &[bool], with_briefs: boo
     }
     for (k, &start) in starts.iter().enumerate() {
         let end = starts.get(k + 1).copied().unwrap_or(texts.len());
-        let mut number = NUMBERED.captures(texts[start]).map(|c| c["n"].to_owned());
+        let mut number = numbered(texts[start]).map(|(number, _)| number.to_owned());
         let mut at = start + 1;
         // The heading goes on in capitals (or to its brief); a lone number among its lines is the item's own.
         let mut heading_end = at;
@@ -185,9 +200,11 @@ fn assemble(texts: &[&str], starts: &[usize], in_vote: &[bool], with_briefs: boo
             at += 1;
             heading_end = at;
         }
-        let brief_start = if at < end && BRIEF.is_match(texts[at]) { at + 1 } else { at };
+        let has_brief = at < end && BRIEF.is_match(texts[at]);
+        // The label may stand on a line of its own or before the first words.
+        let brief_start = if has_brief && texts[at].ends_with(':') { at + 1 } else { at };
         let mut brief_end = brief_start;
-        if brief_start > at {
+        if has_brief {
             while brief_end < end
                 && !in_vote[brief_end]
                 && !NOTES.is_match(texts[brief_end])

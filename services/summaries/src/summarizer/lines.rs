@@ -1,6 +1,5 @@
 //! A text as lines with places: what the recognisers read, and the way back from a line to an evidence span.
 
-use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::LazyLock;
 
@@ -34,7 +33,6 @@ static FURNITURE: LazyLock<Regex> = LazyLock::new(|| {
     )
     .expect("a fixed expression")
 });
-static DIGITS: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\d+").expect("a fixed expression"));
 
 /// A line this long was never broken by the page: the extractor gave a paragraph, or the whole page, as one line.
 const LONG_LINE: usize = 600;
@@ -62,8 +60,7 @@ impl<'a> Page<'a> {
             }
             at += raw.len() + 1;
         }
-        let running = running_heads(source, &lines, &code_points);
-        lines.retain(|line| !FURNITURE.is_match(line.text) && !running.contains_key(&line.start));
+        lines.retain(|line| !FURNITURE.is_match(line.text));
         Self { source, text_index, lines, code_points }
     }
 
@@ -118,35 +115,6 @@ impl<'a> Page<'a> {
     fn byte_at(&self, code_point: u32) -> usize {
         self.code_points.partition_point(|&c| c < code_point)
     }
-}
-
-/// Lines that stand at the top or foot of three pages or more, digits aside.
-fn running_heads(source: &SourceText, lines: &[Line<'_>], code_points: &[u32]) -> HashMap<usize, ()> {
-    const REACH: usize = 3;
-    const PAGES: usize = 3;
-    let mut seen: HashMap<String, Vec<usize>> = HashMap::new();
-    let pages = source.text.marks.iter().filter(|m| m.page.is_some());
-    for mark in pages {
-        let first = lines.partition_point(|l| code_points[l.start] < mark.at);
-        for line in &lines[first.saturating_sub(REACH)..(first + REACH).min(lines.len())] {
-            let shape = DIGITS.replace_all(line.text, "#").into_owned();
-            if shape.len() > 3
-                && !super::votes::is_vote_line(line.text)
-                && !super::outcomes::is_status(line.text)
-            {
-                seen.entry(shape).or_default().push(line.start);
-            }
-        }
-    }
-    seen.into_values()
-        .map(|mut at| {
-            at.dedup();
-            at
-        })
-        .filter(|at| at.len() >= PAGES)
-        .flatten()
-        .map(|start| (start, ()))
-        .collect()
 }
 
 /// The whole of an ordinary line; the sentences of one that holds a paragraph or a page.

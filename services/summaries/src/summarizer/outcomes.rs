@@ -98,16 +98,19 @@ pub(crate) fn of_motion(action: Option<&str>, passed: bool) -> Outcome {
 }
 
 static PASSED: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(
-        r"(?ix)\b(?:motion|resolution|ordinance|item|vote|question|amendment|(?:consent|regular)?\s*agenda|minutes|substitute|bill|appeal|request)s?\b [^.;]{0,60}? \b(?P<verb>carried|carries|passed|passes|approved|adopted|prevailed|fail(?:ed|s)|lost|defeated|died|dies)\b",
-    )
+    let verb = r"(?P<verb>carried|carries|passed|passes|approved|adopted|prevailed|failed|fails|lost|defeated|died|dies)\b";
+    let matter = r"(?:resolution|ordinance|item|amendment|agenda|minutes|substitute|bill|appeal|request)s?";
+    Regex::new(&format!(
+        r"(?i)\b(?:(?:motion|vote|question)\b[^.;]{{0,60}}?\b{verb}|{matter}\s+(?:(?:was|were|be|is)\s+)?(?:not\s+)?(?:unanimously\s+)?{})",
+        verb.replace("verb", "of")
+    ))
     .expect("a fixed expression")
 });
 
 /// Whether a sentence says that a motion passed (`Some(true)`) or failed.
 pub(crate) fn motion_result(sentence: &str) -> Option<bool> {
     let found = PASSED.captures_iter(sentence).last()?;
-    let verb = found.name("verb")?;
+    let verb = found.name("verb").or_else(|| found.name("of"))?;
     let before = sentence[..verb.start()].trim_end().to_lowercase();
     let negated = before.ends_with(" not") || before.ends_with("n't");
     let passed = matches!(

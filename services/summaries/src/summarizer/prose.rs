@@ -163,12 +163,10 @@ fn read_run(page: &Page<'_>, item: &Item, lines: Range<usize>, blocks: bool, out
         }
         // The motion stands in this sentence or in those before it, back to the last result.
         let motion = (from..=k).rev().take(40).find(|&m| told(&text[parts[m].0..b]).mover.is_some());
-        if direct.is_some()
-            && motion.is_none()
-            && item.heading.is_empty()
-            && COUNT.captures(sentence).is_none()
-        {
-            // `The motion carried` without any motion: there is nothing to say what was decided.
+        let bare = motion.is_none() && !COUNT.is_match(sentence);
+        if bare && (blocks || (direct.is_some() && item.heading.is_empty())) {
+            // `The motion carried` without any motion: there is nothing to say what was decided. And a record that keeps
+            // its votes in blocks does not decide in an aside.
             continue;
         }
         let begin = parts[motion.unwrap_or(k)].0;

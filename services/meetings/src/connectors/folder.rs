@@ -1,0 +1,162 @@
+//! A folder on the machine that runs meetings (contracts §8).
+
+use std::path::{Path, PathBuf};
+
+use async_trait::async_trait;
+use chrono::{DateTime, TimeZone, Utc};
+use cs_core::Visibility;
+use cs_documents::folder::{FoundArtifact, FoundMeeting, StartsAt, scan};
+use sha2::{Digest, Sha256};
+
+use super::{Listed, SourceConnector};
+use crate::ingest::{NewArtifact, NewMeeting};
+use crate::objects::name_of;
+use crate::{Error, ObjectStore};
+
+/// A folder source.
+pub struct Folder {
+    root: PathBuf,
+}
+
+impl Folder {
+    /// At an absolute path.
+    pub fn new(location: &str) -> Result<Self, Error> {
+        let root = PathBuf::from(location);
+        if !root.is_absolute() {
+            return Err(Error::invalid(
+                "location",
+                "must be an absolute path on the machine that runs meetings",
+            ));
+        }
+        Ok(Self { root })
+    }
+
+    async fn found(&self) -> Result<Vec<FoundMeeting>, Error> {
+        let root = self.root.clone();
+        let scanned = tokio::task::spawn_blocking(move || scan(&root))
+            .await
+            .map_err(|e| Error::Source(format!("the folder could not be read: {e}")))?;
+        Ok(scanned.map_err(|e| Error::Source(e.to_string()))?.meetings)
+    }
+}
+
+#[async_trait]
+impl SourceConnector for Folder {
+    async fn list(&self) -> Result<Vec<Listed>, Error> {
+        let found = self.found().await?;
+        let refused: Vec<String> = found
+            .iter()
+            .filter_map(|m| m.error.as_ref().map(|e| format!("{}: {e}", m.meeting_uid)))
+            .collect();
+        if !refused.is_empty() {
+            tracing::warn!(
+                event = "city.scan.refused",
+                reasons = refused.join("; "),
+                "some meetings of a folder cannot be taken in"
+            );
+        }
+        Ok(found
+            .iter()
+            .filter(|m| m.error.is_none())
+            .map(|m| Listed { meeting_uid: m.meeting_uid.clone(), revision: listing_revision(m) })
+            .collect())
+    }
+
+    async fn fetch(
+        &self,
+        meeting_uid: &str,
+        zone: chrono_tz::Tz,
+        objects: &dyn ObjectStore,
+        most: u64,
+    ) -> Result<NewMeeting, Error> {
+        let found = self.found().await?.into_iter().find(|m| m.meeting_uid == meeting_uid);
+        let meeting = found.ok_or(Error::NotFound("meeting at this source"))?;
+        if let Some(error) = meeting.error {
+            return Err(Error::Source(error));
+        }
+        let mut artifacts = Vec::new();
+        for artifact in &meeting.artifacts {
+            artifacts.push(fetch_file(artifact, objects, most).await?);
+        }
+        Ok(NewMeeting {
+            meeting_uid: meeting.meeting_uid,
+            title: meeting.title,
+            body: meeting.body,
+            date: meeting.date.ok_or_else(|| Error::invalid("date", "the meeting has none"))?,
+            starts_at: meeting.starts_at.and_then(|at| utc(at, zone)),
+            location: meeting.location,
+            status: meeting.status,
+            visibility: Visibility::Public,
+            artifacts,
+        })
+    }
+}
+
+/// A time of the source in UTC; `None` where the city's clock skips it.
+pub fn utc(at: StartsAt, zone: chrono_tz::Tz) -> Option<DateTime<Utc>> {
+    match at {
+        StartsAt::Offset(at) => Some(at.to_utc()),
+        StartsAt::Local(at) => zone.from_local_datetime(&at).earliest().map(|at| at.to_utc()),
+    }
+}
+
+async fn fetch_file(
+    artifact: &FoundArtifact,
+    objects: &dyn ObjectStore,
+    most: u64,
+) -> Result<NewArtifact, Error> {
+    let new = |sha256: String, size_bytes: u64, refused: Option<String>| NewArtifact {
+        kind: artifact.kind,
+        title: artifact.title.clone(),
+        file_name: artifact.file.clone(),
+        source_url: artifact.source_url.clone(),
+        sha256,
+        size_bytes,
+        refused,
+    };
+    let nameless = |why: &str| name_of(format!("{}|{}|{why}", artifact.file, artifact.size_bytes).as_bytes());
+    if let Some(error) = &artifact.error {
+        return Ok(new(nameless(error), artifact.size_bytes, Some(error.clone())));
+    }
+    if artifact.size_bytes > most {
+        let reason = format!(
+            "too_large: {} MB, at most {} MB are taken: split it",
+            artifact.size_bytes >> 20,
+            most >> 20
+        );
+        return Ok(new(nameless("too_large"), artifact.size_bytes, Some(reason)));
+    }
+    let bytes = match tokio::fs::read(&artifact.path).await {
+        Ok(bytes) => bytes,
+        Err(error) => {
+            let reason = format!("unreadable: {error}");
+            return Ok(new(nameless(&reason), artifact.size_bytes, Some(reason)));
+        }
+    };
+    let (sha256, size) = (name_of(&bytes), bytes.len() as u64);
+    objects.put(&sha256, bytes.into()).await.map_err(Error::Objects)?;
+    Ok(new(sha256, size, None))
+}
+
+/// Names the state of a meeting's files by their sizes and times, so that a scan need not read them.
+fn listing_revision(meeting: &FoundMeeting) -> String {
+    let mut hash = Sha256::new();
+    hash.update(format!(
+        "{:?}|{:?}|{:?}|{:?}|{}",
+        meeting.title, meeting.date, meeting.starts_at, meeting.status, meeting.body
+    ));
+    for artifact in &meeting.artifacts {
+        hash.update(format!(
+            "{}|{}|{:?}|{:?};",
+            artifact.file,
+            artifact.size_bytes,
+            modified(&artifact.path),
+            artifact.kind
+        ));
+    }
+    hash.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn modified(path: &Path) -> Option<std::time::SystemTime> {
+    std::fs::metadata(path).and_then(|m| m.modified()).ok()
+}

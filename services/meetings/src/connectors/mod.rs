@@ -1,0 +1,42 @@
+//! Where cities publish. A connector lists meetings and fetches one; it decides nothing.
+
+mod folder;
+
+use async_trait::async_trait;
+
+use crate::ingest::NewMeeting;
+use crate::{Error, ObjectStore};
+
+pub use folder::Folder;
+
+/// A meeting in a listing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// Its identity within the city.
+    pub meeting_uid: String,
+    /// Changes whenever the listing or a file does.
+    pub revision: String,
+}
+
+/// One kind of source.
+#[async_trait]
+pub trait SourceConnector: Send + Sync {
+    /// Every meeting that is published now.
+    async fn list(&self) -> Result<Vec<Listed>, Error>;
+    /// One meeting, with the bytes of its documents put into `objects`; files above `most` bytes are named, not taken.
+    async fn fetch(
+        &self,
+        meeting_uid: &str,
+        zone: chrono_tz::Tz,
+        objects: &dyn ObjectStore,
+        most: u64,
+    ) -> Result<NewMeeting, Error>;
+}
+
+/// The connector of a source.
+pub fn open(kind: &str, location: &str) -> Result<Box<dyn SourceConnector>, Error> {
+    match kind {
+        "folder" => Ok(Box::new(Folder::new(location)?)),
+        other => Err(Error::UnknownSourceKind(other.to_owned())),
+    }
+}

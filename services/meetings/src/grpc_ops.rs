@@ -1,0 +1,107 @@
+//! `ops.v1.Runs` and `ops.v1.Sources`: this service's part of the operators' interface.
+
+use cs_core::{CityId, RunId, SourceId};
+use cs_policy::{Action, allow};
+use cs_proto::common::v1::BatchGetRequest;
+use cs_proto::ops::v1 as pb;
+use cs_proto::ops::v1::runs_server::Runs;
+use cs_proto::ops::v1::sources_server::Sources;
+use cs_rpc::caller;
+use tonic::{Request, Response, Status};
+use uuid::Uuid;
+
+use crate::grpc::{id, optional_id, page, page_info};
+use crate::store::runs;
+use crate::{Deps, Error, messages, read, rerun, scan};
+
+/// The service.
+#[derive(Clone)]
+pub struct OpsService(Deps);
+
+impl OpsService {
+    /// Over `deps`.
+    pub fn new(deps: Deps) -> Self {
+        Self(deps)
+    }
+}
+
+type Answer<T> = Result<Response<T>, Status>;
+
+#[tonic::async_trait]
+impl Runs for OpsService {
+    async fn list_runs(&self, request: Request<pb::ListRunsRequest>) -> Answer<pb::ListRunsResponse> {
+        let caller = caller(&request)?;
+        allow(&caller, Action::Operate).map_err(Error::from)?;
+        let r = request.into_inner();
+        let (meeting, city) =
+            (optional_id("meeting_id", &r.meeting_id)?, optional_id("city_id", &r.city_id)?);
+        let state = (!r.state.is_empty()).then_some(r.state);
+        let page = page::<Uuid>(r.page)?;
+        let mut tx = self.0.db.tenant(&caller).await.map_err(Error::from)?;
+        let paged = read::runs(&mut tx, meeting, city, state.as_deref(), &page).await?;
+        let (cursors, info) =
+            page_info(&paged, |run| run.id.parse::<RunId>().map(RunId::uuid).unwrap_or_default());
+        Ok(Response::new(pb::ListRunsResponse { runs: paged.rows, cursors, page_info: Some(info) }))
+    }
+
+    async fn batch_get_runs(&self, request: Request<BatchGetRequest>) -> Answer<pb::BatchGetRunsResponse> {
+        let caller = caller(&request)?;
+        allow(&caller, Action::Operate).map_err(Error::from)?;
+        let ids: Result<Vec<RunId>, Error> =
+            request.get_ref().ids.iter().map(|text| id("ids", text)).collect();
+        let ids: Vec<Uuid> = ids?.into_iter().take(read::MOST_IDS).map(RunId::uuid).collect();
+        let mut tx = self.0.db.tenant(&caller).await.map_err(Error::from)?;
+        let rows = runs::by_ids(&mut tx, &ids).await.map_err(Error::from)?;
+        Ok(Response::new(pb::BatchGetRunsResponse { runs: rows.into_iter().map(messages::run).collect() }))
+    }
+
+    async fn rerun_meeting(
+        &self,
+        request: Request<pb::RerunMeetingRequest>,
+    ) -> Answer<pb::RerunMeetingResponse> {
+        let caller = caller(&request)?;
+        let meeting = id("meeting_id", &request.get_ref().meeting_id)?;
+        let mut tx = self.0.db.tenant(&caller).await.map_err(Error::from)?;
+        let run = rerun::rerun(&mut tx, &caller, &self.0.ids, meeting).await?;
+        let row = runs::by_ids(&mut tx, &[run.uuid()]).await.map_err(Error::from)?.pop();
+        tx.commit().await.map_err(Error::from)?;
+        Ok(Response::new(pb::RerunMeetingResponse { run: row.map(messages::run) }))
+    }
+}
+
+#[tonic::async_trait]
+impl Sources for OpsService {
+    async fn add_source(&self, request: Request<pb::AddSourceRequest>) -> Answer<pb::AddSourceResponse> {
+        let caller = caller(&request)?;
+        let r = request.into_inner();
+        let mut tx = self.0.db.tenant(&caller).await.map_err(Error::from)?;
+        let source =
+            scan::add_source(&mut tx, &caller, &self.0.ids, &r.city, &r.kind, &r.location, &r.schedule)
+                .await?;
+        tx.commit().await.map_err(Error::from)?;
+        Ok(Response::new(pb::AddSourceResponse { source: Some(messages::source(source.0)) }))
+    }
+
+    async fn list_sources(
+        &self,
+        request: Request<pb::ListSourcesRequest>,
+    ) -> Answer<pb::ListSourcesResponse> {
+        let caller = caller(&request)?;
+        let city: Option<CityId> = optional_id("city_id", &request.get_ref().city_id)?;
+        let mut tx = self.0.db.tenant(&caller).await.map_err(Error::from)?;
+        let rows = scan::list_sources(&mut tx, &caller, city).await?;
+        Ok(Response::new(pb::ListSourcesResponse {
+            sources: rows.into_iter().map(|s| messages::source(s.0)).collect(),
+        }))
+    }
+
+    async fn scan_city(&self, request: Request<pb::ScanCityRequest>) -> Answer<pb::ScanCityResponse> {
+        let caller = caller(&request)?;
+        let city = request.into_inner().city;
+        let mut tx = self.0.db.tenant(&caller).await.map_err(Error::from)?;
+        let asked = scan::scan_city(&mut tx, &caller, &self.0.ids, &city).await?;
+        tx.commit().await.map_err(Error::from)?;
+        let source_ids = asked.iter().map(SourceId::to_string).collect();
+        Ok(Response::new(pb::ScanCityResponse { source_ids }))
+    }
+}

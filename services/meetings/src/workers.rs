@@ -1,0 +1,93 @@
+//! What runs in the background: the job chain, the consumer of verdicts, the scheduler.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use cs_events::jobs::Job;
+use cs_events::{Bus, Consumer, Envelope, EventHandler, HandlerError, JobHandler, JobWorker, RetryPolicy};
+use cs_rpc::Tasks;
+
+use crate::{Deps, SCHEMA, extract, follow, scan};
+
+/// This service's queue.
+pub const QUEUE: &str = "meetings";
+/// How often the scheduler looks.
+const SCHEDULER_TICK: std::time::Duration = std::time::Duration::from_secs(1);
+
+struct Jobs(Deps);
+
+#[async_trait]
+impl JobHandler for Jobs {
+    fn types(&self) -> &'static [&'static str] {
+        &["city.scan.requested", "meeting.ingest.requested", "meeting.extract.requested"]
+    }
+
+    async fn handle(&self, job: &Job) -> Result<(), HandlerError> {
+        let caller = job.envelope.caller(SCHEMA);
+        match job.envelope.kind.as_str() {
+            "city.scan.requested" => scan::scan(&self.0, &caller, job, &job.envelope.payload()?).await,
+            "meeting.ingest.requested" => {
+                scan::ingest_listed(&self.0, &caller, job, &job.envelope.payload()?).await
+            }
+            "meeting.extract.requested" => {
+                extract::extract(&self.0, &caller, job, &job.envelope.payload()?).await
+            }
+            other => Err(HandlerError::Permanent(format!("no step is called {other}"))),
+        }
+    }
+
+    async fn given_up(&self, job: &Job, error: &str) -> Result<(), HandlerError> {
+        if job.envelope.kind == "meeting.extract.requested" {
+            let caller = job.envelope.caller(SCHEMA);
+            extract::given_up(&self.0, &caller, &job.envelope.payload()?, error).await?;
+        }
+        Ok(())
+    }
+}
+
+struct Verdicts(Deps);
+
+#[async_trait]
+impl EventHandler for Verdicts {
+    fn types(&self) -> &'static [&'static str] {
+        &["summary.gated", "meeting.published"]
+    }
+
+    async fn handle(&self, envelope: &Envelope) -> Result<(), HandlerError> {
+        let caller = envelope.caller(SCHEMA);
+        match envelope.kind.as_str() {
+            "summary.gated" => follow::gated(&self.0, &caller, envelope).await,
+            _ => follow::published(&self.0, &caller, envelope).await,
+        }
+    }
+}
+
+/// The worker of this service's jobs.
+pub fn job_worker(deps: &Deps, clock: Arc<dyn cs_core::Clock>) -> JobWorker {
+    JobWorker::new(deps.db.clone(), Arc::new(Jobs(deps.clone())), clock)
+}
+
+/// The consumer of this service's queue.
+pub fn consumer(deps: &Deps, bus: Arc<dyn Bus>) -> Consumer {
+    Consumer::new(bus, QUEUE, Arc::new(Verdicts(deps.clone())), RetryPolicy::STANDARD)
+}
+
+/// Asks for scans as they become due, until the tasks drain.
+pub fn scheduler(deps: &Deps, tasks: &Tasks) {
+    let (deps, stop) = (deps.clone(), tasks.stopping());
+    tasks.spawn(async move {
+        while !stop.is_cancelled() {
+            match scan::schedule_one(&deps.db, &deps.ids).await {
+                Ok(true) => continue,
+                Ok(false) => {}
+                Err(error) => {
+                    tracing::warn!(%error, "the scheduler could not look for due scans; it tries again")
+                }
+            }
+            tokio::select! {
+                () = tokio::time::sleep(SCHEDULER_TICK) => {}
+                () = stop.cancelled() => {}
+            }
+        }
+    });
+}

@@ -1,0 +1,74 @@
+//! What can go wrong here, and how it is told.
+
+use cs_events::{HandlerError, PayloadError};
+use cs_proto::errors::v1::Reason;
+use cs_rpc::FieldViolation;
+use cs_text::embed::EmbedError;
+use tonic::Status;
+
+use crate::index::IndexError;
+
+/// An error of this service.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A field of the request breaks a rule.
+    #[error("{}: {}", .0.field, .0.description)]
+    Invalid(FieldViolation),
+    /// The index failed.
+    #[error(transparent)]
+    Index(#[from] IndexError),
+    /// No vector could be made.
+    #[error(transparent)]
+    Embed(#[from] EmbedError),
+    /// An event could not be read.
+    #[error(transparent)]
+    Payload(#[from] PayloadError),
+    /// A service did not answer.
+    #[error("{}", .0.message())]
+    Service(#[from] Status),
+}
+
+impl Error {
+    /// A field that breaks a rule.
+    pub(crate) fn invalid(field: &str, rule: impl Into<String>) -> Self {
+        Self::Invalid(FieldViolation::new(field, rule))
+    }
+
+    fn reason(&self) -> Reason {
+        match self {
+            Self::Invalid(_) => Reason::InvalidArgument,
+            Self::Index(IndexError::BadCursor) => Reason::InvalidCursor,
+            Self::Index(
+                IndexError::Io(_) | IndexError::Closed | IndexError::InUse(_) | IndexError::Corrupt { .. },
+            ) => Reason::IndexUnavailable,
+            Self::Service(_) => Reason::Unavailable,
+            Self::Index(
+                IndexError::NewerFormat { .. }
+                | IndexError::Dimensions { .. }
+                | IndexError::Misplaced(_)
+                | IndexError::Engine(_),
+            )
+            | Self::Embed(_)
+            | Self::Payload(_) => Reason::Internal,
+        }
+    }
+}
+
+impl From<Error> for Status {
+    fn from(error: Error) -> Self {
+        let fields =
+            if let Error::Invalid(violation) = &error { vec![violation.clone()] } else { Vec::new() };
+        cs_rpc::report(error.reason(), &error, &fields)
+    }
+}
+
+impl From<Error> for HandlerError {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Service(status) => status.into(),
+            // The index and the embedder are this process's own: a restart, or disk space, mends them.
+            Error::Index(_) | Error::Embed(_) => Self::Transient(error.to_string()),
+            Error::Invalid(_) | Error::Payload(_) => Self::Permanent(error.to_string()),
+        }
+    }
+}

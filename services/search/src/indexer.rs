@@ -1,0 +1,289 @@
+//! The indexer: events in, passages and claims in the index.
+//!
+//! The index has no transaction to share with an inbox, so each part of a meeting carries an external version: an
+//! event that comes twice replaces a part by itself, and one that comes late is refused. Documents are indexed when a
+//! run ends, whatever the verdict on their summary; claims when a summary becomes current.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use cs_core::document::{ArtifactKind, ExtractedText, Section};
+use cs_core::{ArtifactId, BodyId, Caller, CityId, InvalidId, MeetingId};
+use cs_events::{Bus, Consumer, Envelope, EventHandler, HandlerError, RetryPolicy};
+use cs_proto::common::v1::BatchGetRequest;
+use cs_proto::events::v1::{MeetingPublished, SummaryGated};
+use cs_proto::meetings::v1 as meetings;
+use cs_proto::summaries::v1 as summaries;
+use cs_text::passages::{CHUNKER_VERSION, PassageOptions, passages};
+use tonic::Status;
+use uuid::Uuid;
+
+use crate::index::{Part, PassageDoc, PassageKind, Visibility};
+use crate::{Deps, Error, NAME};
+
+/// This service's queue.
+pub const QUEUE: &str = "search";
+/// Texts embedded at once: enough to keep a core busy, few enough that a meeting's vectors fit in little memory.
+const EMBED_BATCH: usize = 64;
+
+struct Indexer(Deps);
+
+/// The consumer of this service's queue.
+pub fn consumer(deps: &Deps, bus: Arc<dyn Bus>) -> Consumer {
+    Consumer::new(bus, QUEUE, Arc::new(Indexer(deps.clone())), RetryPolicy::STANDARD)
+}
+
+#[async_trait]
+impl EventHandler for Indexer {
+    fn types(&self) -> &'static [&'static str] {
+        &["summary.gated", "meeting.published"]
+    }
+
+    async fn handle(&self, envelope: &Envelope) -> Result<(), HandlerError> {
+        let caller = envelope.caller(NAME);
+        let done = match envelope.kind.as_str() {
+            "summary.gated" => documents(&self.0, &caller, envelope).await,
+            _ => claims(&self.0, &caller, envelope).await,
+        };
+        Ok(done?)
+    }
+}
+
+async fn documents(deps: &Deps, caller: &Caller, envelope: &Envelope) -> Result<(), Error> {
+    let event: SummaryGated = envelope.payload()?;
+    let Some(meeting) = meeting(deps, caller, &event.meeting_id).await? else { return Ok(()) };
+    let base = Base::new(caller, &meeting)?;
+    let request = meetings::ListTextVersionsRequest { meeting_id: event.meeting_id.clone() };
+    let call = deps.outbound.request(caller, request, deps.deadline)?;
+    let mut texts = deps.meetings.clone().list_text_versions(call).await?.into_inner();
+    let mut docs = Vec::new();
+    while let Some(text) = texts.message().await? {
+        docs.extend(base.passages(text)?);
+    }
+    embed(deps, &mut docs).await?;
+    let version = envelope.occurred_at.timestamp_millis();
+    let count = docs.len();
+    let applied =
+        deps.index.replace_meeting(base.tenant, base.meeting, Part::Documents, version, docs).await?;
+    tracing::info!(
+        event = "meeting.indexed",
+        meeting_id = event.meeting_id,
+        passages = count,
+        ?applied,
+        "documents indexed"
+    );
+    Ok(())
+}
+
+async fn claims(deps: &Deps, caller: &Caller, envelope: &Envelope) -> Result<(), Error> {
+    let event: MeetingPublished = envelope.payload()?;
+    let Some(meeting) = meeting(deps, caller, &event.meeting_id).await? else { return Ok(()) };
+    let base = Base::new(caller, &meeting)?;
+    let request =
+        summaries::GetSummaryRequest { meeting_id: event.meeting_id.clone(), version: event.version };
+    let call = deps.outbound.request(caller, request, deps.deadline)?;
+    let summary = deps.summaries.clone().get_summary(call).await?.into_inner().summary.unwrap_or_default();
+    let visibility = event.visibility.parse().unwrap_or(Visibility::Reviewer);
+    let kinds = artifact_kinds(deps, caller, &event.meeting_id).await?;
+    let mut docs: Vec<PassageDoc> =
+        summary.claims.into_iter().filter_map(|claim| base.claim(claim, visibility, &kinds)).collect();
+    embed(deps, &mut docs).await?;
+    let version = i64::try_from(event.version).unwrap_or(i64::MAX);
+    let count = docs.len();
+    let applied = deps.index.replace_meeting(base.tenant, base.meeting, Part::Claims, version, docs).await?;
+    tracing::info!(
+        event = "summary.indexed",
+        meeting_id = event.meeting_id,
+        claims = count,
+        ?applied,
+        "claims indexed"
+    );
+    Ok(())
+}
+
+async fn meeting(deps: &Deps, caller: &Caller, id: &str) -> Result<Option<meetings::Meeting>, Status> {
+    let call = deps.outbound.request(caller, BatchGetRequest { ids: vec![id.to_owned()] }, deps.deadline)?;
+    Ok(deps.meetings.clone().batch_get_meetings(call).await?.into_inner().meetings.pop())
+}
+
+async fn artifact_kinds(
+    deps: &Deps,
+    caller: &Caller,
+    meeting: &str,
+) -> Result<Vec<(String, ArtifactKind)>, Status> {
+    let request = meetings::BatchListArtifactsRequest { meeting_ids: vec![meeting.to_owned()] };
+    let call = deps.outbound.request(caller, request, deps.deadline)?;
+    let artifacts = deps.meetings.clone().batch_list_artifacts(call).await?.into_inner().artifacts;
+    Ok(artifacts.into_iter().filter_map(|a| a.kind.parse().ok().map(|kind| (a.id, kind))).collect())
+}
+
+/// Gives every document its vector, where there is an embedder.
+async fn embed(deps: &Deps, docs: &mut [PassageDoc]) -> Result<(), Error> {
+    let Some(embedder) = &deps.embedder else { return Ok(()) };
+    for batch in docs.chunks_mut(EMBED_BATCH) {
+        let texts = batch.iter().map(embedded_text).collect();
+        let vectors = embedder.embed(texts).await?;
+        for (doc, vector) in batch.iter_mut().zip(vectors) {
+            doc.vector = vector;
+            embedder.version().clone_into(&mut doc.embedder);
+        }
+    }
+    Ok(())
+}
+
+/// Title and heading in front lift the vector leg (targets.md §2).
+fn embedded_text(doc: &PassageDoc) -> String {
+    match &doc.heading {
+        Some(heading) => format!("{}\n{heading}\n{}", doc.title, doc.text),
+        None => format!("{}\n{}", doc.title, doc.text),
+    }
+}
+
+/// What every passage of a meeting shares.
+struct Base {
+    tenant: Uuid,
+    meeting: Uuid,
+    city: Uuid,
+    body: Uuid,
+    date: chrono::NaiveDate,
+    title: String,
+}
+
+impl Base {
+    fn new(caller: &Caller, meeting: &meetings::Meeting) -> Result<Self, Error> {
+        let bad = |e: InvalidId| Error::invalid("id", e.to_string());
+        Ok(Self {
+            tenant: caller.tenant.uuid(),
+            meeting: meeting.id.parse::<MeetingId>().map_err(bad)?.uuid(),
+            city: meeting.city_id.parse::<CityId>().map_err(bad)?.uuid(),
+            body: meeting.body_id.parse::<BodyId>().map_err(bad)?.uuid(),
+            date: meeting.date.parse().map_err(|_| Error::invalid("date", "the meeting has no date"))?,
+            title: meeting.title.clone(),
+        })
+    }
+
+    fn passages(&self, version: meetings::TextVersion) -> Result<Vec<PassageDoc>, Error> {
+        let bad = |e: InvalidId| Error::invalid("artifact_id", e.to_string());
+        let artifact_id = version.artifact_id.parse::<ArtifactId>().map_err(bad)?.uuid();
+        let artifact_kind: ArtifactKind =
+            version.artifact_kind.parse().map_err(|_| Error::invalid("artifact_kind", "unknown"))?;
+        let visibility = match version.visibility() {
+            cs_proto::common::v1::Visibility::Public => Visibility::Public,
+            cs_proto::common::v1::Visibility::Member => Visibility::Member,
+            // What cannot be told is shown to the fewest.
+            cs_proto::common::v1::Visibility::Reviewer | cs_proto::common::v1::Visibility::Unspecified => {
+                Visibility::Reviewer
+            }
+        };
+        let text = extracted(version.text, version.sections, version.marks);
+        let points = cs_text::CodePoints::new(&text.text);
+        let found = passages(&text, &self.title, PassageOptions::default());
+        Ok(found
+            .into_iter()
+            .filter_map(|p| {
+                let body = points.slice(p.start, p.end)?.to_owned();
+                let section = text.sections.iter().find(|s| s.ordinal == p.section);
+                Some(PassageDoc {
+                    id: format!(
+                        "{}:{artifact_id}:{}-{}",
+                        &version.sha256[..16.min(version.sha256.len())],
+                        p.start,
+                        p.end
+                    ),
+                    tenant_id: self.tenant,
+                    meeting_id: self.meeting,
+                    city_id: self.city,
+                    body_id: self.body,
+                    artifact_id,
+                    derived_from: Vec::new(),
+                    artifact_kind,
+                    text_sha256: version.sha256.clone(),
+                    section: p.section,
+                    start: p.start,
+                    end: p.end,
+                    page: p.page,
+                    time_ms: p.time_ms,
+                    date: self.date,
+                    visibility,
+                    kind: PassageKind::Passage,
+                    confidence: None,
+                    title: self.title.clone(),
+                    heading: section.and_then(|s| s.heading.clone()),
+                    text: body,
+                    vector: Vec::new(),
+                    embedder: String::new(),
+                    chunker: CHUNKER_VERSION.to_owned(),
+                    labels: Default::default(),
+                })
+            })
+            .collect())
+    }
+
+    /// A claim as a passage; it stands where its first evidence stands. `None`: a claim without evidence is not shown.
+    fn claim(
+        &self,
+        claim: summaries::Claim,
+        visibility: Visibility,
+        kinds: &[(String, ArtifactKind)],
+    ) -> Option<PassageDoc> {
+        let kind = match claim.kind() {
+            summaries::ClaimKind::Decision => PassageKind::Decision,
+            summaries::ClaimKind::Action => PassageKind::Action,
+            summaries::ClaimKind::Topic => PassageKind::Topic,
+            summaries::ClaimKind::Fact | summaries::ClaimKind::Unspecified => PassageKind::Fact,
+        };
+        let first = claim.evidence.first()?.clone();
+        let artifact = |id: &str| id.parse::<ArtifactId>().ok().map(ArtifactId::uuid);
+        Some(PassageDoc {
+            id: claim.id,
+            tenant_id: self.tenant,
+            meeting_id: self.meeting,
+            city_id: self.city,
+            body_id: self.body,
+            artifact_id: artifact(&first.artifact_id)?,
+            derived_from: claim.evidence.iter().skip(1).filter_map(|e| artifact(&e.artifact_id)).collect(),
+            artifact_kind: kinds
+                .iter()
+                .find(|(id, _)| *id == first.artifact_id)
+                .map_or(ArtifactKind::Minutes, |(_, kind)| *kind),
+            text_sha256: first.text_sha256,
+            section: first.section,
+            start: first.start,
+            end: first.end,
+            page: first.page,
+            time_ms: first.time_ms,
+            date: self.date,
+            visibility,
+            kind,
+            confidence: Some(claim.confidence as f32),
+            title: self.title.clone(),
+            heading: None,
+            text: claim.text,
+            vector: Vec::new(),
+            embedder: String::new(),
+            chunker: "claim".to_owned(),
+            labels: Default::default(),
+        })
+    }
+}
+
+fn extracted(text: String, sections: Vec<meetings::Section>, marks: Vec<meetings::Mark>) -> ExtractedText {
+    ExtractedText {
+        text,
+        sections: sections
+            .into_iter()
+            .map(|s| Section {
+                ordinal: s.ordinal,
+                heading: (!s.heading.is_empty()).then_some(s.heading),
+                start: s.start,
+                end: s.end,
+                page: s.page,
+                time_ms: s.time_ms,
+            })
+            .collect(),
+        marks: marks
+            .into_iter()
+            .map(|m| cs_core::document::Mark { at: m.at, page: m.page, time_ms: m.time_ms })
+            .collect(),
+    }
+}

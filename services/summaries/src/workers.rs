@@ -1,0 +1,62 @@
+//! What runs in the background: the consumer that summarizes and the job that publishes.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use cs_core::Clock;
+use cs_events::jobs::Job;
+use cs_events::{Bus, Consumer, Envelope, EventHandler, HandlerError, JobHandler, JobWorker, RetryPolicy};
+use cs_proto::events::v1::{MeetingPublishRequested, MeetingSummarizeRequested};
+
+use crate::{Deps, SCHEMA, publish, summarize};
+
+/// This service's queue.
+pub const QUEUE: &str = "summaries";
+
+struct Requests(Deps);
+
+#[async_trait]
+impl EventHandler for Requests {
+    fn types(&self) -> &'static [&'static str] {
+        &["meeting.summarize.requested"]
+    }
+
+    async fn handle(&self, envelope: &Envelope) -> Result<(), HandlerError> {
+        summarize::summarize(&self.0, &envelope.caller(SCHEMA), envelope).await
+    }
+
+    async fn given_up(&self, envelope: &Envelope, error: &str) -> Result<(), HandlerError> {
+        let request: MeetingSummarizeRequested = envelope.payload()?;
+        publish::failed(&self.0, &envelope.caller(SCHEMA), &request.meeting_id, &request.run_id, error).await
+    }
+}
+
+struct Publisher(Deps);
+
+#[async_trait]
+impl JobHandler for Publisher {
+    fn types(&self) -> &'static [&'static str] {
+        &["meeting.publish.requested"]
+    }
+
+    async fn handle(&self, job: &Job) -> Result<(), HandlerError> {
+        let request: MeetingPublishRequested = job.envelope.payload()?;
+        publish::publish(&self.0, &job.envelope.caller(SCHEMA), job, &request).await
+    }
+
+    async fn given_up(&self, job: &Job, error: &str) -> Result<(), HandlerError> {
+        let request: MeetingPublishRequested = job.envelope.payload()?;
+        publish::failed(&self.0, &job.envelope.caller(SCHEMA), &request.meeting_id, &request.run_id, error)
+            .await
+    }
+}
+
+/// The consumer of this service's queue.
+pub fn consumer(deps: &Deps, bus: Arc<dyn Bus>) -> Consumer {
+    Consumer::new(bus, QUEUE, Arc::new(Requests(deps.clone())), RetryPolicy::STANDARD)
+}
+
+/// The worker of this service's jobs.
+pub fn job_worker(deps: &Deps, clock: Arc<dyn Clock>) -> JobWorker {
+    JobWorker::new(deps.db.clone(), Arc::new(Publisher(deps.clone())), clock)
+}
