@@ -1,0 +1,175 @@
+//! Messages to use cases and back; no rules.
+//!
+//! Idempotency keys are the edge's: these verbs set a state, so that a repeat changes nothing.
+
+use cs_core::Caller;
+use cs_db::TenantTx;
+use cs_proto::accounts::v1::accounts_server::Accounts;
+use cs_proto::accounts::v1::{
+    BatchGetUsersResponse, EnsureTenantRequest, EnsureTenantResponse, GetViewerRequest, GetViewerResponse,
+    GrantRoleRequest, GrantRoleResponse, ListIdentitiesRequest, ListIdentitiesResponse, ListTenantsRequest,
+    ListTenantsResponse, ResolveIdentityRequest, ResolveIdentityResponse, ResolveTenantRequest,
+    ResolveTenantResponse, SetHomeCityRequest, SetHomeCityResponse, UpdateProfileRequest,
+    UpdateProfileResponse, resolve_tenant_request,
+};
+use cs_proto::common::v1::BatchGetRequest;
+use tonic::{Request, Response, Status};
+
+use crate::roles::Grantee;
+use crate::tenants::By;
+use crate::{Deps, Error, home_city, identity, profile, roles, tenants, users};
+
+/// `accounts.v1.Accounts`.
+#[derive(Clone)]
+pub struct AccountsService {
+    deps: Deps,
+}
+
+impl AccountsService {
+    /// Over `deps`.
+    pub fn new(deps: Deps) -> Self {
+        Self { deps }
+    }
+
+    async fn begin(&self, caller: &Caller) -> Result<TenantTx, Error> {
+        Ok(self.deps.db.tenant(caller).await?)
+    }
+}
+
+fn id<T: std::str::FromStr>(field: &str, text: &str) -> Result<T, Error> {
+    text.parse().map_err(|_| Error::invalid(field, "must be a ULID"))
+}
+
+async fn commit(tx: TenantTx) -> Result<(), Error> {
+    Ok(tx.commit().await?)
+}
+
+#[tonic::async_trait]
+impl Accounts for AccountsService {
+    async fn resolve_identity(
+        &self,
+        request: Request<ResolveIdentityRequest>,
+    ) -> Result<Response<ResolveIdentityResponse>, Status> {
+        let caller = cs_rpc::caller(&request)?;
+        let ResolveIdentityRequest { issuer, subject, display_name, email, roles } = request.into_inner();
+        let claims = identity::Claims { issuer, subject, display_name, email, roles };
+        let mut tx = self.begin(&caller).await?;
+        let (user, created) = identity::resolve(&mut tx, &caller, &self.deps.ids, &claims).await?;
+        commit(tx).await?;
+        Ok(Response::new(ResolveIdentityResponse { user: Some(user.into()), created }))
+    }
+
+    async fn get_viewer(
+        &self,
+        request: Request<GetViewerRequest>,
+    ) -> Result<Response<GetViewerResponse>, Status> {
+        let caller = cs_rpc::caller(&request)?;
+        let user = users::viewer(&mut self.begin(&caller).await?, &caller).await?;
+        Ok(Response::new(GetViewerResponse { user: Some(user.into()) }))
+    }
+
+    async fn batch_get_users(
+        &self,
+        request: Request<BatchGetRequest>,
+    ) -> Result<Response<BatchGetUsersResponse>, Status> {
+        let caller = cs_rpc::caller(&request)?;
+        let ids = request.get_ref().ids.iter().map(|text| id("ids", text)).collect::<Result<Vec<_>, _>>()?;
+        let users = users::batch(&mut self.begin(&caller).await?, &caller, &ids).await?;
+        Ok(Response::new(BatchGetUsersResponse { users: users.into_iter().map(Into::into).collect() }))
+    }
+
+    async fn update_profile(
+        &self,
+        request: Request<UpdateProfileRequest>,
+    ) -> Result<Response<UpdateProfileResponse>, Status> {
+        let caller = cs_rpc::caller(&request)?;
+        let UpdateProfileRequest { display_name, locale, time_zone, idempotency_key: _ } =
+            request.into_inner();
+        let change = profile::Change { display_name, locale, time_zone };
+        let mut tx = self.begin(&caller).await?;
+        let user = profile::update(&mut tx, &caller, &self.deps.ids, change).await?;
+        commit(tx).await?;
+        Ok(Response::new(UpdateProfileResponse { user: Some(user.into()) }))
+    }
+
+    async fn set_home_city(
+        &self,
+        request: Request<SetHomeCityRequest>,
+    ) -> Result<Response<SetHomeCityResponse>, Status> {
+        let caller = cs_rpc::caller(&request)?;
+        let city = match request.get_ref().city_id.as_str() {
+            "" => None,
+            text => Some(id("city_id", text)?),
+        };
+        users::own(&caller)?;
+        if let Some(city) = city {
+            home_city::check(&self.deps, &caller, city).await?;
+        }
+        let mut tx = self.begin(&caller).await?;
+        let user = home_city::set(&mut tx, &caller, &self.deps.ids, city).await?;
+        commit(tx).await?;
+        Ok(Response::new(SetHomeCityResponse { user: Some(user.into()) }))
+    }
+
+    async fn list_identities(
+        &self,
+        request: Request<ListIdentitiesRequest>,
+    ) -> Result<Response<ListIdentitiesResponse>, Status> {
+        let caller = cs_rpc::caller(&request)?;
+        let found = identity::list(&mut self.begin(&caller).await?, &caller).await?;
+        Ok(Response::new(ListIdentitiesResponse { identities: found.into_iter().map(Into::into).collect() }))
+    }
+
+    async fn ensure_tenant(
+        &self,
+        request: Request<EnsureTenantRequest>,
+    ) -> Result<Response<EnsureTenantResponse>, Status> {
+        let caller = cs_rpc::caller(&request)?;
+        let EnsureTenantRequest { slug, name, hosts } = request.into_inner();
+        let mut tx = self.begin(&caller).await?;
+        let tenant = tenants::ensure(&mut tx, &caller, &self.deps.ids, &slug, &name, &hosts).await?;
+        commit(tx).await?;
+        Ok(Response::new(EnsureTenantResponse { tenant: Some(tenant.into()) }))
+    }
+
+    async fn list_tenants(
+        &self,
+        request: Request<ListTenantsRequest>,
+    ) -> Result<Response<ListTenantsResponse>, Status> {
+        let caller = cs_rpc::caller(&request)?;
+        let found = tenants::list(&mut self.begin(&caller).await?, &caller).await?;
+        Ok(Response::new(ListTenantsResponse { tenants: found.into_iter().map(Into::into).collect() }))
+    }
+
+    async fn resolve_tenant(
+        &self,
+        request: Request<ResolveTenantRequest>,
+    ) -> Result<Response<ResolveTenantResponse>, Status> {
+        let caller = cs_rpc::caller(&request)?;
+        let by = match request.get_ref().by.as_ref() {
+            Some(resolve_tenant_request::By::Slug(slug)) => By::Slug(slug),
+            Some(resolve_tenant_request::By::Host(host)) => By::Host(host),
+            None => return Err(Error::invalid("by", "name a slug or a host").into()),
+        };
+        let tenant = tenants::resolve(&mut self.begin(&caller).await?, &caller, by).await?;
+        Ok(Response::new(ResolveTenantResponse { tenant: Some(tenant.into()) }))
+    }
+
+    async fn grant_role(
+        &self,
+        request: Request<GrantRoleRequest>,
+    ) -> Result<Response<GrantRoleResponse>, Status> {
+        let caller = cs_rpc::caller(&request)?;
+        let GrantRoleRequest { user_id, issuer, subject, role } = request.into_inner();
+        let role = role.parse().map_err(|e: cs_core::UnknownRole| Error::invalid("role", e.to_string()))?;
+        let grantee = if user_id.is_empty() {
+            Grantee::Identity { issuer, subject }
+        } else {
+            Grantee::User(id("user_id", &user_id)?)
+        };
+        let mut tx = self.begin(&caller).await?;
+        let user = roles::grant(&mut tx, &caller, &self.deps.ids, &grantee, role).await?;
+        commit(tx).await?;
+        Ok(Response::new(GrantRoleResponse { user: Some(user.into()) }))
+    }
+}
