@@ -68,7 +68,11 @@ export function useSetHomeCity(): { setHomeCity: (city: City) => Promise<void>; 
     } else if (refusal) {
       showToast({ title: 'Your home city was not changed', body: refusal.message });
     } else {
-      showToast({ title: `${city.name} is your home city`, body: 'You will hear of what its council decides.' });
+      showToast({
+        title: `${city.name} is your home city`,
+        body: 'You will hear of what its council decides.',
+        passing: true,
+      });
       refresh();
     }
   };

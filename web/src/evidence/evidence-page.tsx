@@ -2,9 +2,9 @@ import { useState } from 'react';
 import { Link, useParams, useSearchParams } from 'react-router';
 import { graphql, type ResultOf } from '../graphql/graphql.ts';
 import { useLoaded } from '../graphql/use-loaded.ts';
-import { OutcomeBadge } from '../meetings/claim.tsx';
+import { Claim, OutcomeBadge } from '../meetings/claim.tsx';
 import { formatDay } from '../text/dates.ts';
-import { documentHref, isSameSpan, meetingPath, spanOfSearch, type SpanAddress } from '../text/links.ts';
+import { documentHref, isSameSpan, meetingPath, overlaps, spanOfSearch, type SpanAddress } from '../text/links.ts';
 import { ARTIFACT_KINDS } from '../text/words.ts';
 import { NotFound } from '../ui/not-found.tsx';
 import { Page } from '../ui/page.tsx';
@@ -118,26 +118,41 @@ function Cited({ meeting, evidence, claims }: { meeting: Meeting; evidence: Evid
   );
 }
 
-/** A span that the present summary does not cite: a passage of the search, or a claim of an earlier version. */
+/** A span that no claim cites as it is: a passage of the search, or a claim of an earlier version. */
 function NotCited({ meeting, address }: { meeting: Meeting; address: SpanAddress }) {
   const artifact = meeting.artifacts.find(
     ({ id, url }) => id === address.artifact || url.endsWith(`/${address.artifact}`),
   );
+  const within = (meeting.summary?.claims ?? []).filter((claim) =>
+    claim.evidence.some(({ url }) => overlaps(url, address)),
+  );
   return (
-    <div className="notice notice-empty">
-      <p className="notice-title">The present summary does not cite this passage</p>
-      <p>It may come from a search, or from an earlier version of the summary. The document itself is unchanged.</p>
-      <p className="row">
-        {artifact ? (
-          <a className="button" href={documentHref(artifact.url, null)}>
-            Open {ARTIFACT_KINDS[artifact.kind].toLowerCase()}: {artifact.title}
-          </a>
-        ) : null}
-        <Link className="button" to={meetingPath(meeting.id)}>
-          The meeting and its documents
-        </Link>
-      </p>
-    </div>
+    <>
+      <div className="notice notice-empty">
+        <p className="notice-title">No claim of the present summary cites exactly this passage</p>
+        <p>It may come from a search, or from an earlier version of the summary. The document itself is unchanged.</p>
+        <p className="row">
+          {artifact ? (
+            <a className="button" href={documentHref(artifact.url, null)}>
+              Open {ARTIFACT_KINDS[artifact.kind].toLowerCase()}: {artifact.title}
+            </a>
+          ) : null}
+          <Link className="button" to={meetingPath(meeting.id)}>
+            The meeting and its documents
+          </Link>
+        </p>
+      </div>
+      {within.length > 0 ? (
+        <section aria-labelledby="within">
+          <h2 id="within">Claims from within it</h2>
+          <ul className="claims">
+            {within.map((claim) => (
+              <Claim key={claim.id} claim={claim} />
+            ))}
+          </ul>
+        </section>
+      ) : null}
+    </>
   );
 }
 

@@ -6,11 +6,16 @@ export interface Toast {
   readonly body?: string;
   /** Where it leads, when it leads somewhere. */
   readonly to?: string;
+  /** It only confirms what the page shows anyway, so it goes away by itself. */
+  readonly passing?: boolean;
   /** Called when the reader follows it. */
   readonly onOpen?: () => void;
 }
 
 const ShowToast = createContext<(toast: Toast) => void>(() => undefined);
+
+/** How long a passing message stays, milliseconds. */
+const PASSES_AFTER = 8_000;
 
 /** How many are shown at once; older ones make room (they stay in the inbox). */
 const SHOWN = 3;
@@ -20,18 +25,22 @@ export function useToast(): (toast: Toast) => void {
 }
 
 /**
- * Short messages in a corner. They stay until dismissed: a message that vanishes by itself is lost to whoever reads
- * slowly. The live region is there from the start, or screen readers would not announce what is put into it.
+ * Short messages in a corner. Those that tell something new stay until dismissed: a message that vanishes by itself is
+ * lost to whoever reads slowly. The live region is there from the start, or screen readers would not announce what is put into it.
  */
 export function ToastProvider({ children }: { children: ReactNode }) {
   const [toasts, setToasts] = useState<readonly (Toast & { key: number })[]>([]);
   const nextKey = useRef(0);
-  const show = useCallback((toast: Toast) => {
-    nextKey.current += 1;
-    const key = nextKey.current;
-    setToasts((shown) => [...shown.slice(1 - SHOWN), { ...toast, key }]);
-  }, []);
   const dismiss = useCallback((key: number) => setToasts((shown) => shown.filter((each) => each.key !== key)), []);
+  const show = useCallback(
+    (toast: Toast) => {
+      nextKey.current += 1;
+      const key = nextKey.current;
+      setToasts((shown) => [...shown.slice(1 - SHOWN), { ...toast, key }]);
+      if (toast.passing) setTimeout(() => dismiss(key), PASSES_AFTER);
+    },
+    [dismiss],
+  );
 
   return (
     <ShowToast value={show}>

@@ -31,6 +31,16 @@ describe('the span of a permanent link', () => {
     expect(isSameSpan('/meetings/m', address)).toBe(false);
   });
 
+  it('overlaps what shares a code point with it, half-open', () => {
+    const evidence = (start: number, end: number, artifact = 'a1') =>
+      `/meetings/m/evidence?artifact=${artifact}&start=${start}&end=${end}`;
+    expect(overlaps(evidence(19, 30), address)).toBe(true);
+    expect(overlaps(evidence(0, 100), address)).toBe(true);
+    expect(overlaps(evidence(20, 30), address)).toBe(false);
+    expect(overlaps(evidence(0, 10), address)).toBe(false);
+    expect(overlaps(evidence(10, 20, 'a2'), address)).toBe(false);
+  });
+
   it.each([
     '',
     'artifact=a1',

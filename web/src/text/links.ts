@@ -45,10 +45,21 @@ export function spanOfSearch(search: URLSearchParams): SpanAddress | null {
   return { artifact, start, end };
 }
 
+/** The span of a permanent link given as text. */
+export function spanOfUrl(url: string): SpanAddress | null {
+  const query = url.includes('?') ? url.slice(url.indexOf('?')) : '';
+  return spanOfSearch(new URLSearchParams(query));
+}
+
+/** Whether two spans of one artifact share a code point. */
+export function overlaps(url: string, address: SpanAddress): boolean {
+  const span = spanOfUrl(url);
+  return span !== null && span.artifact === address.artifact && span.start < address.end && address.start < span.end;
+}
+
 /** Whether a piece of evidence is the one that an address names. */
 export function isSameSpan(url: string, address: SpanAddress): boolean {
-  const query = url.includes('?') ? url.slice(url.indexOf('?')) : '';
-  const span = spanOfSearch(new URLSearchParams(query));
+  const span = spanOfUrl(url);
   return (
     span !== null && span.artifact === address.artifact && span.start === address.start && span.end === address.end
   );
