@@ -4,6 +4,7 @@ import { graphql, type ResultOf } from '../graphql/graphql.ts';
 import { useLoaded } from '../graphql/use-loaded.ts';
 import { Claim, OutcomeBadge } from '../meetings/claim.tsx';
 import { formatDay } from '../text/dates.ts';
+import { isMissing } from '../text/errors.ts';
 import { documentHref, isSameSpan, meetingPath, overlaps, spanOfSearch, type SpanAddress } from '../text/links.ts';
 import { ARTIFACT_KINDS } from '../text/words.ts';
 import { NotFound } from '../ui/not-found.tsx';
@@ -57,6 +58,7 @@ export default function EvidencePage() {
   if (!address) return <NotFound what="evidence" />;
   if (loaded.status === 'loading') return <Loading what="the evidence" />;
   if (loaded.status === 'failed') {
+    if (isMissing(loaded.error)) return <NotFound what="evidence" />;
     return (
       <Page title="Evidence">
         <Failed error={loaded.error} onRetry={loaded.refresh} />

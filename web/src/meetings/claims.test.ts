@@ -48,12 +48,12 @@ describe('voteLines', () => {
 
 describe('the filter of the meeting list', () => {
   it('is what the address says, without what it misspells', () => {
-    expect(filterOf(new URLSearchParams('city=c&published=no&status=HELD&from=2023-02-30x&to=2023-03-01'))).toEqual({
+    expect(filterOf(new URLSearchParams('city=c&published=yes&status=HELD&from=2023-02-30x&to=2023-03-01'))).toEqual({
       cityId: 'c',
-      published: false,
+      published: true,
       status: 'HELD',
       to: '2023-03-01',
     });
-    expect(filterOf(new URLSearchParams('status=BORING&published='))).toEqual({});
+    expect(filterOf(new URLSearchParams('status=BORING&published=no'))).toEqual({});
   });
 });

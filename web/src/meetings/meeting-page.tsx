@@ -3,6 +3,7 @@ import { ClaimFields, type ClaimItem } from '../evidence/fragments.ts';
 import { graphql, type ResultOf } from '../graphql/graphql.ts';
 import { useLoaded } from '../graphql/use-loaded.ts';
 import { formatClock, formatDay, formatMoment } from '../text/dates.ts';
+import { isMissing } from '../text/errors.ts';
 import { cityPath } from '../text/links.ts';
 import { formatShare, humanize, isUnderWay, MEETING_STATUSES, plural, RUN_STATES } from '../text/words.ts';
 import { NotFound } from '../ui/not-found.tsx';
@@ -73,6 +74,7 @@ export default function MeetingPage() {
   const loaded = useLoaded(MeetingQuery, { id }, { live: true });
   if (loaded.status === 'loading') return <Loading what="the meeting" lines={12} />;
   if (loaded.status === 'failed') {
+    if (isMissing(loaded.error)) return <NotFound what="meeting" />;
     return (
       <Page title="Meeting">
         <Failed error={loaded.error} onRetry={loaded.refresh} />

@@ -135,17 +135,14 @@ function MeetingFilters({ params, onChange, onClear }: MeetingFiltersProps) {
     </label>
   );
   const statuses = Object.entries(MEETING_STATUSES).map(([id, name]) => ({ id, name }));
-  const published = [
-    { id: 'yes', name: 'With a summary' },
-    { id: 'no', name: 'Without a summary' },
-  ];
+  const published = [{ id: 'yes', name: 'With a summary' }];
   return (
     <form className="filters" aria-label="Filter meetings" onSubmit={(event) => event.preventDefault()}>
       {select('city', 'City', 'Any city', cities)}
       {select('body', 'Body', 'Any body', bodies)}
       {date('from', 'From')}
       {date('to', 'To')}
-      {select('published', 'Summary', 'Either', published)}
+      {select('published', 'Summary', 'With or without', published)}
       {select('status', 'Status', 'Any status', statuses)}
       <button type="button" className="button" disabled={params.size === 0} onClick={onClear}>
         Clear
@@ -165,7 +162,8 @@ export function filterOf(params: URLSearchParams): Filter {
   if (from) filter.from = from;
   if (to) filter.to = to;
   if (status && Object.hasOwn(MEETING_STATUSES, status)) filter.status = status as MeetingStatus;
-  if (published === 'yes' || published === 'no') filter.published = published === 'yes';
+  // The API knows no filter for the opposite: `published: false` is as good as none.
+  if (published === 'yes') filter.published = true;
   return filter;
 }
 

@@ -87,6 +87,12 @@ export function describeFailure(error: GraphqlFailure): Failure {
   return { code, ...WORDS[code], requestId: quoted ?? headerOf(error.response, 'x-request-id') };
 }
 
+/** Whether a failure to look something up by its id means that there is no such thing. */
+export function isMissing(error: GraphqlFailure): boolean {
+  const { code } = describeFailure(error);
+  return code === 'NOT_FOUND' || code === 'BAD_USER_INPUT';
+}
+
 /** The failure that a plain HTTP status stands for, for requests that are not GraphQL. */
 export function describeStatus(status: number, requestId: string | null): Failure {
   const code = codeOfStatus(status);

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { documentHref, isSameSpan, localPath, meetingPath, signInPath, spanOfSearch } from './links.ts';
+import { documentHref, isSameSpan, localPath, meetingPath, overlaps, signInPath, spanOfSearch } from './links.ts';
 
 describe('links', () => {
   it('escapes opaque ids and return paths', () => {
