@@ -1,1 +1,44 @@
-//! The BFF.
+//! The backend for frontends: the one role that stands on the internet.
+//!
+//! It owns sign-in, sessions and the GraphQL surface, and serves the web page. It holds no business rule and no business
+//! data: everything it shows is asked of a service by gRPC, on behalf of the person who asks. It must never show a
+//! backend's own words, keep a token anywhere but sealed in the session store, or let one person's loaders serve another.
+//!
+//! Start with [`router`]; requests pass `http`, then `auth`, then `graphql`.
+
+mod app;
+mod auth;
+mod clients;
+mod config;
+mod graphql;
+mod http;
+mod tenants;
+
+use std::future::Future;
+use std::sync::Arc;
+
+use axum::Router;
+
+pub use app::{Deps, RenderMetrics};
+pub use clients::Channels;
+pub use config::{Config, ConfigError, Limits, ProviderConfig, SealError, SessionKey};
+pub use graphql::schema_sdl;
+pub use http::metrics_router;
+
+/// The migrations of the schema `sessions`.
+pub static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!("./migrations");
+
+/// Everything that is served, and the sweeping of what has run out, on `deps.tasks`.
+pub async fn router(config: Config, deps: Deps) -> Result<Router, ConfigError> {
+    let app = Arc::new(app::App::new(config, deps)?);
+    http::sweep(&app);
+    Ok(http::router(app))
+}
+
+/// Serves until `shutdown` resolves, then lets requests under way finish.
+pub async fn serve<F>(listener: tokio::net::TcpListener, router: Router, shutdown: F) -> std::io::Result<()>
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    axum::serve(listener, router).with_graceful_shutdown(shutdown).await
+}

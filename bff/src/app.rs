@@ -1,0 +1,108 @@
+//! What every handler shares.
+
+use std::sync::Arc;
+
+use cs_core::{Clock, Ids};
+use cs_rpc::{Outbound, Tasks};
+use url::Url;
+
+use crate::auth::cookies::Cookies;
+use crate::auth::oidc::{Fetch, Provider};
+use crate::auth::session::{Keys, PostgresSessions};
+use crate::clients::{Channels, Clients};
+use crate::config::{Config, ConfigError};
+use crate::graphql::Schema;
+use crate::tenants::Tenants;
+
+/// Writes the metrics of the process as Prometheus text.
+pub type RenderMetrics = Arc<dyn Fn() -> String + Send + Sync>;
+
+/// What the BFF is given.
+pub struct Deps {
+    /// The services.
+    pub channels: Channels,
+    /// Signs requests as the role `bff`.
+    pub outbound: Outbound,
+    /// The schema `sessions`, as the role `sessions_app`.
+    pub sessions: sqlx::PgPool,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// Makes ids.
+    pub ids: Ids,
+    /// Runs and drains background work.
+    pub tasks: Tasks,
+    /// For `/metrics`.
+    pub metrics: RenderMetrics,
+}
+
+pub(crate) struct App {
+    pub(crate) config: Config,
+    pub(crate) origins: Vec<String>,
+    pub(crate) cookies: Cookies,
+    pub(crate) sessions: PostgresSessions,
+    pub(crate) providers: Vec<Provider>,
+    pub(crate) channels: Channels,
+    pub(crate) clients: Arc<Clients>,
+    pub(crate) tenants: Tenants,
+    pub(crate) schema: Schema,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) ids: Ids,
+    pub(crate) tasks: Tasks,
+    pub(crate) metrics: RenderMetrics,
+}
+
+impl App {
+    pub(crate) fn new(config: Config, deps: Deps) -> Result<Self, ConfigError> {
+        let secure = config.secure()?;
+        if config.providers.is_empty() {
+            return Err(ConfigError::NoProvider);
+        }
+        for (n, provider) in config.providers.iter().enumerate() {
+            if config.providers[..n].iter().any(|other| other.id == provider.id) {
+                return Err(ConfigError::ProviderTwice(provider.id.clone()));
+            }
+        }
+        let cookies = Cookies { secure };
+        if !secure {
+            tracing::warn!(
+                cookie = cookies.session(),
+                "plain HTTP on loopback: the session's cookie has another name, and is not marked Secure"
+            );
+        }
+        let fetch = Fetch::new()?;
+        let keys = Keys::new(&config.session_keys)?;
+        Ok(Self {
+            origins: config.origin_texts(),
+            cookies,
+            sessions: PostgresSessions::new(deps.sessions, keys, deps.clock.clone(), config.session_idle),
+            providers: config
+                .providers
+                .iter()
+                .map(|provider| Provider::new(provider.clone(), fetch.clone(), deps.clock.clone()))
+                .collect(),
+            clients: Arc::new(Clients::new(&deps.channels, &deps.outbound)),
+            channels: deps.channels,
+            tenants: Tenants::default(),
+            schema: crate::graphql::schema(config.limits, config.development),
+            clock: deps.clock,
+            ids: deps.ids,
+            tasks: deps.tasks,
+            metrics: deps.metrics,
+            config,
+        })
+    }
+
+    /// The first configured origin.
+    pub(crate) fn main_origin(&self) -> &str {
+        self.origins.first().map_or("", String::as_str)
+    }
+
+    /// A path at the main origin.
+    pub(crate) fn main_origin_url(&self, path: &str) -> Url {
+        // `Config::secure` has seen at least one origin.
+        let mut url = self.config.origins[0].clone();
+        url.set_path(path);
+        url.set_query(None);
+        url
+    }
+}

@@ -1,0 +1,64 @@
+//! Signing in with an OpenID provider: authorization code with PKCE, as a confidential client.
+
+mod callback;
+mod claims;
+mod fetch;
+mod login;
+mod logout;
+mod provider;
+
+pub(crate) use callback::callback;
+pub(crate) use fetch::Fetch;
+pub(crate) use login::login;
+pub(crate) use logout::logout;
+pub(crate) use provider::Provider;
+
+use axum::http::{StatusCode, header};
+use axum::response::{Html, IntoResponse, Response};
+
+/// Why a sign-in ended. The browser is told the sentence; the log is told why.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SignInError {
+    /// The request itself is wrong.
+    #[error("{0}")]
+    BadRequest(&'static str),
+    /// The provider, the store or a service is not there.
+    #[error("{0}")]
+    Unavailable(String),
+    /// The provider said no, or something that must not be believed.
+    #[error("{0}")]
+    Refused(String),
+}
+
+impl IntoResponse for SignInError {
+    fn into_response(self) -> Response {
+        let (status, sentence) = match &self {
+            Self::BadRequest(why) => {
+                tracing::info!(event = "sign_in.bad_request", %why, "a sign-in request was refused");
+                (StatusCode::BAD_REQUEST, *why)
+            }
+            Self::Unavailable(why) => {
+                tracing::warn!(event = "sign_in.unavailable", %why, "a sign-in could not go on");
+                (
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "Signing in is not possible just now. Try again in a moment.",
+                )
+            }
+            Self::Refused(why) => {
+                tracing::warn!(event = "sign_in.refused", %why, "a sign-in was refused");
+                (StatusCode::FORBIDDEN, "You were not signed in. Try again.")
+            }
+        };
+        // Fixed sentences only: nothing that came in is shown.
+        let page = format!(
+            "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n\
+             <meta name=\"viewport\" content=\"width=device-width\">\n<title>Sign in</title>\n\
+             <h1>Sign in</h1>\n<p>{sentence}</p>\n<p><a href=\"/\">Go to the start page</a></p>\n</html>\n"
+        );
+        let mut response = (status, Html(page)).into_response();
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            response.headers_mut().insert(header::RETRY_AFTER, http::HeaderValue::from_static("5"));
+        }
+        response
+    }
+}

@@ -1,0 +1,159 @@
+//! From a request to an answer, by whichever way it came.
+
+use std::sync::Arc;
+
+use async_graphql::parser::types::OperationType;
+use async_graphql::{ErrorExtensionValues, PathSegment, Request, Response, ServerError, Value, Variables};
+use futures::{Stream, StreamExt};
+use serde::{Deserialize, Serialize};
+
+use super::documents::{self, TooMuch};
+use super::error::Code;
+use super::scope::Scope;
+use crate::app::App;
+use crate::auth::Visitor;
+
+/// More errors than this say nothing that the first ones did not.
+const MOST_ERRORS: usize = 25;
+
+/// The members of a request (GraphQL over HTTP, §5.4).
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct GraphqlRequest {
+    pub(crate) query: String,
+    #[serde(default)]
+    pub(crate) operation_name: Option<String>,
+    #[serde(default)]
+    pub(crate) variables: Option<serde_json::Map<String, serde_json::Value>>,
+    /// Only its being a map is of interest yet.
+    #[serde(default)]
+    #[allow(dead_code, reason = "refuses what is not a map")]
+    pub(crate) extensions: Option<serde_json::Map<String, serde_json::Value>>,
+}
+
+/// A parsed request within the limits.
+pub(crate) struct Prepared {
+    pub(crate) kind: OperationType,
+    request: Request,
+}
+
+/// An answer, ready to be written.
+#[derive(Serialize)]
+pub(crate) struct Execution {
+    /// Absent where the request failed before anything was executed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) data: Option<Value>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) errors: Vec<ServerError>,
+}
+
+impl Execution {
+    /// A refusal of the request itself.
+    fn refused(code: Code, message: &str, request_id: &str) -> Self {
+        let mut error = ServerError::new(message, None);
+        describe(&mut error, code, request_id);
+        Self { data: None, errors: vec![error] }
+    }
+
+    /// Whether nothing was executed.
+    pub(crate) fn is_request_error(&self) -> bool {
+        self.data.is_none()
+    }
+}
+
+/// Parses, and measures before and after.
+pub(crate) fn prepare(app: &App, request: GraphqlRequest, request_id: &str) -> Result<Prepared, Execution> {
+    let too_much = |error: &TooMuch| Execution::refused(Code::TooComplex, &error.to_string(), request_id);
+    documents::check_text(&request.query, app.config.limits).map_err(|e| too_much(&e))?;
+    let mut parsed = Request::new(request.query);
+    parsed.operation_name = request.operation_name;
+    if let Some(variables) = request.variables {
+        parsed.variables = Variables::from_json(serde_json::Value::Object(variables));
+    }
+    let name = parsed.operation_name.clone();
+    let document = match parsed.parsed_query() {
+        Ok(document) => document,
+        Err(mut error) => {
+            describe(&mut error, Code::BadUserInput, request_id);
+            return Err(Execution { data: None, errors: vec![error] });
+        }
+    };
+    documents::check(document, app.config.limits).map_err(|e| too_much(&e))?;
+    let kind = documents::kind(document, name.as_deref()).ok_or_else(|| {
+        Execution::refused(
+            Code::BadUserInput,
+            "operationName has to name one of the document's operations.",
+            request_id,
+        )
+    })?;
+    if matches!(&parsed.operation_name, Some(name) if name.is_empty()) {
+        parsed.operation_name = None;
+    }
+    Ok(Prepared { kind, request: parsed })
+}
+
+/// Executes a query or mutation.
+pub(crate) async fn execute(app: &Arc<App>, visitor: Visitor, prepared: Prepared) -> Execution {
+    let request_id = visitor.caller.request_id.clone();
+    let scope = Arc::new(Scope::request(app.clone(), visitor));
+    let execution = app.schema.execute(prepared.request.data(scope.clone()));
+    finished(scope.queue.drive(Box::pin(execution)).await, &request_id)
+}
+
+/// The answers of a subscription.
+pub(crate) fn subscribe(
+    app: &Arc<App>,
+    visitor: Visitor,
+    prepared: Prepared,
+) -> impl Stream<Item = Execution> + Send + Unpin + 'static {
+    let request_id = visitor.caller.request_id.clone();
+    let scope = Arc::new(Scope::subscription(app.clone(), visitor));
+    let events = app.schema.execute_stream(prepared.request.data(scope.clone()));
+    scope.queue.drive(events).map(move |response| finished(response, &request_id))
+}
+
+fn finished(mut response: Response, request_id: &str) -> Execution {
+    response.errors.truncate(MOST_ERRORS);
+    let executed = response.data != Value::Null || response.errors.iter().any(|error| !error.path.is_empty());
+    for error in &mut response.errors {
+        let code = match error.message.as_str() {
+            "Query is too complex." | "Query is nested too deep." => Code::TooComplex,
+            _ => Code::BadUserInput,
+        };
+        describe(error, code, request_id);
+    }
+    let executed = executed || response.errors.is_empty();
+    Execution { data: executed.then_some(response.data), errors: response.errors }
+}
+
+/// Every error has a code and the request's name; one that has a code already keeps it.
+fn describe(error: &mut ServerError, code: Code, request_id: &str) {
+    let extensions = error.extensions.get_or_insert_with(ErrorExtensionValues::default);
+    if extensions.get("code").is_none() {
+        extensions.set("code", code.as_str());
+        extensions.set("reason", if code == Code::BadUserInput { "INVALID_ARGUMENT" } else { code.as_str() });
+        extensions.set("retryable", code == Code::RateLimited);
+    }
+    extensions.set("requestId", request_id);
+    if matches!(extensions.get("code"), Some(Value::String(code)) if code == "INTERNAL") {
+        let path: Vec<String> = error
+            .path
+            .iter()
+            .map(|segment| match segment {
+                PathSegment::Field(name) => name.clone(),
+                PathSegment::Index(at) => at.to_string(),
+            })
+            .collect();
+        tracing::error!(event = "graphql.internal", path = path.join("."), "a field could not be resolved");
+    }
+}
+
+/// The request itself is not one.
+pub(crate) fn refusal(message: &str, request_id: &str) -> Execution {
+    Execution::refused(Code::BadUserInput, message, request_id)
+}
+
+/// The client has as much as it may.
+pub(crate) fn too_many(message: &str, request_id: &str) -> Execution {
+    Execution::refused(Code::RateLimited, message, request_id)
+}

@@ -1,0 +1,115 @@
+//! What one request's resolvers share.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use async_graphql::Context;
+use cs_core::{Caller, UserId};
+
+use super::batch::Queue;
+use super::error::Fault;
+use super::loaders::Loaders;
+use crate::app::App;
+use crate::auth::Visitor;
+use crate::auth::session::SignedIn;
+use crate::clients::Clients;
+
+/// Who asks, until when, and through what.
+#[derive(Clone)]
+pub(crate) struct Calls {
+    pub(crate) clients: Arc<Clients>,
+    pub(crate) caller: Caller,
+    time: Time,
+}
+
+/// How long calls may take.
+#[derive(Clone, Copy)]
+enum Time {
+    /// All of a request's calls together.
+    Until(Instant),
+    /// Each of a subscription's, which has no end.
+    Each(Duration),
+}
+
+impl Calls {
+    /// When a call that begins now has to be done.
+    pub(crate) fn until(&self) -> Instant {
+        match self.time {
+            Time::Until(instant) => instant,
+            Time::Each(duration) => Instant::now() + duration,
+        }
+    }
+}
+
+/// Of one request or one subscription.
+pub(crate) struct Scope {
+    pub(crate) app: Arc<App>,
+    pub(crate) calls: Calls,
+    pub(crate) signed_in: Option<SignedIn>,
+    pub(crate) loaders: Loaders,
+    pub(crate) queue: Queue,
+}
+
+impl Scope {
+    /// Of a request that ends.
+    pub(crate) fn request(app: Arc<App>, visitor: Visitor) -> Self {
+        let time = Time::Until(Instant::now() + app.config.deadline);
+        Self::new(app, visitor, time)
+    }
+
+    /// Of a subscription that stays.
+    pub(crate) fn subscription(app: Arc<App>, visitor: Visitor) -> Self {
+        let time = Time::Each(app.config.deadline);
+        Self::new(app, visitor, time)
+    }
+
+    fn new(app: Arc<App>, visitor: Visitor, time: Time) -> Self {
+        let calls = Calls { clients: app.clients.clone(), caller: visitor.caller, time };
+        let queue = Queue::default();
+        Self { loaders: Loaders::new(&calls, &queue), app, calls, signed_in: visitor.signed_in, queue }
+    }
+
+    /// The scope of the request being executed.
+    pub(crate) fn of<'c>(context: &Context<'c>) -> &'c Self {
+        context.data_unchecked::<Arc<Self>>()
+    }
+
+    pub(crate) fn caller(&self) -> &Caller {
+        &self.calls.caller
+    }
+
+    /// The person who asks, or that somebody has to sign in.
+    pub(crate) fn person(&self) -> Result<UserId, Fault> {
+        self.caller().user().ok_or_else(Fault::unauthenticated)
+    }
+}
+
+/// Calls a service that changes nothing.
+macro_rules! read {
+    ($calls:expr, $service:ident . $method:ident, $message:expr) => {
+        $calls
+            .clients
+            .$service
+            .read(&$calls.caller, $calls.until(), $message, |mut client, request| async move {
+                client.$method(request).await
+            })
+            .await
+            .map_err($crate::graphql::error::Fault::from)
+    };
+}
+
+/// Calls a service that changes something.
+macro_rules! write {
+    ($calls:expr, $service:ident . $method:ident, $message:expr) => {
+        $calls
+            .clients
+            .$service
+            .write(&$calls.caller, $calls.until(), $message, |mut client, request| async move {
+                client.$method(request).await
+            })
+            .await
+            .map_err($crate::graphql::error::Fault::from)
+    };
+}
+
+pub(crate) use {read, write};

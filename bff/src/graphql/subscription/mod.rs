@@ -1,0 +1,9 @@
+//! What can be watched.
+
+mod meetings;
+mod notifications;
+mod resuming;
+
+/// Everything that can be watched.
+#[derive(async_graphql::MergedSubscription, Default)]
+pub(crate) struct Subscription(meetings::Meetings, notifications::Notifications);

@@ -1,0 +1,220 @@
+//! `GET /artifacts/{id}`: the stored document, for who may see it.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::Extension;
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use cs_core::ArtifactId;
+use cs_proto::common::v1::BatchGetRequest;
+use cs_proto::meetings::v1::{Artifact, ReadArtifactRequest};
+use futures::{StreamExt, TryStreamExt};
+use tonic::{Code, Status};
+use tower_sessions::Session;
+
+use super::{RequestContext, problem};
+use crate::app::App;
+use crate::auth::Visitor;
+
+/// Documents of others are shown, never run: no scripts, no forms, an origin of their own. A PDF viewer does not work
+/// inside a sandbox, and a PDF has no business with our origin anyway.
+const SANDBOX: &str =
+    "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'self'";
+const PDF: &str = "default-src 'none'; style-src 'unsafe-inline'; object-src 'self'; frame-ancestors 'self'";
+
+pub(crate) async fn read(
+    State(app): State<Arc<App>>,
+    Extension(context): Extension<RequestContext>,
+    Extension(session): Extension<Session>,
+    Path(id): Path<String>,
+    method: Method,
+    headers: HeaderMap,
+) -> Response {
+    let Ok(id) = id.parse::<ArtifactId>() else { return problem::not_found(&context) };
+    let visitor = match Visitor::load(&app, &context, &session, &headers).await {
+        Ok(visitor) => visitor,
+        Err(error) => return problem::store_lost(&context, &error),
+    };
+    match answer(&app, &visitor, id, &method, &headers).await {
+        Ok(response) => response,
+        Err(status) if matches!(status.code(), Code::NotFound | Code::PermissionDenied) => {
+            problem::not_found(&context)
+        }
+        Err(status) => {
+            tracing::warn!(code = ?status.code(), message = status.message(), "a document could not be read");
+            problem::unavailable(&context)
+        }
+    }
+}
+
+async fn answer(
+    app: &App,
+    visitor: &Visitor,
+    id: ArtifactId,
+    method: &Method,
+    headers: &HeaderMap,
+) -> Result<Response, Status> {
+    let until = Instant::now() + app.config.deadline;
+    let found = app
+        .clients
+        .meetings
+        .read(
+            &visitor.caller,
+            until,
+            BatchGetRequest { ids: vec![id.to_string()] },
+            |mut client, request| async move { client.batch_get_artifacts(request).await },
+        )
+        .await?;
+    let artifact = found.artifacts.into_iter().next().ok_or_else(|| Status::not_found("no such artifact"))?;
+    let tag = format!("\"{}\"", artifact.sha256);
+    let text = |name: header::HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+    let known = text(header::IF_NONE_MATCH).is_some_and(|sent| {
+        sent.split(',').any(|one| matches!(one.trim().trim_start_matches("W/"), t if t == tag || t == "*"))
+    });
+    if known {
+        return Ok(described(StatusCode::NOT_MODIFIED.into_response(), &artifact, &tag));
+    }
+    // A range of another version of the document would not fit to what the client has.
+    let range = text(header::RANGE).filter(|_| text(header::IF_RANGE).is_none_or(|sent| sent == tag));
+    let wanted = range.map_or(Wanted::All, |range| wanted(range, artifact.size_bytes));
+    let (status, offset, length) = match wanted {
+        Wanted::All => (StatusCode::OK, 0, artifact.size_bytes),
+        Wanted::Part { offset, length } => (StatusCode::PARTIAL_CONTENT, offset, length),
+        Wanted::Beyond => {
+            let mut response = StatusCode::RANGE_NOT_SATISFIABLE.into_response();
+            set(&mut response, header::CONTENT_RANGE, &format!("bytes */{}", artifact.size_bytes));
+            return Ok(response);
+        }
+    };
+    let body = if *method == Method::HEAD || length == 0 {
+        Body::empty()
+    } else {
+        let request = ReadArtifactRequest { id: artifact.id.clone(), offset, length };
+        let stream = app
+            .clients
+            .meetings
+            .watch(&visitor.caller, request, |mut client, request| async move {
+                client.read_artifact(request).await
+            })
+            .await?;
+        let chunks = stream
+            .map_ok(|message| Bytes::from(message.chunk))
+            .map_err(|status| std::io::Error::other(status.message().to_owned()))
+            .filter(|chunk| std::future::ready(chunk.as_ref().map_or(true, |chunk| !chunk.is_empty())));
+        Body::from_stream(chunks)
+    };
+    let mut response = described((status, body).into_response(), &artifact, &tag);
+    set(&mut response, header::CONTENT_LENGTH, &length.to_string());
+    if status == StatusCode::PARTIAL_CONTENT {
+        let last = offset + length - 1;
+        set(&mut response, header::CONTENT_RANGE, &format!("bytes {offset}-{last}/{}", artifact.size_bytes));
+    }
+    Ok(response)
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Wanted {
+    All,
+    Part { offset: u64, length: u64 },
+    Beyond,
+}
+
+/// One range of bytes (RFC 9110 §14.1.2). What is not understood, several ranges among it, is ignored, as it may be.
+fn wanted(range: &str, size: u64) -> Wanted {
+    let Some((first, last)) = range.trim().strip_prefix("bytes=").and_then(|spec| spec.split_once('-'))
+    else {
+        return Wanted::All;
+    };
+    let (first, last) = match (first.trim(), last.trim()) {
+        ("", suffix) => match suffix.parse::<u64>() {
+            Ok(0) => return Wanted::Beyond,
+            Ok(suffix) => (size.saturating_sub(suffix), size.saturating_sub(1)),
+            Err(_) => return Wanted::All,
+        },
+        (first, "") => match first.parse() {
+            Ok(first) => (first, size.saturating_sub(1)),
+            Err(_) => return Wanted::All,
+        },
+        (first, last) => match (first.parse(), last.parse::<u64>()) {
+            (Ok(first), Ok(last)) if first <= last => (first, last.min(size.saturating_sub(1))),
+            _ => return Wanted::All,
+        },
+    };
+    if first >= size { Wanted::Beyond } else { Wanted::Part { offset: first, length: last - first + 1 } }
+}
+
+fn described(mut response: Response, artifact: &Artifact, tag: &str) -> Response {
+    let media = artifact.media_type.split(';').next().unwrap_or_default().trim();
+    let media = if media.is_empty() { "application/octet-stream" } else { media };
+    let content_type =
+        if media.starts_with("text/") { format!("{media}; charset=utf-8") } else { media.to_owned() };
+    let policy = if media == "application/pdf" { PDF } else { SANDBOX };
+    set(&mut response, header::CONTENT_TYPE, &content_type);
+    set(&mut response, header::CONTENT_SECURITY_POLICY, policy);
+    set(&mut response, header::CONTENT_DISPOSITION, &disposition(&artifact.file_name));
+    set(&mut response, header::X_CONTENT_TYPE_OPTIONS, "nosniff");
+    set(&mut response, header::ETAG, tag);
+    set(&mut response, header::ACCEPT_RANGES, "bytes");
+    // Kept by the reader's own browser, but asked for each time: who may see it can change.
+    set(&mut response, header::CACHE_CONTROL, "private, no-cache");
+    response
+}
+
+/// RFC 6266: inline, with the name percent-encoded.
+fn disposition(file_name: &str) -> String {
+    use std::fmt::Write;
+    if file_name.is_empty() {
+        return "inline".to_owned();
+    }
+    let mut text = "inline; filename*=UTF-8''".to_owned();
+    for byte in file_name.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            text.push(char::from(byte));
+        } else {
+            let _ = write!(text, "%{byte:02X}");
+        }
+    }
+    text
+}
+
+fn set(response: &mut Response, name: header::HeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::try_from(value) {
+        response.headers_mut().insert(name, value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_are_read_as_rfc_9110_says() {
+        let part = |offset, length| Wanted::Part { offset, length };
+        for (range, due) in [
+            ("bytes=0-9", part(0, 10)),
+            ("bytes=90-", part(90, 10)),
+            ("bytes=-10", part(90, 10)),
+            ("bytes=-1000", part(0, 100)),
+            ("bytes=50-1000", part(50, 50)),
+            ("bytes=99-99", part(99, 1)),
+            ("bytes=100-", Wanted::Beyond),
+            ("bytes=-0", Wanted::Beyond),
+            ("bytes=9-0", Wanted::All),
+            ("bytes=0-1,5-6", Wanted::All),
+            ("lines=0-1", Wanted::All),
+            ("bytes=x-y", Wanted::All),
+        ] {
+            assert_eq!(wanted(range, 100), due, "{range}");
+        }
+        assert_eq!(wanted("bytes=0-", 0), Wanted::Beyond);
+    }
+
+    #[test]
+    fn a_file_name_cannot_break_the_header() {
+        assert_eq!(disposition("a\"\r\nb é.pdf"), "inline; filename*=UTF-8''a%22%0D%0Ab%20%C3%A9.pdf");
+    }
+}

@@ -1,0 +1,276 @@
+//! GraphQL over HTTP, by the specification's letter.
+//!
+//! The extractor of async-graphql's axum crate is not used: it executes form posts, text and multipart bodies, and
+//! mutations by GET, each of which another site can cause, and no body limit of the router reaches it.
+
+use std::sync::Arc;
+
+use async_graphql::parser::types::OperationType;
+use axum::Extension;
+use axum::body::Body;
+use axum::extract::{RawQuery, Request, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{Html, IntoResponse, Response};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use tower_sessions::Session;
+
+use super::{RequestContext, problem};
+use crate::app::App;
+use crate::auth::Visitor;
+use crate::graphql::{Execution, GraphqlRequest, execute, prepare, refusal};
+
+/// The two media types that an answer can have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Media {
+    /// `application/graphql-response+json`: the status tells whether anything was executed.
+    Response,
+    /// `application/json`: older clients, who want 200 wherever there is an answer.
+    Json,
+}
+
+impl Media {
+    /// What the client prefers of the two; `None` where it wants neither.
+    pub(super) fn accepted(headers: &HeaderMap) -> Option<Self> {
+        let mut best: Option<(f32, Self)> = None;
+        let mut any = false;
+        for value in headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok()) {
+            for part in value.split(',') {
+                any = true;
+                let mut parameters = part.split(';').map(str::trim);
+                let media = match parameters.next().unwrap_or_default().to_ascii_lowercase().as_str() {
+                    "application/graphql-response+json" | "*/*" | "application/*" => Self::Response,
+                    "application/json" => Self::Json,
+                    _ => continue,
+                };
+                let weight = parameters
+                    .find_map(|parameter| parameter.strip_prefix("q="))
+                    .map_or(1.0, |weight| weight.parse().unwrap_or(0.0));
+                if weight > 0.0 && best.is_none_or(|(known, _)| weight > known) {
+                    best = Some((weight, media));
+                }
+            }
+        }
+        if any { best.map(|(_, media)| media) } else { Some(Self::Response) }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Response => "application/graphql-response+json; charset=utf-8",
+            Self::Json => "application/json; charset=utf-8",
+        }
+    }
+}
+
+fn write(media: Media, status: StatusCode, execution: &Execution) -> Response {
+    match serde_json::to_vec(execution) {
+        Ok(body) => {
+            let mut response = (status, body).into_response();
+            response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media.name()));
+            response
+        }
+        Err(error) => {
+            tracing::error!(%error, "an answer could not be written");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
+}
+
+fn refused(media: Media, status: StatusCode, message: &str, context: &RequestContext) -> Response {
+    write(media, status, &refusal(message, &context.request_id))
+}
+
+pub(crate) async fn post(
+    State(app): State<Arc<App>>,
+    Extension(context): Extension<RequestContext>,
+    Extension(session): Extension<Session>,
+    request: Request,
+) -> Response {
+    let (parts, body) = request.into_parts();
+    let Some(media) = Media::accepted(&parts.headers) else { return not_acceptable(&context) };
+    let request = match read(&app, &parts.headers, body).await {
+        Ok(request) => request,
+        Err((status, message)) => return refused(media, status, message, &context),
+    };
+    answer(&app, &context, &session, &parts.headers, media, request, false).await
+}
+
+pub(crate) async fn get(
+    State(app): State<Arc<App>>,
+    Extension(context): Extension<RequestContext>,
+    Extension(session): Extension<Session>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Response {
+    let Some(media) = Media::accepted(&headers) else { return not_acceptable(&context) };
+    let request = match of_query(query.as_deref().unwrap_or_default()) {
+        Ok(request) => request,
+        Err(message) => return refused(media, StatusCode::BAD_REQUEST, message, &context),
+    };
+    answer(&app, &context, &session, &headers, media, request, true).await
+}
+
+fn of_query(query: &str) -> Result<GraphqlRequest, &'static str> {
+    let (mut document, mut operation_name, mut variables, mut extensions) = (None, None, None, None);
+    for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
+        let place = match &*name {
+            "query" => &mut document,
+            "operationName" => &mut operation_name,
+            "variables" => &mut variables,
+            "extensions" => &mut extensions,
+            _ => continue,
+        };
+        if place.replace(value.into_owned()).is_some() {
+            return Err("A parameter stands twice.");
+        }
+    }
+    let map = |text: Option<String>, wrong| match text.as_deref() {
+        None | Some("" | "null") => Ok(None),
+        Some(text) => serde_json::from_str(text).map(Some).map_err(|_| wrong),
+    };
+    Ok(GraphqlRequest {
+        query: document.filter(|text| !text.is_empty()).ok_or("The parameter query is missing.")?,
+        operation_name: operation_name.filter(|name| !name.is_empty()),
+        variables: map(variables, "variables has to be a JSON object.")?,
+        extensions: map(extensions, "extensions has to be a JSON object.")?,
+    })
+}
+
+/// The body of a POST: JSON, within the limit, one request.
+pub(super) async fn read(
+    app: &App,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<GraphqlRequest, (StatusCode, &'static str)> {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let (essence, parameters) = kind.split_once(';').unwrap_or((kind, ""));
+    let utf8 = parameters.split(';').all(|parameter| match parameter.trim().split_once('=') {
+        Some((name, value)) if name.eq_ignore_ascii_case("charset") => {
+            value.trim_matches('"').eq_ignore_ascii_case("utf-8")
+        }
+        _ => true,
+    });
+    if !essence.trim().eq_ignore_ascii_case("application/json") || !utf8 {
+        return Err((StatusCode::UNSUPPORTED_MEDIA_TYPE, "The body has to be application/json in UTF-8."));
+    }
+    if headers.contains_key(header::CONTENT_ENCODING) {
+        return Err((StatusCode::UNSUPPORTED_MEDIA_TYPE, "A compressed body is not taken."));
+    }
+    let bytes = match Limited::new(body, app.config.body_limit).collect().await {
+        Ok(collected) => collected.to_bytes(),
+        Err(error) if error.is::<LengthLimitError>() => {
+            return Err((StatusCode::PAYLOAD_TOO_LARGE, "The body is too large."));
+        }
+        Err(_) => return Err((StatusCode::BAD_REQUEST, "The body ended early.")),
+    };
+    let value: serde_json::Value =
+        serde_json::from_slice(&bytes).map_err(|_| (StatusCode::BAD_REQUEST, "The body is not JSON."))?;
+    if value.is_array() {
+        return Err((StatusCode::BAD_REQUEST, "Send one request at a time."));
+    }
+    of_json(value).ok_or((
+        StatusCode::BAD_REQUEST,
+        "The body has to be an object: query a text, operationName a text, variables and extensions objects.",
+    ))
+}
+
+/// A request from its JSON form.
+pub(super) fn of_json(value: serde_json::Value) -> Option<GraphqlRequest> {
+    serde_json::from_value(value).ok()
+}
+
+async fn answer(
+    app: &Arc<App>,
+    context: &RequestContext,
+    session: &Session,
+    headers: &HeaderMap,
+    media: Media,
+    request: GraphqlRequest,
+    by_get: bool,
+) -> Response {
+    // Older clients want 200 with any answer of GraphQL's own.
+    let bad = if media == Media::Json { StatusCode::OK } else { StatusCode::BAD_REQUEST };
+    let prepared = match prepare(app, request, &context.request_id) {
+        Ok(prepared) => prepared,
+        Err(execution) => return write(media, bad, &execution),
+    };
+    match prepared.kind {
+        OperationType::Subscription => {
+            let sentence = "Subscriptions are served at /graphql/ws and /graphql/stream.";
+            return refused(media, StatusCode::BAD_REQUEST, sentence, context);
+        }
+        OperationType::Mutation if by_get => {
+            let sentence = "A mutation needs POST.";
+            let mut response = refused(media, StatusCode::METHOD_NOT_ALLOWED, sentence, context);
+            response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
+            return response;
+        }
+        OperationType::Query | OperationType::Mutation => {}
+    }
+    let visitor = match Visitor::load(app, context, session, headers).await {
+        Ok(visitor) => visitor,
+        Err(error) => return problem::store_lost(context, &error),
+    };
+    let execution = execute(app, visitor, prepared).await;
+    let status = if execution.is_request_error() { bad } else { StatusCode::OK };
+    write(media, status, &execution)
+}
+
+pub(crate) async fn other_method(Extension(context): Extension<RequestContext>) -> Response {
+    let mut response = refused(
+        Media::Response,
+        StatusCode::METHOD_NOT_ALLOWED,
+        "GraphQL is served by GET and POST.",
+        &context,
+    );
+    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, POST"));
+    response
+}
+
+fn not_acceptable(context: &RequestContext) -> Response {
+    refused(
+        Media::Response,
+        StatusCode::NOT_ACCEPTABLE,
+        "Answers are application/graphql-response+json or application/json.",
+        context,
+    )
+}
+
+/// A place to try queries, in development. It is loaded from a public address, so it has a policy of its own.
+pub(crate) async fn graphiql() -> Response {
+    const POLICY: &str = "default-src 'self'; script-src 'self' 'unsafe-inline' https://unpkg.com; \
+         style-src 'self' 'unsafe-inline' https://unpkg.com; font-src https: data:; img-src 'self' data: https:; \
+         worker-src 'self' blob:; frame-ancestors 'none'; base-uri 'none'";
+    let page = async_graphql::http::GraphiQLSource::build()
+        .endpoint("/graphql")
+        .subscription_endpoint("/graphql/ws")
+        .header("x-csrf", "1")
+        .title("CouncilSense")
+        .finish();
+    ([(header::CONTENT_SECURITY_POLICY, POLICY)], Html(page)).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_media_type_is_the_one_that_is_preferred() {
+        for (accept, due) in [
+            (None, Some(Media::Response)),
+            (Some("*/*"), Some(Media::Response)),
+            (Some("application/json"), Some(Media::Json)),
+            (Some("application/json, application/graphql-response+json;q=0.9"), Some(Media::Json)),
+            (Some("application/graphql-response+json, application/json;q=0.9"), Some(Media::Response)),
+            (Some("application/graphql-response+json; charset=utf-8"), Some(Media::Response)),
+            (Some("text/html, */*;q=0.1"), Some(Media::Response)),
+            (Some("text/html"), None),
+            (Some("application/json;q=0"), None),
+        ] {
+            let mut headers = HeaderMap::new();
+            if let Some(accept) = accept {
+                headers.insert(header::ACCEPT, accept.parse().unwrap());
+            }
+            assert_eq!(Media::accepted(&headers), due, "{accept:?}");
+        }
+    }
+}

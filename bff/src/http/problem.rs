@@ -1,0 +1,63 @@
+//! Refusals outside GraphQL's own errors, in the same shape: a code, a request id, a sentence of ours.
+
+use std::any::Any;
+
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+
+use super::RequestContext;
+use crate::auth::csrf::Forged;
+
+/// What a client waits before it tries again, seconds.
+const RETRY_AFTER: &str = "1";
+
+pub(crate) fn problem(
+    status: StatusCode,
+    code: &str,
+    reason: &str,
+    message: &str,
+    request_id: &str,
+) -> Response {
+    let retryable = status == StatusCode::SERVICE_UNAVAILABLE;
+    let body = json!({"errors": [{"message": message, "extensions": {
+        "code": code, "reason": reason, "requestId": request_id, "retryable": retryable
+    }}]});
+    let mut response = (status, Json(body)).into_response();
+    if retryable {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER));
+    }
+    response
+}
+
+pub(crate) fn forged(context: RequestContext, forged: &Forged) -> Response {
+    tracing::info!(event = "http.forged", reason = %forged, "a request was refused");
+    problem(StatusCode::FORBIDDEN, "FORBIDDEN", "CSRF", &forged.to_string(), &context.request_id)
+}
+
+/// The session store is away. Nobody becomes anonymous by that.
+pub(crate) fn store_lost(context: &RequestContext, error: &dyn std::error::Error) -> Response {
+    tracing::warn!(%error, "the session store does not answer");
+    unavailable(context)
+}
+
+pub(crate) fn unavailable(context: &RequestContext) -> Response {
+    problem(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "UNAVAILABLE",
+        "UNAVAILABLE",
+        "This is not possible just now. Try again in a moment.",
+        &context.request_id,
+    )
+}
+
+pub(crate) fn not_found(context: &RequestContext) -> Response {
+    problem(StatusCode::NOT_FOUND, "NOT_FOUND", "NOT_FOUND", "There is no such thing.", &context.request_id)
+}
+
+/// A defect. It is logged by the panic hook; the client learns nothing of it.
+pub(crate) fn panicked(_: Box<dyn Any + Send + 'static>) -> Response {
+    tracing::error!(event = "http.panic", "a handler panicked");
+    problem(StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL", "INTERNAL", "Something went wrong here.", "")
+}
