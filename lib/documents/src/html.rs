@@ -1,18 +1,45 @@
 //! HTML: the words a reader sees, block by block.
+//!
+//! The tags are read as they come, without building a tree: a tree of a hundred thousand unclosed tags takes hours.
 
-use html5ever::tendril::TendrilSink;
-use html5ever::{ParseOpts, parse_document};
-use markup5ever_rcdom::{Handle, NodeData, RcDom};
+use std::cell::RefCell;
 
-use crate::limits::MAX_DEPTH;
+use html5ever::tendril::StrTendril;
+use html5ever::tokenizer::states::RawKind;
+use html5ever::tokenizer::{
+    BufferQueue, Tag, TagKind, Token, TokenSink, TokenSinkResult, Tokenizer, TokenizerOpts,
+};
+
 use crate::line::{Line, tidy};
 
 pub(crate) fn lines(html: &str) -> Vec<Line> {
-    let dom = parse_document(RcDom::default(), ParseOpts::default()).one(html);
-    let mut page = Page::default();
-    page.walk(&dom.document, 0);
+    let input = BufferQueue::default();
+    input.push_back(StrTendril::from(html));
+    let tokenizer = Tokenizer::new(Sink(RefCell::new(Page::default())), TokenizerOpts::default());
+    // A script hands the input back after its end.
+    while !input.is_empty() {
+        let _ = tokenizer.feed(&input);
+    }
+    tokenizer.end();
+    let mut page = tokenizer.sink.0.into_inner();
     page.end_block(false);
     page.lines
+}
+
+struct Sink(RefCell<Page>);
+
+impl TokenSink for Sink {
+    type Handle = ();
+
+    fn process_token(&self, token: Token, _line: u64) -> TokenSinkResult<()> {
+        let mut page = self.0.borrow_mut();
+        match token {
+            Token::CharacterTokens(text) => page.words(&text),
+            Token::TagToken(tag) => return page.tag(&tag),
+            _ => {}
+        }
+        TokenSinkResult::Continue
+    }
 }
 
 #[derive(Default)]
@@ -27,11 +54,13 @@ struct Page {
     letters: usize,
     bold_letters: usize,
     bold: usize,
+    /// The element being left out, and how many of its name are open.
+    silent: Option<(String, usize)>,
 }
 
 /// Never shown, or no part of the document's own words.
-const SILENT: [&str; 10] =
-    ["script", "style", "noscript", "template", "head", "svg", "math", "nav", "iframe", "select"];
+const SILENT: [&str; 11] =
+    ["script", "style", "noscript", "template", "title", "svg", "math", "nav", "iframe", "select", "object"];
 const BLOCKS: [&str; 30] = [
     "address",
     "article",
@@ -58,7 +87,7 @@ const BLOCKS: [&str; 30] = [
     "main",
     "ol",
     "p",
-    "pre",
+    "head",
     "section",
     "summary",
     "table",
@@ -66,69 +95,86 @@ const BLOCKS: [&str; 30] = [
 ];
 
 impl Page {
-    fn walk(&mut self, node: &Handle, depth: usize) {
-        if depth > MAX_DEPTH {
-            return;
+    fn tag(&mut self, tag: &Tag) -> TokenSinkResult<()> {
+        let (name, start) = (&*tag.name, tag.kind == TagKind::StartTag);
+        if let Some((silent, open)) = &mut self.silent {
+            if silent == name {
+                *open = if start { *open + 1 } else { *open - 1 };
+            }
+            // A page cut short, or one that forgot to close its menu, still has a body.
+            if *open == 0 || name == "body" {
+                self.silent = None;
+            }
+        } else if start && !tag.self_closing && SILENT.contains(&name) {
+            self.silent = Some((name.to_owned(), 1));
+        } else if start {
+            self.open(name);
+        } else {
+            self.close(name);
         }
-        match &node.data {
-            NodeData::Text { contents } => self.words(&contents.borrow()),
-            NodeData::Element { name, .. } => self.element(&name.local, node, depth),
-            _ => self.children(node, depth),
-        }
-    }
-
-    fn children(&mut self, node: &Handle, depth: usize) {
-        for child in node.children.borrow().iter() {
-            self.walk(child, depth + 1);
-        }
-    }
-
-    fn element(&mut self, name: &str, node: &Handle, depth: usize) {
         match name {
-            _ if SILENT.contains(&name) => {}
+            "script" if start => TokenSinkResult::RawData(RawKind::ScriptData),
+            "style" | "noscript" | "iframe" if start => TokenSinkResult::RawData(RawKind::Rawtext),
+            "title" | "textarea" if start => TokenSinkResult::RawData(RawKind::Rcdata),
+            _ => TokenSinkResult::Continue,
+        }
+    }
+
+    fn open(&mut self, name: &str) {
+        match name {
             "br" => self.end_block(false),
             "h1" | "h2" | "h3" | "h4" | "h5" | "h6" => {
                 self.end_block(true);
                 self.heading = true;
-                self.children(node, depth);
+            }
+            "tr" => {
+                self.end_block(false);
+                self.row_from = Some(self.lines.len());
+            }
+            "td" | "th" => self.begin_cell(),
+            "b" | "strong" => self.bold += 1,
+            "pre" | "textarea" => {
+                self.end_block(true);
+                self.preformatted = true;
+            }
+            _ if BLOCKS.contains(&name) => self.end_block(self.stands_apart(name)),
+            _ => {}
+        }
+    }
+
+    fn close(&mut self, name: &str) {
+        match name {
+            "h1" | "h2" | "h3" | "h4" | "h5" | "h6" => {
                 self.end_block(true);
                 self.heading = false;
             }
             "tr" => {
-                self.end_block(false);
-                let outer = self.row_from.replace(self.lines.len());
-                self.children(node, depth);
-                self.row_from = outer;
+                self.row_from = None;
                 self.end_block(false);
             }
-            "td" | "th" => {
-                self.begin_cell();
-                self.children(node, depth);
-            }
-            "b" | "strong" => {
-                self.bold += 1;
-                self.children(node, depth);
-                self.bold -= 1;
-            }
-            "pre" | "textarea" => {
+            "table" => {
+                self.row_from = None;
                 self.end_block(true);
-                self.preformatted = true;
-                self.children(node, depth);
+            }
+            "b" | "strong" => self.bold = self.bold.saturating_sub(1),
+            "pre" | "textarea" => {
                 self.preformatted = false;
                 self.end_block(true);
             }
-            _ if BLOCKS.contains(&name) => {
-                let gap = matches!(name, "p" | "table" | "ul" | "ol" | "blockquote" | "section" | "article")
-                    && self.row_from.is_none();
-                self.end_block(gap);
-                self.children(node, depth);
-                self.end_block(gap);
-            }
-            _ => self.children(node, depth),
+            _ if BLOCKS.contains(&name) => self.end_block(self.stands_apart(name)),
+            _ => {}
         }
     }
 
+    fn stands_apart(&self, name: &str) -> bool {
+        matches!(name, "p" | "table" | "ul" | "ol" | "blockquote" | "section" | "article")
+            && self.row_from.is_none()
+    }
+
     fn words(&mut self, text: &str) {
+        if self.silent.is_some() {
+            return;
+        }
         if self.preformatted {
             for (i, line) in text.lines().enumerate() {
                 if i > 0 {

@@ -304,6 +304,9 @@ fn stem_title(path: &Path) -> String {
 fn uid(body: &str, date: Option<NaiveDate>, folder: &str, words: &[String]) -> String {
     let Some(date) = date else { return names::slug(folder) };
     let body = names::slug(body);
+    if leading_date(folder).is_none() {
+        return format!("{body}-{date}");
+    }
     let plain = ["regular", "meeting", "meetings", "full", "council", "city", "of", "the", "and", "final"];
     let rest: Vec<&str> = words
         .iter()
