@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use cs_core::document::{ArtifactKind, ExtractedText, Section};
 use cs_core::{ArtifactId, BodyId, Caller, CityId, InvalidId, MeetingId};
 use cs_events::{Bus, Consumer, Envelope, EventHandler, HandlerError, RetryPolicy};
-use cs_proto::common::v1::BatchGetRequest;
+use cs_proto::common::v1::{BatchGetRequest, PageRequest};
 use cs_proto::events::v1::{MeetingPublished, SummaryGated};
 use cs_proto::meetings::v1 as meetings;
 use cs_proto::summaries::v1 as summaries;
@@ -25,6 +25,9 @@ use crate::{Deps, Error, NAME};
 pub const QUEUE: &str = "search";
 /// Texts embedded at once: enough to keep a core busy, few enough that a meeting's vectors fit in little memory.
 const EMBED_BATCH: usize = 64;
+
+/// Meetings listed at once by a rebuild.
+const PAGE: u32 = 50;
 
 struct Indexer(Deps);
 
@@ -52,8 +55,17 @@ impl EventHandler for Indexer {
 async fn documents(deps: &Deps, caller: &Caller, envelope: &Envelope) -> Result<(), Error> {
     let event: SummaryGated = envelope.payload()?;
     let Some(meeting) = meeting(deps, caller, &event.meeting_id).await? else { return Ok(()) };
-    let base = Base::new(caller, &meeting)?;
-    let request = meetings::ListTextVersionsRequest { meeting_id: event.meeting_id.clone() };
+    index_documents(deps, caller, &meeting, envelope.occurred_at).await
+}
+
+async fn index_documents(
+    deps: &Deps,
+    caller: &Caller,
+    meeting: &meetings::Meeting,
+    at: chrono::DateTime<chrono::Utc>,
+) -> Result<(), Error> {
+    let base = Base::new(caller, meeting)?;
+    let request = meetings::ListTextVersionsRequest { meeting_id: meeting.id.clone() };
     let call = deps.outbound.request(caller, request, deps.deadline)?;
     let mut texts = deps.meetings.clone().list_text_versions(call).await?.into_inner();
     let mut docs = Vec::new();
@@ -61,7 +73,7 @@ async fn documents(deps: &Deps, caller: &Caller, envelope: &Envelope) -> Result<
         docs.extend(base.passages(text)?);
     }
     embed(deps, &mut docs).await?;
-    let version = envelope.occurred_at.timestamp_millis();
+    let version = at.timestamp_millis();
     let count = docs.len();
     let applied =
         deps.index.replace_meeting(base.tenant, base.meeting, Part::Documents, version, docs).await?;
@@ -88,7 +100,6 @@ async fn claims(deps: &Deps, caller: &Caller, envelope: &Envelope) -> Result<(),
     let mut docs: Vec<PassageDoc> =
         summary.claims.into_iter().filter_map(|claim| base.claim(claim, visibility, &kinds)).collect();
     embed(deps, &mut docs).await?;
-    let version = i64::try_from(event.version).unwrap_or(i64::MAX);
     let count = docs.len();
     let applied = deps.index.replace_meeting(base.tenant, base.meeting, Part::Claims, version, docs).await?;
     tracing::info!(
@@ -99,6 +110,43 @@ async fn claims(deps: &Deps, caller: &Caller, envelope: &Envelope) -> Result<(),
         "claims indexed"
     );
     Ok(())
+}
+
+/// Indexes every meeting of the caller's tenant from what the services keep; gives how many. `at` is the version of
+/// their documents: older events that are still under way change nothing after it.
+pub async fn rebuild(deps: &Deps, caller: &Caller, at: chrono::DateTime<chrono::Utc>) -> Result<usize, Error> {
+    let (mut after, mut indexed) = (String::new(), 0);
+    loop {
+        let page = PageRequest { first: PAGE, after, ..PageRequest::default() };
+        let request = meetings::ListMeetingsRequest { page: Some(page), ..Default::default() };
+        let call = deps.outbound.request(caller, request, deps.deadline)?;
+        let listed = deps.meetings.clone().list_meetings(call).await?.into_inner();
+        for meeting in &listed.meetings {
+            index_documents(deps, caller, meeting, at).await?;
+            let view = summaries::SummaryView::default();
+            let request = summaries::BatchGetCurrentSummariesRequest { meeting_ids: vec![meeting.id.clone()], view: Some(view) };
+            let call = deps.outbound.request(caller, request, deps.deadline)?;
+            let current = deps.summaries.clone().batch_get_current_summaries(call).await?.into_inner().summaries;
+            for summary in current {
+                index_claims(deps, caller, meeting, summary).await?;
+            }
+            indexed += 1;
+        }
+        let info = listed.page_info.unwrap_or_default();
+        if !info.has_next_page {
+            return Ok(indexed);
+        }
+        after = info.end_cursor;
+    }
+}
+
+fn tag(visibility: cs_proto::common::v1::Visibility) -> Visibility {
+    match visibility {
+        cs_proto::common::v1::Visibility::Public => Visibility::Public,
+        cs_proto::common::v1::Visibility::Member => Visibility::Member,
+        // What cannot be told is shown to the fewest.
+        cs_proto::common::v1::Visibility::Reviewer | cs_proto::common::v1::Visibility::Unspecified => Visibility::Reviewer,
+    }
 }
 
 async fn meeting(deps: &Deps, caller: &Caller, id: &str) -> Result<Option<meetings::Meeting>, Status> {
@@ -167,14 +215,7 @@ impl Base {
         let artifact_id = version.artifact_id.parse::<ArtifactId>().map_err(bad)?.uuid();
         let artifact_kind: ArtifactKind =
             version.artifact_kind.parse().map_err(|_| Error::invalid("artifact_kind", "unknown"))?;
-        let visibility = match version.visibility() {
-            cs_proto::common::v1::Visibility::Public => Visibility::Public,
-            cs_proto::common::v1::Visibility::Member => Visibility::Member,
-            // What cannot be told is shown to the fewest.
-            cs_proto::common::v1::Visibility::Reviewer | cs_proto::common::v1::Visibility::Unspecified => {
-                Visibility::Reviewer
-            }
-        };
+        let visibility = tag(version.visibility());
         let text = extracted(version.text, version.sections, version.marks);
         let points = cs_text::CodePoints::new(&text.text);
         let found = passages(&text, &self.title, PassageOptions::default());

@@ -1,6 +1,7 @@
 //! What filters, statistics and ties need of every passage, in memory, a column a field.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 
 use chrono::{Datelike, NaiveDate};
 use serde::Deserialize;
@@ -40,24 +41,30 @@ pub(super) struct Interned<T> {
     pub(super) places: Vec<u32>,
 }
 
-impl<T: Clone + Eq + std::hash::Hash> Interned<T> {
-    fn collect(column: Vec<T>) -> Self {
-        let mut known: HashMap<T, u32> = HashMap::new();
-        let mut values = Vec::new();
-        let places = column
-            .into_iter()
-            .map(|value| {
-                *known.entry(value.clone()).or_insert_with(|| {
-                    values.push(value);
-                    values.len() as u32 - 1
-                })
-            })
-            .collect();
-        Self { values, places }
-    }
-
+impl<T> Interned<T> {
     pub(super) fn get(&self, doc: usize) -> &T {
         &self.values[self.places[doc] as usize]
+    }
+}
+
+/// An [`Interned`] in the making.
+struct Interner<T> {
+    known: HashMap<T, u32>,
+    column: Interned<T>,
+}
+
+impl<T: Clone + Eq + Hash> Interner<T> {
+    fn with_capacity(docs: usize) -> Self {
+        let column = Interned { values: Vec::new(), places: Vec::with_capacity(docs) };
+        Self { known: HashMap::new(), column }
+    }
+
+    fn push(&mut self, value: T) {
+        let Interned { values, places } = &mut self.column;
+        places.push(*self.known.entry(value).or_insert_with_key(|value| {
+            values.push(value.clone());
+            values.len() as u32 - 1
+        }));
     }
 }
 
@@ -127,9 +134,11 @@ pub(super) fn day_number(date: NaiveDate) -> i32 {
 pub(super) fn load(reader: &SegmentReader, layout: &Layout) -> Result<Columns, IndexError> {
     let docs = reader.max_doc() as usize;
     let store = reader.get_store_reader(1)?;
-    let (mut city, mut body, mut meeting) =
-        (Vec::with_capacity(docs), Vec::with_capacity(docs), Vec::with_capacity(docs));
-    let (mut artifacts, mut made_by) = (Vec::with_capacity(docs), Vec::with_capacity(docs));
+    let mut city = Interner::with_capacity(docs);
+    let mut body = Interner::with_capacity(docs);
+    let mut meeting = Interner::with_capacity(docs);
+    let mut artifacts = Interner::with_capacity(docs);
+    let mut made_by = Interner::with_capacity(docs);
     let (mut id, mut length, mut day) =
         (Vec::with_capacity(docs), Vec::with_capacity(docs), Vec::with_capacity(docs));
     let (mut artifact_kind, mut kind) = (Vec::with_capacity(docs), Vec::with_capacity(docs));
@@ -190,16 +199,16 @@ pub(super) fn load(reader: &SegmentReader, layout: &Layout) -> Result<Columns, I
     Ok(Columns {
         id,
         length,
-        city: Interned::collect(city),
-        body: Interned::collect(body),
-        meeting: Interned::collect(meeting),
-        artifacts: Interned::collect(artifacts),
+        city: city.column,
+        body: body.column,
+        meeting: meeting.column,
+        artifacts: artifacts.column,
         artifact_kind,
         kind,
         day,
         confidence,
         tag,
-        made_by: Interned::collect(made_by),
+        made_by: made_by.column,
         ledger,
         vectors,
     })

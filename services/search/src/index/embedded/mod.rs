@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 mod columns;
+mod disk;
 mod facets;
 mod filter;
 mod keyword;

@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use super::filter::Allowed;
 use super::snapshot::Snapshot;
-use super::vectors::{ScanQuery, dot_f32};
+use super::vectors::{ScanQuery, dot};
 use crate::rank::Likeness;
 
 /// Rows scanned at a time by one thread.
@@ -35,13 +35,26 @@ pub(super) fn candidates(snapshot: &Snapshot, allowed: &Allowed, query: &[f32], 
 /// The rows of the `count` highest scores above `floor`, in no order. Among equals the lower id wins, so that the
 /// choice does not depend on where a row happens to lie.
 pub(super) fn best(snapshot: &Snapshot, scores: &[f32], floor: f32, count: usize) -> Vec<u32> {
-    let mut rows: Vec<u32> = (0..scores.len() as u32).filter(|&row| scores[row as usize] > floor).collect();
+    let order = |a: &u32, b: &u32| {
+        let (x, y) = (scores[*a as usize], scores[*b as usize]);
+        y.total_cmp(&x).then_with(|| snapshot.id(*a).cmp(&snapshot.id(*b)))
+    };
+    let mut rows: Vec<u32> = Vec::with_capacity(2 * count);
+    // Rises as better rows are found; most rows are then passed by with one comparison.
+    let mut least = floor;
+    for (row, &score) in scores.iter().enumerate() {
+        if score < least || score <= floor {
+            continue;
+        }
+        rows.push(row as u32);
+        if rows.len() == 2 * count {
+            rows.select_nth_unstable_by(count - 1, order);
+            rows.truncate(count);
+            least = scores[rows[count - 1] as usize];
+        }
+    }
     if rows.len() > count {
-        rows.select_nth_unstable_by(count, |&a, &b| {
-            scores[b as usize]
-                .total_cmp(&scores[a as usize])
-                .then_with(|| snapshot.id(a).cmp(&snapshot.id(b)))
-        });
+        rows.select_nth_unstable_by(count - 1, order);
         rows.truncate(count);
     }
     rows
@@ -79,12 +92,12 @@ impl Matrix {
 
     /// Exact cosine to a query of unit length; `None` where there is no vector.
     pub(super) fn cosine_to(&self, place: usize, query: &[f32]) -> Option<f32> {
-        (self.has[place] && query.len() == self.dims).then(|| dot_f32(self.row(place), query))
+        (self.has[place] && query.len() == self.dims).then(|| dot(self.row(place), query))
     }
 }
 
 impl Likeness for Matrix {
     fn cosine(&self, a: usize, b: usize) -> f32 {
-        dot_f32(self.row(a), self.row(b))
+        dot(self.row(a), self.row(b))
     }
 }

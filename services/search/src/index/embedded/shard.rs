@@ -6,10 +6,10 @@ use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
 
-use tantivy::directory::MmapDirectory;
 use tantivy::{Index, IndexSettings, ReloadPolicy};
 use tokio::sync::oneshot;
 
+use super::disk::Disk;
 use super::schema::Layout;
 use super::snapshot::Snapshot;
 use super::writer::{Change, What, WriterThread};
@@ -28,7 +28,7 @@ impl Shard {
         fs::create_dir_all(path)?;
         let damaged = |reason: String| IndexError::Corrupt { path: path.to_owned(), reason };
         let layout = Arc::new(Layout::new());
-        let directory = || MmapDirectory::open(path).map_err(|e| damaged(e.to_string()));
+        let directory = || Disk::open(path).map_err(|e| damaged(e.to_string()));
         if path.join("meta.json").exists() {
             let index = Index::open(directory()?).map_err(|e| damaged(e.to_string()))?;
             if index.schema() != layout.schema {

@@ -68,12 +68,16 @@ impl Vectors {
     /// Appends the vector as floats.
     pub(super) fn decode(&self, doc: usize, out: &mut Vec<f32>) {
         let range = doc * self.dims..(doc + 1) * self.dims;
-        let scale = self.scale[doc];
-        out.extend(
-            self.high[range.clone()]
-                .iter()
-                .zip(&self.low[range])
-                .map(|(&h, &l)| (f32::from(h) * 256.0 + f32::from(l)) * scale),
+        let (high, low, scale) = (&self.high[range.clone()], &self.low[range], self.scale[doc]);
+        let start = out.len();
+        out.resize(start + self.dims, 0.0);
+        Arch::new().dispatch(
+            #[inline(always)]
+            || {
+                for ((out, &high), &low) in out[start..].iter_mut().zip(high).zip(low) {
+                    *out = (i32::from(high) * 256 + i32::from(low)) as f32 * scale;
+                }
+            },
         );
     }
 
@@ -94,7 +98,7 @@ impl Vectors {
                     rows.chunks_exact(self.dims).zip(scales).zip(pass).zip(out.iter_mut())
                 {
                     *out = if pass && scale > 0.0 {
-                        dot(row, &query.values) as f32 * scale * query.scale
+                        dot_i8(row, &query.values) as f32 * scale * query.scale
                     } else {
                         f32::NEG_INFINITY
                     };
@@ -105,7 +109,7 @@ impl Vectors {
 }
 
 #[inline(always)]
-fn dot(row: &[i8], query: &[i16]) -> i32 {
+fn dot_i8(row: &[i8], query: &[i16]) -> i32 {
     row.iter().zip(query).map(|(&a, &b)| i32::from(a) * i32::from(b)).sum()
 }
 
@@ -137,17 +141,21 @@ pub(super) fn unit(vector: &[f32]) -> Option<Vec<f32>> {
 
 /// Dot product in sixteen lanes, which the compiler makes into vector instructions. The order of additions is fixed, so
 /// the result is the same on every machine.
-#[inline(always)]
-pub(super) fn dot_f32(a: &[f32], b: &[f32]) -> f32 {
-    let mut lanes = [0.0_f32; 16];
-    let (a_blocks, b_blocks) = (a.chunks_exact(16), b.chunks_exact(16));
-    let rest: f32 = a_blocks.remainder().iter().zip(b_blocks.remainder()).map(|(x, y)| x * y).sum();
-    for (x, y) in a_blocks.zip(b_blocks) {
-        for i in 0..16 {
-            lanes[i] += x[i] * y[i];
-        }
-    }
-    lanes.iter().sum::<f32>() + rest
+pub(super) fn dot(a: &[f32], b: &[f32]) -> f32 {
+    Arch::new().dispatch(
+        #[inline(always)]
+        || {
+            let mut lanes = [0.0_f32; 16];
+            let (a_blocks, b_blocks) = (a.chunks_exact(16), b.chunks_exact(16));
+            let rest: f32 = a_blocks.remainder().iter().zip(b_blocks.remainder()).map(|(x, y)| x * y).sum();
+            for (x, y) in a_blocks.zip(b_blocks) {
+                for ((lane, x), y) in lanes.iter_mut().zip(x).zip(y) {
+                    *lane += x * y;
+                }
+            }
+            lanes.iter().sum::<f32>() + rest
+        },
+    )
 }
 
 #[cfg(test)]
@@ -180,11 +188,11 @@ mod tests {
             assert_eq!(out[50], f32::NEG_INFINITY);
             assert!(!vectors.has(50));
             for (i, doc) in docs.iter().enumerate() {
-                let want = dot_f32(doc, &query);
+                let want = dot(doc, &query);
                 let mut exact = Vec::new();
                 vectors.decode(i, &mut exact);
                 assert!((out[i] - want).abs() < 5e-3, "{dims}: {} {want}", out[i]);
-                assert!((dot_f32(&exact, &query) - want).abs() < 5e-5, "{dims}");
+                assert!((dot(&exact, &query) - want).abs() < 5e-5, "{dims}");
             }
         }
     }
