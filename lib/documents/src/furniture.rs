@@ -1,6 +1,6 @@
 //! Page headers and footers: what repeats at the edge of most pages belongs to the paper, not to the text.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use crate::line::Line;
 
@@ -19,17 +19,17 @@ pub(crate) fn drop_repeated(lines: &mut Vec<Line>) {
     if pages.len() < 2 {
         return;
     }
-    let mut seen: HashMap<(bool, String), Vec<Place>> = HashMap::new();
+    let mut seen: HashMap<String, Vec<Place>> = HashMap::new();
     for (number, page) in pages.iter().enumerate() {
         for top in [true, false] {
             for i in edge(page, top) {
-                seen.entry((top, shape(&lines[i].text))).or_default().push((number, lines[i].y));
+                seen.entry(key(&lines[i])).or_default().push((number, lines[i].y));
             }
         }
     }
     // Furniture stands in the same place on every page; an outcome that happens to end several pages does not.
-    let pages_with = |top: bool, line: &Line| {
-        let places = seen.get(&(top, shape(&line.text))).map(Vec::as_slice).unwrap_or_default();
+    let pages_with = |line: &Line| {
+        let places = seen.get(&key(line)).map(Vec::as_slice).unwrap_or_default();
         let mut last = None;
         let here = |y: Option<i32>| y.zip(line.y).is_none_or(|(a, b)| (a - b).abs() <= PLAY);
         places.iter().filter(|(page, y)| here(*y) && last.replace(*page) != Some(*page)).count()
@@ -41,7 +41,7 @@ pub(crate) fn drop_repeated(lines: &mut Vec<Line>) {
         for top in [true, false] {
             for i in edge(page, top) {
                 let text = &lines[i].text;
-                let repeats = most(pages_with(top, &lines[i]));
+                let repeats = most(pages_with(&lines[i]));
                 if !(repeats && (pages.len() > 2 || is_page_number(text) || is_address(text))) {
                     break;
                 }
@@ -53,23 +53,30 @@ pub(crate) fn drop_repeated(lines: &mut Vec<Line>) {
     lines.retain(|_| kept.next().unwrap_or(true));
 }
 
-/// Gives pages to lines of a format without pages when printed numbers such as `3/50` or `Page 3 of 50` end its pages in order.
-pub(crate) fn number_pages(lines: &mut [Line]) -> Option<u32> {
-    let ends: Vec<(usize, u32, u32)> =
-        lines.iter().enumerate().filter_map(|(i, l)| page_of(&l.text).map(|(n, of)| (i, n, of))).collect();
-    let of = ends.first()?.2;
-    let in_order = ends.iter().enumerate().all(|(i, (_, n, total))| *n as usize == i + 1 && *total == of);
-    if of < 2 || !in_order || ends.len() != of as usize {
-        return None;
+/// Gives pages to lines of a format without pages, and takes the numbers away, when printed numbers such as `3/50` or `Page 3 of 50` end its pages in order.
+pub(crate) fn number_pages(lines: &mut Vec<Line>) -> Option<u32> {
+    let mut ends: BTreeMap<u32, Vec<(usize, u32)>> = BTreeMap::new();
+    for (i, line) in lines.iter().enumerate() {
+        if let Some((n, of)) = page_of(&line.text) {
+            ends.entry(of).or_default().push((i, n));
+        }
     }
+    // Other fractions may stand between them; only the pages count from one to their own last.
+    let (of, ends) = ends.into_iter().find(|(of, ends)| {
+        *of >= 2
+            && ends.len() == *of as usize
+            && ends.iter().zip(1..).all(|((_, n), expected)| *n == expected)
+    })?;
     let mut page = 1;
-    let mut ends = ends.into_iter().map(|(i, ..)| i).peekable();
+    let mut ends = ends.into_iter().map(|(i, _)| i).peekable();
     for (i, line) in lines.iter_mut().enumerate() {
         line.page = Some(page.min(of));
         if ends.next_if_eq(&i).is_some() {
+            line.text.clear();
             page += 1;
         }
     }
+    lines.retain(|l| !l.text.is_empty());
     Some(of)
 }
 
@@ -88,6 +95,11 @@ fn ranges(lines: &[Line]) -> Vec<std::ops::Range<usize>> {
 fn edge(page: &std::ops::Range<usize>, top: bool) -> Box<dyn Iterator<Item = usize>> {
     let page = page.clone();
     if top { Box::new(page.take(REACH)) } else { Box::new(page.rev().take(REACH)) }
+}
+
+/// What two lines must share to be the same piece of furniture: where the place on the page cannot tell, every letter counts.
+fn key(line: &Line) -> String {
+    if line.y.is_some() { shape(&line.text) } else { line.text.clone() }
 }
 
 /// The line with its numbers blotted out.
@@ -132,8 +144,10 @@ mod tests {
         for n in 1..=pages {
             lines.push(Line::plain("6/23/23, 5:39 PM council.example/minutes"));
             lines.push(Line::plain(format!("Body {}", ["one", "two", "three"][n as usize - 1])));
-            lines.push(Line::plain("NAYS: 0"));
+            lines.push(Line::plain(["NAYS: 0", "3/4", "9/12"][n as usize - 1]));
             lines.push(Line::plain(format!("{n}/{pages}")));
+            // Beside the number, before or after it: what a page's footer became when a writer took its lines apart.
+            lines.insert(lines.len() - usize::from(n == 2), Line::plain("https://council.example/minutes"));
         }
         lines
     }
@@ -142,21 +156,14 @@ mod tests {
     fn printed_page_numbers_make_pages_and_go() {
         let mut lines = printed(3);
         assert_eq!(number_pages(&mut lines), Some(3));
-        assert_eq!(lines[4].page, Some(2));
+        assert_eq!(lines[5].page, Some(2));
         lines[2].text = "AND THE MOTION PASSED.".into();
         lines[6].text = "The meeting went on.".into();
         drop_repeated(&mut lines);
         let texts: Vec<_> = lines.iter().map(|l| l.text.as_str()).collect();
         assert_eq!(
             texts,
-            [
-                "Body one",
-                "AND THE MOTION PASSED.",
-                "Body two",
-                "The meeting went on.",
-                "Body three",
-                "NAYS: 0"
-            ]
+            ["Body one", "AND THE MOTION PASSED.", "Body two", "The meeting went on.", "Body three", "9/12"]
         );
     }
 
