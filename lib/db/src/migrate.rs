@@ -8,6 +8,9 @@ use sqlx::migrate::{MigrateError as SqlxMigrateError, Migration, Migrator};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection, PgConnection};
 
+/// How often a role is tried again that somebody else was changing.
+const MET_ANOTHER: u32 = 20;
+
 /// Migrating failed.
 #[derive(Debug, thiserror::Error)]
 pub enum MigrateError {
@@ -62,7 +65,7 @@ pub async fn migrate(
     let options: PgConnectOptions = url.as_str().parse().map_err(MigrateError::Connect)?;
     let mut connection = PgConnection::connect_with(&options).await.map_err(MigrateError::Connect)?;
     for schema in schemas {
-        prepare(&mut connection, role_secret, schema.name)
+        prepare_patiently(&mut connection, role_secret, schema.name)
             .await
             .map_err(|source| MigrateError::Prepare { schema: schema.name.to_owned(), source })?;
         let migrations: Vec<Migration> = schema.migrators.iter().flat_map(|m| m.iter()).cloned().collect();
@@ -74,6 +77,20 @@ pub async fn migrate(
         })?;
     }
     connection.close().await.map_err(MigrateError::Connect)
+}
+
+/// Roles belong to the whole server: somebody who prepares another of its databases at the same moment makes
+/// PostgreSQL refuse one of the two, and the advisory lock, which is the database's own, cannot prevent it.
+async fn prepare_patiently(connection: &mut PgConnection, secret: &[u8], schema: &str) -> Result<(), sqlx::Error> {
+    for _ in 0..MET_ANOTHER {
+        match prepare(connection, secret, schema).await {
+            Err(sqlx::Error::Database(e)) if matches!(e.code().as_deref(), Some("XX000" | "23505" | "42710")) => {
+                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+            }
+            result => return result,
+        }
+    }
+    prepare(connection, secret, schema).await
 }
 
 async fn prepare(connection: &mut PgConnection, secret: &[u8], schema: &str) -> Result<(), sqlx::Error> {

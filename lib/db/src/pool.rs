@@ -45,25 +45,30 @@ pub struct Db {
 /// How long to wait for a connection before saying that the database is not there.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 
+impl DbOptions {
+    /// A pool of the schema's role `app` or `system`, for an owner that has no tenants (the sessions). Connects when
+    /// first used.
+    pub fn pool(&self, role: &str, most: u32) -> Result<PgPool, DbError> {
+        let user = format!("{}_{role}", self.schema);
+        let connect = self
+            .url
+            .as_str()
+            .parse::<PgConnectOptions>()?
+            .username(&user)
+            .password(&role_password(&self.role_secret, &user))
+            .application_name(&format!("councilsense {user}"));
+        Ok(PgPoolOptions::new()
+            .max_connections(most)
+            .acquire_timeout(ACQUIRE_TIMEOUT)
+            .idle_timeout(Duration::from_secs(300))
+            .connect_lazy_with(connect))
+    }
+}
+
 impl Db {
     /// Pools for both roles. Connects when first used.
     pub fn new(options: &DbOptions) -> Result<Self, DbError> {
-        let pool = |role: &str, max: u32| -> Result<PgPool, DbError> {
-            let user = format!("{}_{role}", options.schema);
-            let connect = options
-                .url
-                .as_str()
-                .parse::<PgConnectOptions>()?
-                .username(&user)
-                .password(&role_password(&options.role_secret, &user))
-                .application_name(&format!("councilsense {user}"));
-            Ok(PgPoolOptions::new()
-                .max_connections(max)
-                .acquire_timeout(ACQUIRE_TIMEOUT)
-                .idle_timeout(Duration::from_secs(300))
-                .connect_lazy_with(connect))
-        };
-        Ok(Self { app: pool("app", options.max_connections)?, system: pool("system", 6)? })
+        Ok(Self { app: options.pool("app", options.max_connections)?, system: options.pool("system", 6)? })
     }
 
     /// A transaction in the caller's tenant, as the app role. Row-level security keeps it there.

@@ -79,7 +79,7 @@ async fn index_documents(
         deps.index.replace_meeting(base.tenant, base.meeting, Part::Documents, version, docs).await?;
     tracing::info!(
         event = "meeting.indexed",
-        meeting_id = event.meeting_id,
+        meeting_id = meeting.id,
         passages = count,
         ?applied,
         "documents indexed"
@@ -90,13 +90,23 @@ async fn index_documents(
 async fn claims(deps: &Deps, caller: &Caller, envelope: &Envelope) -> Result<(), Error> {
     let event: MeetingPublished = envelope.payload()?;
     let Some(meeting) = meeting(deps, caller, &event.meeting_id).await? else { return Ok(()) };
-    let base = Base::new(caller, &meeting)?;
     let request =
         summaries::GetSummaryRequest { meeting_id: event.meeting_id.clone(), version: event.version };
     let call = deps.outbound.request(caller, request, deps.deadline)?;
     let summary = deps.summaries.clone().get_summary(call).await?.into_inner().summary.unwrap_or_default();
-    let visibility = event.visibility.parse().unwrap_or(Visibility::Reviewer);
-    let kinds = artifact_kinds(deps, caller, &event.meeting_id).await?;
+    index_claims(deps, caller, &meeting, summary).await
+}
+
+async fn index_claims(
+    deps: &Deps,
+    caller: &Caller,
+    meeting: &meetings::Meeting,
+    summary: summaries::Summary,
+) -> Result<(), Error> {
+    let base = Base::new(caller, meeting)?;
+    let visibility = tag(meeting.visibility());
+    let kinds = artifact_kinds(deps, caller, &meeting.id).await?;
+    let version = i64::try_from(summary.version).unwrap_or(i64::MAX);
     let mut docs: Vec<PassageDoc> =
         summary.claims.into_iter().filter_map(|claim| base.claim(claim, visibility, &kinds)).collect();
     embed(deps, &mut docs).await?;
@@ -104,7 +114,7 @@ async fn claims(deps: &Deps, caller: &Caller, envelope: &Envelope) -> Result<(),
     let applied = deps.index.replace_meeting(base.tenant, base.meeting, Part::Claims, version, docs).await?;
     tracing::info!(
         event = "summary.indexed",
-        meeting_id = event.meeting_id,
+        meeting_id = meeting.id,
         claims = count,
         ?applied,
         "claims indexed"
@@ -114,7 +124,11 @@ async fn claims(deps: &Deps, caller: &Caller, envelope: &Envelope) -> Result<(),
 
 /// Indexes every meeting of the caller's tenant from what the services keep; gives how many. `at` is the version of
 /// their documents: older events that are still under way change nothing after it.
-pub async fn rebuild(deps: &Deps, caller: &Caller, at: chrono::DateTime<chrono::Utc>) -> Result<usize, Error> {
+pub async fn rebuild(
+    deps: &Deps,
+    caller: &Caller,
+    at: chrono::DateTime<chrono::Utc>,
+) -> Result<usize, Error> {
     let (mut after, mut indexed) = (String::new(), 0);
     loop {
         let page = PageRequest { first: PAGE, after, ..PageRequest::default() };
@@ -124,9 +138,13 @@ pub async fn rebuild(deps: &Deps, caller: &Caller, at: chrono::DateTime<chrono::
         for meeting in &listed.meetings {
             index_documents(deps, caller, meeting, at).await?;
             let view = summaries::SummaryView::default();
-            let request = summaries::BatchGetCurrentSummariesRequest { meeting_ids: vec![meeting.id.clone()], view: Some(view) };
+            let request = summaries::BatchGetCurrentSummariesRequest {
+                meeting_ids: vec![meeting.id.clone()],
+                view: Some(view),
+            };
             let call = deps.outbound.request(caller, request, deps.deadline)?;
-            let current = deps.summaries.clone().batch_get_current_summaries(call).await?.into_inner().summaries;
+            let current =
+                deps.summaries.clone().batch_get_current_summaries(call).await?.into_inner().summaries;
             for summary in current {
                 index_claims(deps, caller, meeting, summary).await?;
             }
@@ -145,7 +163,9 @@ fn tag(visibility: cs_proto::common::v1::Visibility) -> Visibility {
         cs_proto::common::v1::Visibility::Public => Visibility::Public,
         cs_proto::common::v1::Visibility::Member => Visibility::Member,
         // What cannot be told is shown to the fewest.
-        cs_proto::common::v1::Visibility::Reviewer | cs_proto::common::v1::Visibility::Unspecified => Visibility::Reviewer,
+        cs_proto::common::v1::Visibility::Reviewer | cs_proto::common::v1::Visibility::Unspecified => {
+            Visibility::Reviewer
+        }
     }
 }
 

@@ -1,0 +1,58 @@
+//! `councilsense eval …`: quality, through the code that serves users, leaving no trace in the data directory.
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+use cs_text::embed::MiniLm;
+use search::eval::{EvalOptions, eval_search};
+use search::index::Mode;
+
+use crate::config::{EvalWhat, Settings};
+
+pub(crate) async fn eval(settings: &Settings, what: EvalWhat) -> anyhow::Result<ExitCode> {
+    match what {
+        EvalWhat::Search { dir, mode, no_filter } => search(settings, &dir, &mode, no_filter).await?,
+        EvalWhat::Evidence { dir } => evidence(settings, &dir).await?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn search(settings: &Settings, dir: &Path, mode: &str, no_filter: bool) -> anyhow::Result<()> {
+    let mode = match mode {
+        "hybrid" => Mode::Hybrid,
+        "keyword" => Mode::Keyword,
+        "vector" => Mode::Vector,
+        other => bail!("--mode {other}: use hybrid, keyword or vector"),
+    };
+    let embedder = Arc::new(tokio::task::spawn_blocking(MiniLm::load).await??);
+    let options = EvalOptions { mode, use_filter: !no_filter, ..EvalOptions::default() };
+    let report = eval_search(dir, embedder, options)
+        .await
+        .with_context(|| format!("{} cannot be evaluated", dir.display()))?;
+    show(settings, &serde_json::to_value(&report)?)
+}
+
+async fn evidence(settings: &Settings, dir: &Path) -> anyhow::Result<()> {
+    let dir = dir.to_owned();
+    let report = tokio::task::spawn_blocking(move || summaries::eval::eval_evidence(&dir)).await??;
+    show(settings, &serde_json::to_value(&report)?)
+}
+
+/// Figures as a table for people, whole for scripts.
+fn show(settings: &Settings, report: &serde_json::Value) -> anyhow::Result<()> {
+    if settings.json {
+        println!("{}", serde_json::to_string_pretty(report)?);
+        return Ok(());
+    }
+    for (name, value) in report.as_object().into_iter().flatten().filter(|(name, _)| *name != "details") {
+        match value {
+            serde_json::Value::Object(inner) => {
+                inner.iter().for_each(|(k, v)| println!("{:<28} {v}", format!("{name}.{k}")))
+            }
+            value => println!("{name:<28} {value}"),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,312 @@
+//! `councilsense ingest`: documents from a folder, uploaded to the instance and followed to their end.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context;
+use cs_documents::folder::{CityToml, FoundMeeting, StartsAt, scan};
+use cs_proto::common::v1::BatchGetRequest;
+use cs_proto::meetings::v1 as pb;
+use cs_proto::meetings::v1::ingest_meeting_request::Part;
+use cs_proto::meetings::v1::meetings_client::MeetingsClient;
+use cs_proto::ops::v1::runs_client::RunsClient;
+use cs_rpc::Channel;
+use serde::Serialize;
+
+use super::local::{Services, told};
+use crate::config::Settings;
+use crate::wiring::Role;
+
+/// Bytes in one message of an upload.
+const CHUNK: usize = 256 * 1024;
+/// How often a run that is under way is looked at.
+const LOOK: Duration = Duration::from_millis(150);
+
+/// What became of a meeting (contracts §8).
+#[derive(Debug, Serialize)]
+struct Told {
+    meeting_uid: String,
+    title: String,
+    date: String,
+    status: String,
+    reason: String,
+    artifacts: Vec<ToldArtifact>,
+    claims: u32,
+    ecr: Option<f64>,
+    #[serde(skip)]
+    changed: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct ToldArtifact {
+    file: String,
+    kind: String,
+    status: String,
+    reason: String,
+    pages: u32,
+    characters: u32,
+}
+
+pub(crate) async fn ingest(settings: Settings, city: &str, paths: &[PathBuf]) -> anyhow::Result<ExitCode> {
+    let mut found = Vec::new();
+    let mut ignored = Vec::new();
+    let mut about = CityToml::default();
+    for path in paths {
+        let path = path.clone();
+        let scanned = tokio::task::spawn_blocking(move || scan(&path)).await??;
+        about = scanned.city;
+        found.extend(scanned.meetings);
+        ignored.extend(scanned.ignored);
+    }
+    let services = Services::reach(&settings).await?;
+    let told = take_all(&services, &settings, city, &about, &found).await;
+    let closed = services.close().await;
+    let told = told?;
+    closed?;
+    report(&settings, &told, &ignored)?;
+    let failed = told.iter().any(|m| m.status == "failed");
+    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+async fn take_all(
+    services: &Services,
+    settings: &Settings,
+    city: &str,
+    about: &CityToml,
+    found: &[FoundMeeting],
+) -> anyhow::Result<Vec<Told>> {
+    let mut client = MeetingsClient::new(services.channel(Role::Meetings)?);
+    let mut told = Vec::new();
+    let mut waiting: BTreeMap<String, usize> = BTreeMap::new();
+    for meeting in found {
+        let mut line = Told::of(meeting);
+        match &meeting.error {
+            Some(error) => line.reason = error.clone(),
+            None => match upload(services, &mut client, settings, city, about, meeting).await {
+                Ok(answer) => {
+                    line.changed = answer.changed;
+                    waiting.insert(answer.meeting_id, told.len());
+                }
+                Err(error) => line.reason = format!("{error:#}"),
+            },
+        }
+        told.push(line);
+    }
+    while !waiting.is_empty() {
+        finish(services, &mut client, &mut waiting, &mut told, !settings.json).await?;
+        if !waiting.is_empty() {
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+    Ok(told)
+}
+
+async fn upload(
+    services: &Services,
+    client: &mut MeetingsClient<Channel>,
+    settings: &Settings,
+    city: &str,
+    about: &CityToml,
+    meeting: &FoundMeeting,
+) -> anyhow::Result<pb::IngestMeetingResponse> {
+    let header = header(city, about, meeting)?;
+    let (sender, receiver) = tokio::sync::mpsc::channel(4);
+    let artifacts = meeting.artifacts.clone();
+    let most = settings.max_artifact_mb << 20;
+    let reading = tokio::spawn(async move {
+        let send =
+            async |part: Part| sender.send(pb::IngestMeetingRequest { part: Some(part) }).await.is_ok();
+        if !send(Part::Header(header)).await {
+            return Ok(());
+        }
+        for artifact in artifacts {
+            let file = pb::IngestFile {
+                file_name: artifact.file.clone(),
+                kind: artifact.kind.as_str().to_owned(),
+                title: artifact.title.clone(),
+                source_url: artifact.source_url.clone().unwrap_or_default(),
+                size_bytes: artifact.size_bytes,
+            };
+            if !send(Part::File(file)).await {
+                return Ok(());
+            }
+            // What is too large is named with its size, and not sent.
+            if artifact.size_bytes <= most
+                && artifact.error.is_none()
+                && !send_file(&artifact.path, &send).await?
+            {
+                return Ok(());
+            }
+        }
+        anyhow::Ok(())
+    });
+    let request = services.stream(tokio_stream::wrappers::ReceiverStream::new(receiver))?;
+    let answer = client.ingest_meeting(request).await.map_err(told)?.into_inner();
+    reading.await??;
+    Ok(answer)
+}
+
+async fn send_file(path: &Path, send: &impl AsyncFn(Part) -> bool) -> anyhow::Result<bool> {
+    use tokio::io::AsyncReadExt;
+    let mut file =
+        tokio::fs::File::open(path).await.with_context(|| format!("{} cannot be read", path.display()))?;
+    loop {
+        let mut chunk = vec![0; CHUNK];
+        let read = file.read(&mut chunk).await?;
+        if read == 0 {
+            return Ok(true);
+        }
+        chunk.truncate(read);
+        if !send(Part::Chunk(chunk)).await {
+            return Ok(false);
+        }
+    }
+}
+
+fn header(city: &str, about: &CityToml, meeting: &FoundMeeting) -> anyhow::Result<pb::IngestHeader> {
+    let zone = about.time_zone.clone().unwrap_or_default();
+    let tz: chrono_tz::Tz = if zone.is_empty() {
+        chrono_tz::UTC
+    } else {
+        zone.parse().map_err(|_| anyhow::anyhow!("city.toml: {zone:?} is not an IANA time zone"))?
+    };
+    let starts_at = match meeting.starts_at {
+        // A local time means something only where the city's clock is known.
+        Some(StartsAt::Local(_)) if zone.is_empty() => None,
+        Some(at) => meetings::connectors::utc(at, tz),
+        None => None,
+    };
+    Ok(pb::IngestHeader {
+        city: city.to_owned(),
+        city_name: about.name.clone().unwrap_or_default(),
+        time_zone: zone,
+        meeting_uid: meeting.meeting_uid.clone(),
+        title: meeting.title.clone(),
+        body: meeting.body.clone(),
+        date: meeting.date.map(|d| d.to_string()).unwrap_or_default(),
+        starts_at: starts_at.map(|at| at.to_rfc3339()).unwrap_or_default(),
+        location: meeting.location.clone().unwrap_or_default(),
+        status: meeting.status.clone().unwrap_or_default(),
+        derivation: meeting.derivation.clone(),
+        visibility: cs_proto::common::v1::Visibility::Public.into(),
+    })
+}
+
+/// Looks at the meetings under way and takes those that have ended off the list.
+async fn finish(
+    services: &Services,
+    client: &mut MeetingsClient<Channel>,
+    waiting: &mut BTreeMap<String, usize>,
+    told: &mut [Told],
+    show: bool,
+) -> anyhow::Result<()> {
+    let ids: Vec<String> = waiting.keys().take(100).cloned().collect();
+    let request = services.request(BatchGetRequest { ids })?;
+    let meetings = client.batch_get_meetings(request).await.map_err(self::told)?.into_inner().meetings;
+    for meeting in meetings {
+        if !matches!(meeting.run_state.as_str(), "published" | "limited_confidence" | "rejected" | "failed") {
+            continue;
+        }
+        let Some(index) = waiting.remove(&meeting.id) else { continue };
+        let line = &mut told[index];
+        line.status = meeting.run_state;
+        line.reason = meeting.run_reason;
+        fill(services, client, &meeting.id, line).await?;
+        if show {
+            println!("{}", line.text());
+            let _ = std::io::stdout().flush();
+        }
+    }
+    Ok(())
+}
+
+async fn fill(
+    services: &Services,
+    client: &mut MeetingsClient<Channel>,
+    id: &str,
+    line: &mut Told,
+) -> anyhow::Result<()> {
+    let request = services.request(pb::BatchListArtifactsRequest { meeting_ids: vec![id.to_owned()] })?;
+    let artifacts = client.batch_list_artifacts(request).await.map_err(told)?.into_inner().artifacts;
+    line.artifacts = artifacts
+        .into_iter()
+        .map(|a| ToldArtifact {
+            file: a.file_name,
+            kind: a.kind,
+            status: a.status,
+            reason: a.reason,
+            pages: a.pages,
+            characters: a.characters,
+        })
+        .collect();
+    let mut runs = RunsClient::new(services.channel(Role::Meetings)?);
+    let page = cs_proto::common::v1::PageRequest { first: 1, ..Default::default() };
+    let request = services.request(cs_proto::ops::v1::ListRunsRequest {
+        meeting_id: id.to_owned(),
+        page: Some(page),
+        ..Default::default()
+    })?;
+    if let Some(run) = runs.list_runs(request).await.map_err(told)?.into_inner().runs.pop() {
+        line.claims = run.claims_verified;
+        line.ecr = run.ecr;
+    }
+    Ok(())
+}
+
+impl Told {
+    fn of(meeting: &FoundMeeting) -> Self {
+        Self {
+            meeting_uid: meeting.meeting_uid.clone(),
+            title: meeting.title.clone(),
+            date: meeting.date.map(|d| d.to_string()).unwrap_or_default(),
+            status: "failed".to_owned(),
+            reason: String::new(),
+            artifacts: Vec::new(),
+            claims: 0,
+            ecr: None,
+            changed: false,
+        }
+    }
+
+    fn text(&self) -> String {
+        let mut text =
+            format!("{:<10} {:<18} {} ({} claims)", self.date, self.status, self.title, self.claims);
+        if !self.changed {
+            text.push_str(" · unchanged");
+        }
+        if !self.reason.is_empty() {
+            text = format!("{text}\n           {}", self.reason);
+        }
+        for artifact in self.artifacts.iter().filter(|a| !a.reason.is_empty()) {
+            text = format!("{text}\n           {}: {} ({})", artifact.file, artifact.status, artifact.reason);
+        }
+        text
+    }
+}
+
+fn report(settings: &Settings, told: &[Told], ignored: &[(PathBuf, String)]) -> anyhow::Result<()> {
+    if settings.json {
+        println!("{}", serde_json::to_string_pretty(&serde_json::json!({ "meetings": told }))?);
+        return Ok(());
+    }
+    for line in told.iter().filter(|m| m.status == "failed" && m.artifacts.is_empty()) {
+        println!("{}", line.text());
+    }
+    for (path, reason) in ignored {
+        println!("ignored    {}: {reason}", path.display());
+    }
+    let count = |status: &str| told.iter().filter(|m| m.status == status).count();
+    println!(
+        "{} meetings: {} published, {} with limited confidence, {} rejected, {} failed; {} unchanged",
+        told.len(),
+        count("published"),
+        count("limited_confidence"),
+        count("rejected"),
+        count("failed"),
+        told.iter().filter(|m| m.status != "failed" && !m.changed).count()
+    );
+    Ok(())
+}

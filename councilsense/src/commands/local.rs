@@ -1,0 +1,200 @@
+//! Everything that `up` runs below the BFF; and how an operator's command reaches an instance, or is one for a while.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use cs_core::{Caller, Role as PersonRole, Subject, TenantId, Trace};
+use cs_pg::PrivatePostgres;
+use cs_rpc::{Channel, Outbound};
+use cs_text::embed::{Embedder, MiniLm};
+use search::index::{EmbeddedIndex, OnDamage, SearchIndex};
+use search::rank::RankParams;
+
+use crate::config::Settings;
+use crate::data_dir::{DataDir, Lock, Secrets};
+use crate::wiring::{self, Parts, Role, Stack};
+
+/// How long tasks may take to finish what is in flight.
+const DRAIN: Duration = Duration::from_secs(20);
+/// How long an instance may take to answer before it counts as gone.
+const ANSWER: Duration = Duration::from_secs(3);
+
+/// The services of a data directory, in this process.
+pub struct Local {
+    /// The services.
+    pub stack: Stack,
+    /// What only the installation knows.
+    pub(crate) secrets: Secrets,
+    /// Tenants whose damaged index was set aside.
+    pub(crate) rebuild: bool,
+    postgres: Option<PrivatePostgres>,
+    _lock: Lock,
+}
+
+/// Starts Postgres, migrates, opens the index and wires every service. `progress` is told what is ready.
+pub(crate) async fn start(
+    settings: &Settings,
+    dir: &DataDir,
+    progress: impl Fn(&str),
+) -> anyhow::Result<Local> {
+    let lock = dir.lock()?;
+    let secrets = dir.secrets()?;
+    let role_secret = secrets.role_secret()?;
+    // The model takes longest; it is read while Postgres starts.
+    let model = tokio::task::spawn_blocking(MiniLm::load);
+    let (database, postgres) = match &settings.database_url {
+        Some(url) => (url.clone(), None),
+        None => {
+            let mut options = cs_pg::Options::new(dir.path());
+            options.fetch = cfg!(feature = "fetch-postgres");
+            let postgres = cs_pg::start(options).await?;
+            (postgres.url().clone(), Some(postgres))
+        }
+    };
+    progress("postgres");
+    wiring::migrate(&database, &role_secret).await?;
+    progress("migrations");
+    let (index, damaged) =
+        EmbeddedIndex::open(&dir.path().join("index"), RankParams::default(), OnDamage::StartEmpty)?;
+    let embedder: Arc<dyn Embedder> = Arc::new(model.await??);
+    progress("search index and embedding model");
+    let stack = Stack::new(Parts {
+        roles: Role::ALL.to_vec(),
+        elsewhere: Default::default(),
+        database,
+        role_secret,
+        key: secrets.internal_key()?,
+        clock: wiring::system_clock(),
+        artifacts: dir.path().join("artifacts"),
+        extractor: meetings::Extractor::Isolated(std::env::current_exe()?),
+        max_artifact_bytes: settings.max_artifact_mb << 20,
+        thresholds: thresholds(settings),
+        index: Some(Arc::new(index) as Arc<dyn SearchIndex>),
+        embedder: Some(embedder),
+    })
+    .await?;
+    stack.subscribe().await?;
+    Ok(Local { stack, secrets, rebuild: !damaged.is_empty(), postgres, _lock: lock })
+}
+
+/// The gate's lines as configured.
+pub(crate) fn thresholds(settings: &Settings) -> summaries::gate::GateThresholds {
+    summaries::gate::GateThresholds {
+        pass_ecr: settings.gate_pass_ecr,
+        reject_ecr: settings.gate_reject_ecr,
+        ..Default::default()
+    }
+}
+
+impl Local {
+    /// Drains, then stops Postgres.
+    pub(crate) async fn stop(self) -> anyhow::Result<()> {
+        if !self.stack.tasks.drain(DRAIN).await {
+            tracing::warn!("some work was still under way; it is handed back and goes on at the next start");
+        }
+        if let Some(postgres) = self.postgres {
+            postgres.stop().await?;
+        }
+        Ok(())
+    }
+}
+
+/// Who an operator's command is, in the tenant it was told.
+pub(crate) fn operator(settings: &Settings) -> Caller {
+    Caller {
+        subject: Subject::Operator("cli".to_owned()),
+        roles: [PersonRole::Owner].into(),
+        ..Caller::service("cli", TenantId::of_slug(&settings.tenant), Trace::start())
+    }
+}
+
+/// A way to the services: of the instance that runs, or of one that runs as long as the command.
+pub(crate) struct Services {
+    local: Option<Local>,
+    remote: Option<Channel>,
+    pub(crate) outbound: Outbound,
+    pub(crate) caller: Caller,
+}
+
+impl Services {
+    /// Finds the running instance of the data directory, else becomes one.
+    pub(crate) async fn reach(settings: &Settings) -> anyhow::Result<Self> {
+        let (dir, _) = DataDir::open(&settings.data_dir)?;
+        let caller = operator(settings);
+        let key = dir.secrets()?.internal_key()?;
+        let outbound = Outbound::new("cli", key, wiring::system_clock());
+        if let Some(channel) = running(&dir).await {
+            return Ok(Self { local: None, remote: Some(channel), outbound, caller });
+        }
+        let local = start(settings, &dir, |_| {}).await?;
+        local.stack.work();
+        super::up::ensure_tenants(&local, &["default"]).await?;
+        Ok(Self { local: Some(local), remote: None, outbound, caller })
+    }
+
+    /// A channel to a role.
+    pub(crate) fn channel(&self, role: Role) -> anyhow::Result<Channel> {
+        match (&self.local, &self.remote) {
+            (Some(local), _) => local.stack.channel(role),
+            (None, Some(channel)) => Ok(channel.clone()),
+            (None, None) => anyhow::bail!("no instance"),
+        }
+    }
+
+    /// A signed request.
+    pub(crate) fn request<T>(&self, message: T) -> anyhow::Result<tonic::Request<T>> {
+        Ok(self.outbound.request(&self.caller, message, Duration::from_secs(60))?)
+    }
+
+    /// A signed stream of requests.
+    pub(crate) fn stream<T>(&self, message: T) -> anyhow::Result<tonic::Request<T>> {
+        Ok(self.outbound.stream(&self.caller, message)?)
+    }
+
+    /// What was started for the command.
+    pub(crate) fn local(&self) -> Option<&Local> {
+        self.local.as_ref()
+    }
+
+    /// Stops what was started for the command.
+    pub(crate) async fn close(self) -> anyhow::Result<()> {
+        match self.local {
+            Some(local) => local.stop().await,
+            None => Ok(()),
+        }
+    }
+}
+
+/// The running instance of a data directory, where it answers.
+async fn running(dir: &DataDir) -> Option<Channel> {
+    if dir.lock().is_ok() {
+        return None;
+    }
+    let instance = dir.instance()?;
+    let channel = cs_rpc::connect(&instance.grpc).ok()?;
+    let mut health = tonic_health::pb::health_client::HealthClient::new(channel.clone());
+    let check = health.check(tonic_health::pb::HealthCheckRequest { service: String::new() });
+    tokio::time::timeout(ANSWER, check).await.ok()?.ok()?;
+    Some(channel)
+}
+
+/// A service's error as an operator reads it.
+pub(crate) fn told(status: tonic::Status) -> anyhow::Error {
+    let failure = cs_rpc::Failure::from(&status);
+    let mut text = format!("{} ({})", failure.message, failure.reason.as_str_name());
+    for field in failure.fields {
+        text = format!("{text}\n  {}: {}", field.field, field.description);
+    }
+    anyhow::anyhow!(text)
+}
+
+/// Binds an address, or says what to do.
+pub(crate) async fn bind(
+    address: std::net::SocketAddr,
+    option: &str,
+) -> anyhow::Result<tokio::net::TcpListener> {
+    tokio::net::TcpListener::bind(address).await.with_context(|| {
+        format!("{address} cannot be used: another program may have it. Choose another address with --{option} HOST:PORT")
+    })
+}

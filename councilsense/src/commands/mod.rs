@@ -1,0 +1,55 @@
+//! The commands.
+
+mod doctor;
+mod eval;
+mod ingest;
+mod local;
+mod operate;
+mod role;
+mod token;
+mod up;
+
+use std::process::ExitCode;
+
+pub use local::Local;
+
+use crate::config::{Cli, Command};
+use crate::data_dir::DataDir;
+use crate::wiring;
+
+/// Runs a command.
+pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    let settings = cli.settings;
+    match cli.command {
+        Command::Up { demo } => up::up(settings, demo).await?,
+        Command::Bff => role::bff(settings).await?,
+        Command::Accounts => role::service(settings, wiring::Role::Accounts).await?,
+        Command::Meetings => role::service(settings, wiring::Role::Meetings).await?,
+        Command::Summaries => role::service(settings, wiring::Role::Summaries).await?,
+        Command::Notifications => role::service(settings, wiring::Role::Notifications).await?,
+        Command::Search => role::service(settings, wiring::Role::Search).await?,
+        Command::Migrate => {
+            let (dir, _) = DataDir::open(&settings.data_dir)?;
+            let database = settings.database_url.ok_or_else(|| {
+                anyhow::anyhow!("say which database with --database-url (or DATABASE_URL); `councilsense up` migrates its own")
+            })?;
+            wiring::migrate(&database, &dir.secrets()?.role_secret()?).await?;
+            println!("the database is up to date");
+        }
+        Command::Token { role } => token::token(&settings, role)?,
+        Command::Ingest { city, paths } => return ingest::ingest(settings, &city, &paths).await,
+        Command::City { verb } => operate::city(settings, verb).await?,
+        Command::Source { verb } => operate::source(settings, verb).await?,
+        Command::Scan { city } => operate::scan(settings, city).await?,
+        Command::Rerun { meeting } => operate::rerun(settings, meeting).await?,
+        Command::Runs { meeting, state } => operate::runs(settings, meeting, state).await?,
+        Command::Tenant { verb } => operate::tenant(settings, verb).await?,
+        Command::Role { verb } => operate::role(settings, verb).await?,
+        Command::Dlq { verb } => operate::dead_letters(settings, verb).await?,
+        Command::Reindex => operate::reindex(settings).await?,
+        Command::Eval { what } => return eval::eval(&settings, what).await,
+        Command::ExportSchema => print!("{}", bff::schema_sdl()),
+        Command::Doctor => return doctor::doctor(&settings).await,
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,246 @@
+//! An operator's verbs: gRPC calls to the running instance, or to one that runs as long as the command.
+
+use cs_proto::accounts::v1 as accounts;
+use cs_proto::accounts::v1::accounts_client::AccountsClient;
+use cs_proto::common::v1::PageRequest;
+use cs_proto::meetings::v1 as meetings;
+use cs_proto::meetings::v1::meetings_client::MeetingsClient;
+use cs_proto::ops::v1 as ops;
+use cs_proto::ops::v1::dead_letters_client::DeadLettersClient;
+use cs_proto::ops::v1::runs_client::RunsClient;
+use cs_proto::ops::v1::sources_client::SourcesClient;
+use serde_json::{Value, json};
+
+use super::local::{Local, Services, told};
+use crate::config::{CityVerb, DlqVerb, RoleVerb, Settings, SourceVerb, TenantVerb};
+use crate::wiring::Role;
+
+/// Prints rows: a line each for people, one array for scripts.
+fn print(settings: &Settings, rows: Vec<(String, Value)>) -> anyhow::Result<()> {
+    if settings.json {
+        let values: Vec<Value> = rows.into_iter().map(|(_, value)| value).collect();
+        println!("{}", serde_json::to_string_pretty(&values)?);
+    } else if rows.is_empty() {
+        println!("none");
+    } else {
+        rows.iter().for_each(|(line, _)| println!("{line}"));
+    }
+    Ok(())
+}
+
+pub(crate) async fn city(settings: Settings, verb: CityVerb) -> anyhow::Result<()> {
+    let services = Services::reach(&settings).await?;
+    let mut client = MeetingsClient::new(services.channel(Role::Meetings)?);
+    let cities = match verb {
+        CityVerb::Add { slug, name, time_zone, language } => {
+            let request = services.request(meetings::AddCityRequest { slug, name, time_zone, language })?;
+            client.add_city(request).await.map_err(told)?.into_inner().city.into_iter().collect()
+        }
+        CityVerb::List => {
+            let page = Some(PageRequest { first: 100, ..Default::default() });
+            let request = services.request(meetings::ListCitiesRequest { page })?;
+            client.list_cities(request).await.map_err(told)?.into_inner().cities
+        }
+    };
+    let rows = cities.into_iter().map(|c| {
+        let line = format!("{}  {:<20} {} ({})", c.id, c.slug, c.name, c.time_zone);
+        (line, json!({ "id": c.id, "slug": c.slug, "name": c.name, "time_zone": c.time_zone, "language": c.language }))
+    });
+    print(&settings, rows.collect())?;
+    services.close().await
+}
+
+pub(crate) async fn source(settings: Settings, verb: SourceVerb) -> anyhow::Result<()> {
+    let services = Services::reach(&settings).await?;
+    let mut client = SourcesClient::new(services.channel(Role::Meetings)?);
+    let sources = match verb {
+        SourceVerb::Add { city, kind, location, schedule } => {
+            let request = services.request(ops::AddSourceRequest { city, kind, location, schedule })?;
+            client.add_source(request).await.map_err(told)?.into_inner().source.into_iter().collect()
+        }
+        SourceVerb::Check => {
+            let request = services.request(ops::ListSourcesRequest::default())?;
+            client.list_sources(request).await.map_err(told)?.into_inner().sources
+        }
+    };
+    let rows = sources.into_iter().map(|s| {
+        let status = if s.last_scan_status.is_empty() { "never scanned".to_owned() } else { format!("{} {} {}", s.last_scan_at, s.last_scan_status, s.last_scan_reason) };
+        let line = format!("{}  {} {}  {}", s.id, s.kind, s.location, status.trim_end());
+        let value = json!({ "id": s.id, "city_id": s.city_id, "kind": s.kind, "location": s.location, "schedule": s.schedule,
+            "last_scan_at": s.last_scan_at, "last_scan_status": s.last_scan_status, "last_scan_reason": s.last_scan_reason });
+        (line, value)
+    });
+    print(&settings, rows.collect())?;
+    services.close().await
+}
+
+pub(crate) async fn scan(settings: Settings, city: String) -> anyhow::Result<()> {
+    let services = Services::reach(&settings).await?;
+    let mut client = SourcesClient::new(services.channel(Role::Meetings)?);
+    let request = services.request(ops::ScanCityRequest { city })?;
+    let ids = client.scan_city(request).await.map_err(told)?.into_inner().source_ids;
+    print(
+        &settings,
+        ids.into_iter()
+            .map(|id| (format!("scan of source {id} requested"), json!({ "source_id": id })))
+            .collect(),
+    )?;
+    services.close().await
+}
+
+fn run_row(run: ops::Run) -> (String, Value) {
+    let line = format!(
+        "{}  meeting {}  {:<18} {} of {} claims  {}",
+        run.id, run.meeting_id, run.state, run.claims_verified, run.claims_proposed, run.reason
+    );
+    let value = json!({ "id": run.id, "meeting_id": run.meeting_id, "state": run.state, "reason": run.reason, "trigger": run.trigger,
+        "claims_proposed": run.claims_proposed, "claims_verified": run.claims_verified, "ecr": run.ecr,
+        "created_at": run.created_at, "updated_at": run.updated_at });
+    (line.trim_end().to_owned(), value)
+}
+
+pub(crate) async fn rerun(settings: Settings, meeting_id: String) -> anyhow::Result<()> {
+    let services = Services::reach(&settings).await?;
+    let mut client = RunsClient::new(services.channel(Role::Meetings)?);
+    let request =
+        services.request(ops::RerunMeetingRequest { meeting_id, idempotency_key: String::new() })?;
+    let run = client.rerun_meeting(request).await.map_err(told)?.into_inner().run;
+    print(&settings, run.into_iter().map(run_row).collect())?;
+    services.close().await
+}
+
+pub(crate) async fn runs(
+    settings: Settings,
+    meeting: Option<String>,
+    state: Option<String>,
+) -> anyhow::Result<()> {
+    let services = Services::reach(&settings).await?;
+    let mut client = RunsClient::new(services.channel(Role::Meetings)?);
+    let request = services.request(ops::ListRunsRequest {
+        meeting_id: meeting.unwrap_or_default(),
+        state: state.unwrap_or_default(),
+        page: Some(PageRequest { first: 100, ..Default::default() }),
+        ..Default::default()
+    })?;
+    let runs = client.list_runs(request).await.map_err(told)?.into_inner().runs;
+    print(&settings, runs.into_iter().map(run_row).collect())?;
+    services.close().await
+}
+
+pub(crate) async fn tenant(settings: Settings, verb: TenantVerb) -> anyhow::Result<()> {
+    let services = Services::reach(&settings).await?;
+    let mut client = AccountsClient::new(services.channel(Role::Accounts)?);
+    let tenants = match verb {
+        TenantVerb::Ensure { slug, name } => {
+            let request =
+                services.request(accounts::EnsureTenantRequest { slug, name, hosts: Vec::new() })?;
+            client.ensure_tenant(request).await.map_err(told)?.into_inner().tenant.into_iter().collect()
+        }
+        TenantVerb::List => {
+            let request = services.request(accounts::ListTenantsRequest {})?;
+            client.list_tenants(request).await.map_err(told)?.into_inner().tenants
+        }
+    };
+    let rows = tenants.into_iter().map(|t| {
+        (
+            format!("{}  {:<20} {}", t.id, t.slug, t.name),
+            json!({ "id": t.id, "slug": t.slug, "name": t.name }),
+        )
+    });
+    print(&settings, rows.collect())?;
+    services.close().await
+}
+
+pub(crate) async fn role(settings: Settings, verb: RoleVerb) -> anyhow::Result<()> {
+    let services = Services::reach(&settings).await?;
+    let mut client = AccountsClient::new(services.channel(Role::Accounts)?);
+    let RoleVerb::Grant { user, role } = verb;
+    let request =
+        services.request(accounts::GrantRoleRequest { user_id: user, role, ..Default::default() })?;
+    let user = client.grant_role(request).await.map_err(told)?.into_inner().user;
+    let rows = user.into_iter().map(|u| {
+        (
+            format!("{}  {}: {}", u.id, u.display_name, u.roles.join(", ")),
+            json!({ "id": u.id, "roles": u.roles }),
+        )
+    });
+    print(&settings, rows.collect())?;
+    services.close().await
+}
+
+fn letter_row(letter: ops::DeadLetter) -> (String, Value) {
+    let line = format!(
+        "{}  {:<5} {:<28} after {} tries: {}",
+        letter.id, letter.origin, letter.r#type, letter.attempts, letter.error
+    );
+    let payload = serde_json::from_str(&letter.payload).unwrap_or(Value::String(letter.payload));
+    let value = json!({ "id": letter.id, "origin": letter.origin, "type": letter.r#type, "queue": letter.queue, "attempts": letter.attempts,
+        "error": letter.error, "failed_at": letter.failed_at, "traceparent": letter.traceparent, "payload": payload });
+    (line, value)
+}
+
+pub(crate) async fn dead_letters(settings: Settings, verb: DlqVerb) -> anyhow::Result<()> {
+    let services = Services::reach(&settings).await?;
+    // Every service of an instance answers for all of them.
+    let mut client = DeadLettersClient::new(services.channel(Role::Meetings)?);
+    match verb {
+        DlqVerb::List => {
+            let request = services.request(ops::ListDeadLettersRequest::default())?;
+            let letters = client.list_dead_letters(request).await.map_err(told)?.into_inner().dead_letters;
+            print(&settings, letters.into_iter().map(letter_row).collect())?;
+        }
+        DlqVerb::Show { id } => {
+            let request = services.request(ops::ListDeadLettersRequest::default())?;
+            let letters = client.list_dead_letters(request).await.map_err(told)?.into_inner().dead_letters;
+            let letter = letters.into_iter().find(|l| l.id == id);
+            let letter = letter.ok_or_else(|| {
+                anyhow::anyhow!("there is no dead letter {id}; `councilsense dlq list` shows them")
+            })?;
+            println!("{}", serde_json::to_string_pretty(&letter_row(letter).1)?);
+        }
+        DlqVerb::Replay { id } => {
+            let request = services.request(ops::ReplayDeadLetterRequest { id })?;
+            let letter = client.replay_dead_letter(request).await.map_err(told)?.into_inner().dead_letter;
+            print(&settings, letter.into_iter().map(letter_row).collect())?;
+        }
+        DlqVerb::Discard { id, reason } => {
+            let request = services.request(ops::DiscardDeadLetterRequest { id, reason })?;
+            let id = client.discard_dead_letter(request).await.map_err(told)?.into_inner().id;
+            print(&settings, vec![(format!("{id} discarded"), json!({ "id": id }))])?;
+        }
+    }
+    services.close().await
+}
+
+/// Builds the index anew. The engine lives in one process: this command is that process, or asks for the instance to stop.
+pub(crate) async fn reindex(settings: Settings) -> anyhow::Result<()> {
+    let services = Services::reach(&settings).await?;
+    let Some(local) = services.local() else {
+        services.close().await?;
+        anyhow::bail!(
+            "an instance is running on this data directory: stop it, run `councilsense reindex`, and start it again"
+        );
+    };
+    let meetings = rebuild_index(local).await?;
+    print(&settings, vec![(format!("{meetings} meetings indexed"), json!({ "meetings": meetings }))])?;
+    services.close().await
+}
+
+/// Indexes every meeting of every tenant from the services; gives how many.
+pub(crate) async fn rebuild_index(local: &Local) -> anyhow::Result<usize> {
+    let search = local.stack.search().ok_or_else(|| anyhow::anyhow!("search does not run here"))?;
+    let outbound = local.stack.outbound("search");
+    let mut accounts = AccountsClient::new(local.stack.channel(Role::Accounts)?);
+    let caller =
+        cs_core::Caller::service("search", cs_core::TenantId::of_slug("default"), cs_core::Trace::start());
+    let request =
+        outbound.request(&caller, accounts::ListTenantsRequest {}, std::time::Duration::from_secs(30))?;
+    let tenants = accounts.list_tenants(request).await.map_err(told)?.into_inner().tenants;
+    let mut indexed = 0;
+    for tenant in tenants {
+        let caller = cs_core::Caller { tenant: tenant.id.parse()?, ..caller.clone() };
+        indexed +=
+            search::rebuild(search, &caller, local.stack.ids.now()).await.map_err(|e| anyhow::anyhow!(e))?;
+    }
+    Ok(indexed)
+}

@@ -1,0 +1,117 @@
+//! One role alone, for containers.
+
+use std::sync::Arc;
+
+use anyhow::Context;
+use cs_text::embed::{Embedder, MiniLm};
+use search::index::{EmbeddedIndex, OnDamage, SearchIndex};
+use search::rank::RankParams;
+use tokio_stream::wrappers::TcpListenerStream;
+
+use super::local::{bind, thresholds};
+use super::up::stop_signal;
+use crate::config::Settings;
+use crate::data_dir::DataDir;
+use crate::wiring::{Parts, Role, Stack, system_clock};
+
+/// Runs a service alone. The database is migrated by `councilsense migrate` before.
+pub(crate) async fn service(settings: Settings, role: Role) -> anyhow::Result<()> {
+    let (dir, _) = DataDir::open(&settings.data_dir)?;
+    let grpc = bind(settings.grpc, "grpc").await?;
+    let (index, embedder) = if role == Role::Search { engine(&dir)? } else { (None, None) };
+    let stack = Stack::new(parts(&settings, &dir, vec![role], index, embedder)?).await?;
+    if !settings.no_workers {
+        stack.subscribe().await?;
+        stack.work();
+    }
+    let (routes, stop) = (stack.routes(), stack.tasks.stopping());
+    println!("{} on http://{}", role.name(), grpc.local_addr()?);
+    let serving = stack.tasks.spawn(cs_rpc::serve(TcpListenerStream::new(grpc), routes, stop));
+    tokio::select! {
+        result = stop_signal() => result?,
+        result = serving => result?.context("the gRPC server failed")?,
+    }
+    stack.tasks.drain(std::time::Duration::from_secs(20)).await;
+    Ok(())
+}
+
+/// Runs the BFF alone.
+pub(crate) async fn bff(settings: Settings) -> anyhow::Result<()> {
+    let (dir, _) = DataDir::open(&settings.data_dir)?;
+    let http = bind(settings.http, "http").await?;
+    let stack = Stack::new(parts(&settings, &dir, Vec::new(), None, None)?).await?;
+    let address: url::Url = format!("http://{}", http.local_addr()?).parse()?;
+    let public = settings.public_url.clone().unwrap_or(address);
+    let config = bff::Config::new(public, provider(&settings)?, vec![dir.secrets()?.session_key()?]);
+    let router = bff::router(config, stack.bff_deps(metrics()?)?).await?;
+    println!("bff on http://{}", http.local_addr()?);
+    let stop = stack.tasks.stopping();
+    let serving = stack.tasks.spawn(bff::serve(http, router, async move { stop.cancelled().await }));
+    tokio::select! {
+        result = stop_signal() => result?,
+        result = serving => result?.context("the web server failed")?,
+    }
+    stack.tasks.drain(std::time::Duration::from_secs(20)).await;
+    Ok(())
+}
+
+type Engine = (Option<Arc<dyn SearchIndex>>, Option<Arc<dyn Embedder>>);
+
+fn engine(dir: &DataDir) -> anyhow::Result<Engine> {
+    let (index, damaged) =
+        EmbeddedIndex::open(&dir.path().join("index"), RankParams::default(), OnDamage::StartEmpty)?;
+    if !damaged.is_empty() {
+        tracing::error!("the search index was damaged and is empty now: run `councilsense reindex`");
+    }
+    Ok((Some(Arc::new(index)), Some(Arc::new(MiniLm::load()?))))
+}
+
+fn parts(
+    settings: &Settings,
+    dir: &DataDir,
+    roles: Vec<Role>,
+    index: Option<Arc<dyn SearchIndex>>,
+    embedder: Option<Arc<dyn Embedder>>,
+) -> anyhow::Result<Parts> {
+    let secrets = dir.secrets()?;
+    Ok(Parts {
+        roles,
+        elsewhere: settings.services.iter().map(|s| (s.role.clone(), s.address.clone())).collect(),
+        database: settings
+            .database_url
+            .clone()
+            .context("say which database with --database-url (or DATABASE_URL)")?,
+        role_secret: secrets.role_secret()?,
+        key: secrets.internal_key()?,
+        clock: system_clock(),
+        artifacts: dir.path().join("artifacts"),
+        extractor: meetings::Extractor::Isolated(std::env::current_exe()?),
+        max_artifact_bytes: settings.max_artifact_mb << 20,
+        thresholds: thresholds(settings),
+        index,
+        embedder,
+    })
+}
+
+/// The configured OpenID provider.
+pub(crate) fn provider(settings: &Settings) -> anyhow::Result<bff::ProviderConfig> {
+    let issuer =
+        settings.oidc_issuer.as_deref().context("say where people sign in with --oidc-issuer URL")?;
+    let client = settings.oidc_client_id.as_deref().context("--oidc-issuer needs --oidc-client-id")?;
+    let secret = settings.oidc_client_secret.as_ref().context("--oidc-issuer needs --oidc-client-secret")?;
+    let mut provider = bff::ProviderConfig::new("default", issuer, client, secret.expose());
+    provider.roles_claim = settings.oidc_roles_claim.clone();
+    if provider.roles_claim.is_some() {
+        provider.roles =
+            [cs_core::Role::Resident, cs_core::Role::Reviewer, cs_core::Role::Operator, cs_core::Role::Owner]
+                .map(|role| (role.as_str().to_owned(), role))
+                .into();
+    }
+    Ok(provider)
+}
+
+/// The process's metrics as Prometheus text.
+pub(crate) fn metrics() -> anyhow::Result<bff::RenderMetrics> {
+    let handle = metrics_exporter_prometheus::PrometheusBuilder::new().install_recorder()?;
+    Ok(Arc::new(move || handle.render()))
+}

@@ -1,0 +1,20 @@
+//! `councilsense token`: a short-lived operator's token for grpcurl.
+
+use chrono::TimeDelta;
+use cs_core::{Caller, Role};
+
+use super::local::operator;
+use crate::config::Settings;
+use crate::data_dir::DataDir;
+use crate::wiring::system_clock;
+
+/// Long enough for a few commands by hand.
+const LIFE: TimeDelta = TimeDelta::minutes(15);
+
+pub(crate) fn token(settings: &Settings, role: Role) -> anyhow::Result<()> {
+    let (dir, _) = DataDir::open(&settings.data_dir)?;
+    let caller = Caller { roles: [role].into(), ..operator(settings) };
+    let now = system_clock().now();
+    println!("{}", dir.secrets()?.internal_key()?.sign("cli", &cs_rpc::SERVICES, &caller, now, LIFE)?);
+    Ok(())
+}

@@ -1,0 +1,139 @@
+//! `councilsense up`: everything in one process.
+
+use std::io::Write;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use cs_proto::accounts::v1::EnsureTenantRequest;
+use cs_proto::accounts::v1::accounts_client::AccountsClient;
+use tokio_stream::wrappers::TcpListenerStream;
+
+use super::local::{self, Local, bind, told};
+use crate::config::Settings;
+use crate::data_dir::{DataDir, Instance};
+use crate::demo;
+use crate::wiring::Role;
+
+/// The client id at the development identity provider.
+const DEVELOPMENT_CLIENT: &str = "councilsense";
+
+pub(crate) async fn up(settings: Settings, demo: Option<bool>) -> anyhow::Result<()> {
+    let began = Instant::now();
+    let ready = |part: &str| {
+        println!("{:>6} ms  {part}", began.elapsed().as_millis());
+        let _ = std::io::stdout().flush();
+    };
+    let (dir, new) = DataDir::open(&settings.data_dir)?;
+    // Ports first: a port in use is found before anything is started.
+    let http = bind(settings.http, "http").await?;
+    let grpc = bind(settings.grpc, "grpc").await?;
+    let idp = if settings.oidc_issuer.is_none() { Some(bind(settings.idp, "idp").await?) } else { None };
+
+    let local = local::start(&settings, &dir, ready).await?;
+    let tasks = local.stack.tasks.clone();
+    let address = format!("http://{}", http.local_addr()?);
+    let public: url::Url = settings.public_url.clone().map_or_else(|| address.parse(), Ok)?;
+
+    let provider = match idp {
+        Some(listener) => {
+            let issuer: url::Url = format!("http://{}", listener.local_addr()?).parse()?;
+            let config = cs_devidp::Config {
+                issuer: issuer.clone(),
+                client_id: DEVELOPMENT_CLIENT.to_owned(),
+                client_secret: local.secrets.development_client_secret.clone(),
+                redirect_uris: vec![public.join("/auth/callback")?.to_string()],
+                post_logout_redirect_uris: vec![public.to_string()],
+                key: cs_devidp::SigningKey::from_pem(&local.secrets.development_idp_key)?,
+                people: cs_devidp::people(),
+                clock: crate::wiring::system_clock(),
+            };
+            let stop = tasks.stopping();
+            tasks.spawn(async move {
+                tokio::select! {
+                    result = cs_devidp::serve(listener, config) => {
+                        if let Err(error) = result {
+                            tracing::error!(%error, "the development identity provider failed");
+                        }
+                    }
+                    () = stop.cancelled() => {}
+                }
+            });
+            ready("development identity provider");
+            let issuer = issuer.as_str().trim_end_matches('/').to_owned();
+            bff::ProviderConfig::development(
+                &issuer,
+                DEVELOPMENT_CLIENT,
+                &local.secrets.development_client_secret,
+            )
+        }
+        None => super::role::provider(&settings)?,
+    };
+
+    local.stack.work();
+    ensure_tenants(&local, &["default", "tenant-b"]).await?;
+    ready("accounts, meetings, summaries, notifications, search, with their workers and the scheduler");
+
+    let (routes, stop) = (local.stack.routes(), tasks.stopping());
+    let grpc_address = format!("http://{}", grpc.local_addr()?);
+    tasks.spawn(async move {
+        if let Err(error) = cs_rpc::serve(TcpListenerStream::new(grpc), routes, stop).await {
+            tracing::error!(%error, "the gRPC server failed");
+        }
+    });
+    ready(&format!("grpc on {grpc_address}"));
+
+    let mut config = bff::Config::new(public.clone(), provider, vec![local.secrets.session_key()?]);
+    config.development = settings.oidc_issuer.is_none();
+    config.metrics_here = true;
+    let metrics = super::role::metrics()?;
+    let router = bff::router(config, local.stack.bff_deps(metrics)?).await?;
+    let stop = tasks.stopping();
+    let serving = tasks.spawn(bff::serve(http, router, async move { stop.cancelled().await }));
+    dir.announce(&Instance { pid: std::process::id(), grpc: grpc_address, http: address })?;
+    ready("web page and GraphQL");
+
+    if demo.unwrap_or(new) {
+        demo::load(&local, &dir).await.context("the bundled city could not be loaded")?;
+        ready("bundled city New Orleans");
+    } else {
+        demo::resume(&local, &dir).await?;
+    }
+    if local.rebuild {
+        super::operate::rebuild_index(&local).await?;
+        ready("search index built anew: the old one was damaged");
+    }
+    println!("\nOpen {public} in a browser. Ctrl-C stops everything.");
+
+    tokio::select! {
+        result = stop_signal() => result?,
+        result = serving => result?.context("the web server failed")?,
+    }
+    println!("stopping: finishing what is in flight");
+    dir.retract();
+    local.stop().await
+}
+
+/// Waits for Ctrl-C or SIGTERM.
+pub(crate) async fn stop_signal() -> anyhow::Result<()> {
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    tokio::select! {
+        result = tokio::signal::ctrl_c() => result?,
+        _ = terminate.recv() => {}
+    }
+    Ok(())
+}
+
+/// Makes the tenants that are always there.
+pub(crate) async fn ensure_tenants(local: &Local, slugs: &[&str]) -> anyhow::Result<()> {
+    let outbound = local.stack.outbound("accounts");
+    let mut accounts = AccountsClient::new(local.stack.channel(Role::Accounts)?);
+    for slug in slugs {
+        let caller =
+            cs_core::Caller::service("accounts", cs_core::TenantId::of_slug(slug), cs_core::Trace::start());
+        let message =
+            EnsureTenantRequest { slug: (*slug).to_owned(), name: (*slug).to_owned(), hosts: Vec::new() };
+        let request = outbound.request(&caller, message, Duration::from_secs(10))?;
+        accounts.ensure_tenant(request).await.map_err(told)?;
+    }
+    Ok(())
+}

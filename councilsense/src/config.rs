@@ -1,0 +1,548 @@
+//! Configuration: command line, else `COUNCILSENSE_<OPTION>`, else the file of `--config`, else the default.
+//!
+//! Nothing else in the project reads the environment. Secrets are shown redacted.
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+
+/// Follow your council; check every claim.
+#[derive(Debug, Parser)]
+#[command(name = "councilsense", version, arg_required_else_help = true, max_term_width = 100)]
+pub struct Cli {
+    /// What applies to every command.
+    #[command(flatten)]
+    pub settings: Settings,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What applies to every command.
+#[derive(Clone, Debug, Args)]
+pub struct Settings {
+    /// A TOML file with these options, as option-name = "value"
+    #[arg(long, global = true, env = "COUNCILSENSE_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Where everything is kept
+    #[arg(
+        long,
+        global = true,
+        env = "COUNCILSENSE_DATA_DIR",
+        value_name = "DIR",
+        default_value = "./.councilsense"
+    )]
+    pub data_dir: PathBuf,
+    /// A Postgres to use instead of the private one; for `migrate` it needs CREATEROLE
+    #[arg(long, global = true, env = "DATABASE_URL", value_name = "URL", hide_env_values = true)]
+    pub database_url: Option<url::Url>,
+    /// Where the web page and GraphQL are served
+    #[arg(
+        long,
+        global = true,
+        env = "COUNCILSENSE_HTTP",
+        value_name = "ADDR",
+        default_value = "127.0.0.1:8080"
+    )]
+    pub http: SocketAddr,
+    /// Where gRPC is served
+    #[arg(
+        long,
+        global = true,
+        env = "COUNCILSENSE_GRPC",
+        value_name = "ADDR",
+        default_value = "127.0.0.1:50051"
+    )]
+    pub grpc: SocketAddr,
+    /// Where the development identity provider is served
+    #[arg(
+        long,
+        global = true,
+        env = "COUNCILSENSE_IDP",
+        value_name = "ADDR",
+        default_value = "127.0.0.1:8081"
+    )]
+    pub idp: SocketAddr,
+    /// The address people use, where it is not that of --http
+    #[arg(long, global = true, env = "COUNCILSENSE_PUBLIC_URL", value_name = "URL")]
+    pub public_url: Option<url::Url>,
+    /// An OpenID provider to use instead of the development one: its issuer
+    #[arg(
+        long,
+        global = true,
+        env = "COUNCILSENSE_OIDC_ISSUER",
+        value_name = "URL",
+        requires = "oidc_client_id"
+    )]
+    pub oidc_issuer: Option<String>,
+    /// The client id at that provider
+    #[arg(long, global = true, env = "COUNCILSENSE_OIDC_CLIENT_ID", value_name = "ID")]
+    pub oidc_client_id: Option<String>,
+    /// The client secret at that provider
+    #[arg(
+        long,
+        global = true,
+        env = "COUNCILSENSE_OIDC_CLIENT_SECRET",
+        value_name = "SECRET",
+        hide_env_values = true
+    )]
+    pub oidc_client_secret: Option<Redacted>,
+    /// The claim of that provider that lists a person's roles
+    #[arg(long, global = true, env = "COUNCILSENSE_OIDC_ROLES_CLAIM", value_name = "CLAIM")]
+    pub oidc_roles_claim: Option<String>,
+    /// Where each role that runs elsewhere is: accounts=http://HOST:PORT,meetings=…
+    #[arg(long, global = true, env = "COUNCILSENSE_SERVICES", value_name = "LIST", value_delimiter = ',')]
+    pub services: Vec<ServiceAddress>,
+    /// Serve only; leave jobs and consumers to other replicas
+    #[arg(long, global = true, env = "COUNCILSENSE_NO_WORKERS")]
+    pub no_workers: bool,
+    /// Largest document that is taken, in megabytes
+    #[arg(
+        long,
+        global = true,
+        env = "COUNCILSENSE_MAX_ARTIFACT_MB",
+        value_name = "MB",
+        default_value_t = 100
+    )]
+    pub max_artifact_mb: u64,
+    /// At this evidence coverage rate and above a summary passes the gate
+    #[arg(
+        long,
+        global = true,
+        env = "COUNCILSENSE_GATE_PASS_ECR",
+        value_name = "RATE",
+        default_value_t = 0.85
+    )]
+    pub gate_pass_ecr: f64,
+    /// Below this evidence coverage rate a summary is rejected
+    #[arg(
+        long,
+        global = true,
+        env = "COUNCILSENSE_GATE_REJECT_ECR",
+        value_name = "RATE",
+        default_value_t = 0.5
+    )]
+    pub gate_reject_ecr: f64,
+    /// How logs are written; auto: for people on a terminal, else JSON
+    #[arg(
+        long,
+        global = true,
+        env = "COUNCILSENSE_LOG_FORMAT",
+        value_name = "FORMAT",
+        default_value = "auto"
+    )]
+    pub log_format: LogFormat,
+    /// Which logs, as in tracing's filters
+    #[arg(long, global = true, env = "COUNCILSENSE_LOG", value_name = "FILTER", default_value = "info")]
+    pub log: String,
+    /// The tenant an operator's command works in
+    #[arg(long, global = true, env = "COUNCILSENSE_TENANT", value_name = "SLUG", default_value = "default")]
+    pub tenant: String,
+    /// Machine-readable output
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+/// How logs are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people on a terminal, else JSON.
+    Auto,
+    /// One object a line.
+    Json,
+    /// For people.
+    Human,
+}
+
+/// A text that is never shown.
+#[derive(Clone)]
+pub struct Redacted(String);
+
+impl Redacted {
+    /// The text.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<&str> for Redacted {
+    fn from(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+}
+
+impl std::fmt::Debug for Redacted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("redacted")
+    }
+}
+
+/// A role and where it is.
+#[derive(Clone, Debug)]
+pub struct ServiceAddress {
+    /// accounts, meetings, summaries, notifications or search.
+    pub role: String,
+    /// `http://host:port`.
+    pub address: String,
+}
+
+impl std::str::FromStr for ServiceAddress {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once('=') {
+            Some((role, address)) if cs_rpc::SERVICES.contains(&role) => {
+                Ok(Self { role: role.to_owned(), address: address.to_owned() })
+            }
+            _ => Err(format!(
+                "write ROLE=http://HOST:PORT, where ROLE is one of {}",
+                cs_rpc::SERVICES.join(", ")
+            )),
+        }
+    }
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Everything in one process on this machine
+    Up {
+        /// Load the bundled city; true where the data directory is new
+        #[arg(long, env = "COUNCILSENSE_DEMO", value_name = "BOOL")]
+        demo: Option<bool>,
+    },
+    /// The role that browsers and phones talk to
+    Bff,
+    /// People, tenants, roles
+    Accounts,
+    /// Cities, meetings, documents
+    Meetings,
+    /// Summaries, claims, evidence
+    Summaries,
+    /// Follows and what residents are told
+    Notifications,
+    /// Search; with the embedded engine the indexer runs inside it
+    Search,
+    /// Bring the database up to date
+    Migrate,
+    /// Sign a short-lived operator's token, for grpcurl
+    Token {
+        /// resident, reviewer, operator or owner
+        #[arg(long, default_value = "operator")]
+        role: cs_core::Role,
+    },
+    /// Take documents in from a file, a meeting's folder or a folder of such
+    Ingest {
+        /// The city's slug, as in new-orleans
+        #[arg(long)]
+        city: String,
+        /// Where the documents are
+        #[arg(required = true)]
+        paths: Vec<PathBuf>,
+    },
+    /// Cities
+    City {
+        #[command(subcommand)]
+        verb: CityVerb,
+    },
+    /// Where cities publish
+    Source {
+        #[command(subcommand)]
+        verb: SourceVerb,
+    },
+    /// Scan a city's sources now
+    Scan {
+        /// Its slug
+        city: String,
+    },
+    /// Take a meeting through the pipeline again
+    Rerun {
+        /// The meeting's id
+        meeting: String,
+    },
+    /// Runs, newest first
+    Runs {
+        /// Of a meeting
+        #[arg(long)]
+        meeting: Option<String>,
+        /// In a state, as in failed
+        #[arg(long)]
+        state: Option<String>,
+    },
+    /// Make a tenant, or list them
+    Tenant {
+        #[command(subcommand)]
+        verb: TenantVerb,
+    },
+    /// Role grants
+    Role {
+        #[command(subcommand)]
+        verb: RoleVerb,
+    },
+    /// Dead letters
+    Dlq {
+        #[command(subcommand)]
+        verb: DlqVerb,
+    },
+    /// Build the search index anew from meetings and summaries
+    Reindex,
+    /// Measure quality on labelled data, through the code that serves users
+    Eval {
+        #[command(subcommand)]
+        what: EvalWhat,
+    },
+    /// Write the GraphQL schema to standard output
+    ExportSchema,
+    /// Check the machine and the configuration, and say what to do
+    Doctor,
+}
+
+/// `city …`
+#[derive(Debug, Subcommand)]
+pub enum CityVerb {
+    /// Add a city
+    Add {
+        /// Lower-case words joined by hyphens
+        slug: String,
+        /// As people call it
+        #[arg(long)]
+        name: String,
+        /// IANA time zone
+        #[arg(long, default_value = "UTC")]
+        time_zone: String,
+        /// BCP 47
+        #[arg(long, default_value = "en")]
+        language: String,
+    },
+    /// List cities
+    List,
+}
+
+/// `source …`
+#[derive(Debug, Subcommand)]
+pub enum SourceVerb {
+    /// Add a source to a city
+    Add {
+        /// The city's slug
+        city: String,
+        /// folder
+        #[arg(long, default_value = "folder")]
+        kind: String,
+        /// An absolute path on the machine that runs meetings
+        location: String,
+        /// How often it is scanned, as in 15m; left out: only when asked
+        #[arg(long, default_value = "")]
+        schedule: String,
+    },
+    /// Show how the last scans went
+    Check,
+}
+
+/// `tenant …`
+#[derive(Debug, Subcommand)]
+pub enum TenantVerb {
+    /// Make a tenant, or find it
+    Ensure {
+        /// Its slug
+        slug: String,
+        /// Its name
+        #[arg(long)]
+        name: String,
+    },
+    /// List tenants
+    List,
+}
+
+/// `role …`
+#[derive(Debug, Subcommand)]
+pub enum RoleVerb {
+    /// Grant a role to a person
+    Grant {
+        /// The person's id
+        #[arg(long)]
+        user: String,
+        /// resident, reviewer, operator or owner
+        role: String,
+    },
+}
+
+/// `dlq …`
+#[derive(Debug, Subcommand)]
+pub enum DlqVerb {
+    /// List dead letters
+    List,
+    /// Show one whole
+    Show {
+        /// Its id
+        id: String,
+    },
+    /// Send one again
+    Replay {
+        /// Its id
+        id: String,
+    },
+    /// Forget one
+    Discard {
+        /// Its id
+        id: String,
+        /// Why
+        #[arg(long)]
+        reason: String,
+    },
+}
+
+/// `eval …`
+#[derive(Debug, Subcommand)]
+pub enum EvalWhat {
+    /// Search quality on a BEIR folder (corpus.jsonl, queries.jsonl, qrels.tsv)
+    Search {
+        /// The folder
+        dir: PathBuf,
+        /// hybrid, keyword or vector
+        #[arg(long, default_value = "hybrid")]
+        mode: String,
+        /// Ignore the queries' filters
+        #[arg(long)]
+        no_filter: bool,
+    },
+    /// Evidence and decisions on a folder of documents
+    Evidence {
+        /// The folder
+        dir: PathBuf,
+    },
+}
+
+/// Parses the command line over the environment over the file.
+pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
+    let args: Vec<OsString> = args.into_iter().collect();
+    let mut command = Cli::command();
+    if let Some(path) = config_file(&args) {
+        command = with_file(command, &path)?;
+    }
+    let matches = command.try_get_matches_from(args)?;
+    let cli = Cli::from_arg_matches(&matches)?;
+    check(&cli.settings)?;
+    Ok(cli)
+}
+
+fn bad(message: String) -> clap::Error {
+    Cli::command().error(clap::error::ErrorKind::ValueValidation, message)
+}
+
+fn check(settings: &Settings) -> Result<(), clap::Error> {
+    let (pass, reject) = (settings.gate_pass_ecr, settings.gate_reject_ecr);
+    if !(0.0..=1.0).contains(&pass) || !(0.0..=1.0).contains(&reject) || reject > pass {
+        return Err(bad(format!(
+            "--gate-reject-ecr {reject} and --gate-pass-ecr {pass} must lie between 0 and 1, the first not above the second"
+        )));
+    }
+    let tenant = &settings.tenant;
+    if tenant.is_empty() || !tenant.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+    {
+        return Err(bad(format!("--tenant {tenant:?}: a slug is lower-case letters, digits and hyphens")));
+    }
+    Ok(())
+}
+
+/// The file of `--config`, before everything else is parsed.
+fn config_file(args: &[OsString]) -> Option<PathBuf> {
+    let mut args = args.iter().skip(1);
+    while let Some(arg) = args.next() {
+        if arg == "--config" {
+            return args.next().map(PathBuf::from);
+        }
+        if let Some(path) = arg.to_str().and_then(|a| a.strip_prefix("--config=")) {
+            return Some(PathBuf::from(path));
+        }
+    }
+    #[expect(clippy::disallowed_methods, reason = "this is config.rs")]
+    std::env::var("COUNCILSENSE_CONFIG").ok().map(PathBuf::from)
+}
+
+/// The file's values become the defaults, so that the command line and the environment win.
+fn with_file(command: clap::Command, path: &std::path::Path) -> Result<clap::Command, clap::Error> {
+    let shown = path.display();
+    let text = std::fs::read_to_string(path).map_err(|e| bad(format!("--config {shown}: {e}")))?;
+    let table: toml::Table = text.parse().map_err(|e| bad(format!("--config {shown}: {e}")))?;
+    let mut values = std::collections::BTreeMap::new();
+    for (key, value) in table {
+        let text = match value {
+            toml::Value::String(text) => text,
+            toml::Value::Integer(_) | toml::Value::Float(_) | toml::Value::Boolean(_) => value.to_string(),
+            _ => {
+                return Err(bad(format!("--config {shown}: {key} must be a text, a number or true or false")));
+            }
+        };
+        values.insert(key.replace('-', "_"), text);
+    }
+    let mut unknown: Vec<String> = values.keys().cloned().collect();
+    let command = command.mut_args(|arg| {
+        let id = arg.get_id().to_string();
+        unknown.retain(|key| *key != id);
+        match values.get(&id) {
+            Some(value) if !matches!(arg.get_action(), clap::ArgAction::SetTrue) => {
+                arg.default_value(value.clone())
+            }
+            Some(value) => arg.default_value(if value == "true" { "true" } else { "false" }),
+            None => arg,
+        }
+    });
+    match unknown.first() {
+        Some(key) => {
+            Err(bad(format!("--config {shown}: there is no option {key}; `councilsense --help` lists them")))
+        }
+        None => Ok(command),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse_line(line: &str) -> Result<Cli, clap::Error> {
+        parse(line.split(' ').map(OsString::from))
+    }
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_file_gives_defaults_and_the_command_line_wins() {
+        let dir = std::env::temp_dir().join(format!("councilsense-config-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        let file = dir.join("c.toml");
+        std::fs::write(&file, "http = \"127.0.0.1:1234\"\nmax-artifact-mb = 7\n").unwrap();
+        let path = file.display();
+        let cli = parse_line(&format!("councilsense --config {path} up")).unwrap();
+        assert_eq!(cli.settings.http.port(), 1234);
+        assert_eq!(cli.settings.max_artifact_mb, 7);
+        let cli = parse_line(&format!("councilsense --config {path} up --http 127.0.0.1:9")).unwrap();
+        assert_eq!(cli.settings.http.port(), 9);
+        std::fs::write(&file, "htttp = \"x\"\n").unwrap();
+        assert!(
+            parse_line(&format!("councilsense --config {path} up"))
+                .unwrap_err()
+                .to_string()
+                .contains("htttp")
+        );
+        std::fs::remove_dir_all(dir).unwrap();
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused_with_advice() {
+        assert!(parse_line("councilsense up --gate-pass-ecr 0.2").is_err());
+        assert!(
+            parse_line("councilsense up --services bogus=http://x:1")
+                .unwrap_err()
+                .to_string()
+                .contains("accounts")
+        );
+        assert!(parse_line("councilsense up --http nowhere").is_err());
+        let shown = format!("{:?}", parse_line("councilsense up --oidc-client-secret canary").unwrap());
+        assert!(!shown.contains("canary"));
+    }
+}

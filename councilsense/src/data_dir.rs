@@ -1,0 +1,217 @@
+//! The data directory: its lock, its version, its secrets, and the note that says which instance runs on it.
+
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Serialize};
+
+/// The layout this program reads and writes.
+const FORMAT: u32 = 1;
+
+/// A data directory.
+#[derive(Clone, Debug)]
+pub struct DataDir {
+    root: PathBuf,
+}
+
+/// The right to change a data directory. Let go when dropped, or when the process dies.
+#[derive(Debug)]
+pub struct Lock {
+    _file: File,
+}
+
+/// Where a running instance can be reached.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Instance {
+    /// Its process.
+    pub pid: u32,
+    /// Its gRPC address.
+    pub grpc: String,
+    /// Its web address.
+    pub http: String,
+}
+
+/// What only the installation knows. Kept in a file that only its owner reads.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Secrets {
+    /// From which the database roles' passwords are derived, base64.
+    role_secret: String,
+    /// Signs caller tokens, PKCS#8 PEM.
+    internal_key: String,
+    /// Seals sessions, base64 of 32 bytes.
+    session_key: String,
+    /// Between the BFF and the development identity provider.
+    pub development_client_secret: String,
+    /// Signs the development identity provider's tokens, PKCS#8 PEM.
+    pub development_idp_key: String,
+}
+
+impl std::fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secrets(redacted)")
+    }
+}
+
+impl Secrets {
+    fn generate() -> anyhow::Result<Self> {
+        Ok(Self {
+            role_secret: STANDARD.encode(rand::random::<[u8; 32]>()),
+            internal_key: cs_rpc::SigningKey::generate()?.to_pem().to_owned(),
+            session_key: STANDARD.encode(rand::random::<[u8; 32]>()),
+            development_client_secret: STANDARD.encode(rand::random::<[u8; 24]>()),
+            development_idp_key: cs_devidp::SigningKey::generate()?.to_pem()?,
+        })
+    }
+
+    /// For the database roles' passwords.
+    pub fn role_secret(&self) -> anyhow::Result<Vec<u8>> {
+        STANDARD.decode(&self.role_secret).context("role_secret in the secrets file is not base64")
+    }
+
+    /// Signs caller tokens.
+    pub fn internal_key(&self) -> anyhow::Result<cs_rpc::SigningKey> {
+        Ok(cs_rpc::SigningKey::from_pem(&self.internal_key)?)
+    }
+
+    /// Seals sessions.
+    pub fn session_key(&self) -> anyhow::Result<bff::SessionKey> {
+        let bytes =
+            STANDARD.decode(&self.session_key).context("session_key in the secrets file is not base64")?;
+        let secret = bytes
+            .try_into()
+            .map_err(|_| anyhow::anyhow!("session_key in the secrets file is not 32 bytes"))?;
+        Ok(bff::SessionKey { id: "1".to_owned(), secret })
+    }
+}
+
+impl DataDir {
+    /// Opens a directory, or makes it. `true`: it is new. One of a newer version is refused.
+    pub fn open(path: &Path) -> anyhow::Result<(Self, bool)> {
+        std::fs::create_dir_all(path).with_context(|| {
+            format!("the data directory {} cannot be made; choose another with --data-dir", path.display())
+        })?;
+        let root = path
+            .canonicalize()
+            .with_context(|| format!("the data directory {} cannot be used", path.display()))?;
+        let dir = Self { root };
+        let version = dir.root.join("VERSION");
+        let new = !version.exists();
+        if new {
+            write_private(&version, format!("{FORMAT}\n").as_bytes())
+                .with_context(|| format!("{} cannot be written: is the disk full?", version.display()))?;
+        } else {
+            let found: u32 = std::fs::read_to_string(&version)?.trim().parse().unwrap_or(u32::MAX);
+            if found > FORMAT {
+                bail!(
+                    "the data directory {} was made by a newer councilsense (format {found}; this one reads up to {FORMAT}). \
+                     Install that version, or choose another directory with --data-dir",
+                    dir.root.display()
+                );
+            }
+        }
+        Ok((dir, new))
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.root
+    }
+
+    /// Takes the right to change it.
+    pub fn lock(&self) -> anyhow::Result<Lock> {
+        let path = self.root.join("lock");
+        let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path)?;
+        if file.try_lock().is_err() {
+            let who =
+                self.instance().map(|i| format!(" (process {}, {})", i.pid, i.http)).unwrap_or_default();
+            bail!(
+                "the data directory {} is in use by another councilsense{who}. Stop it, or choose another directory with --data-dir",
+                self.root.display()
+            );
+        }
+        Ok(Lock { _file: file })
+    }
+
+    /// The secrets; made when first asked for.
+    pub fn secrets(&self) -> anyhow::Result<Secrets> {
+        let path = self.root.join("secrets.toml");
+        if !path.exists() {
+            let secrets = Secrets::generate()?;
+            write_private(&path, toml::to_string(&secrets)?.as_bytes())?;
+            return Ok(secrets);
+        }
+        let text =
+            std::fs::read_to_string(&path).with_context(|| format!("{} cannot be read", path.display()))?;
+        toml::from_str(&text).with_context(|| {
+            format!(
+                "{} is damaged: restore it, or delete it to make new secrets (everybody is signed out)",
+                path.display()
+            )
+        })
+    }
+
+    /// Notes how this instance is reached.
+    pub fn announce(&self, instance: &Instance) -> anyhow::Result<()> {
+        write_private(&self.root.join("instance.json"), serde_json::to_string_pretty(instance)?.as_bytes())
+            .context("the data directory cannot be written")
+    }
+
+    /// The instance that noted itself, running or not.
+    pub fn instance(&self) -> Option<Instance> {
+        serde_json::from_slice(&std::fs::read(self.root.join("instance.json")).ok()?).ok()
+    }
+
+    /// The instance is gone.
+    pub fn retract(&self) {
+        let _ = std::fs::remove_file(self.root.join("instance.json"));
+    }
+}
+
+/// Writes a file only its owner reads, whole or not at all.
+fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let temporary = path.with_extension("new");
+    let mut file = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&temporary)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    std::fs::rename(temporary, path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scratch(name: &str) -> PathBuf {
+        let path = std::env::temp_dir().join(format!("councilsense-{name}-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&path);
+        path
+    }
+
+    #[test]
+    fn one_at_a_time_and_secrets_stay() {
+        let path = scratch("lock");
+        let (dir, new) = DataDir::open(&path).unwrap();
+        assert!(new);
+        let lock = dir.lock().unwrap();
+        assert!(dir.lock().unwrap_err().to_string().contains("in use"));
+        drop(lock);
+        dir.lock().unwrap();
+        let first = dir.secrets().unwrap().role_secret().unwrap();
+        assert_eq!(dir.secrets().unwrap().role_secret().unwrap(), first);
+        assert!(!DataDir::open(&path).unwrap().1);
+        std::fs::remove_dir_all(path).unwrap();
+    }
+
+    #[test]
+    fn a_newer_directory_is_refused_with_advice() {
+        let path = scratch("newer");
+        DataDir::open(&path).unwrap();
+        std::fs::write(path.join("VERSION"), "99\n").unwrap();
+        assert!(DataDir::open(&path).unwrap_err().to_string().contains("newer"));
+        std::fs::remove_dir_all(path).unwrap();
+    }
+}

@@ -1,0 +1,432 @@
+//! Every role on one screen.
+//!
+//! There is one wiring. The only branch on the mode is how a channel is made: to a role in this process over memory,
+//! to one elsewhere over TCP. Same tokens, deadlines and errors in both.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use cs_core::{Clock, Ids, SystemClock};
+use cs_db::{Db, DbOptions, SchemaSpec, Wakeups};
+use cs_events::{Bus, Consumer, DeadLetterPart, DeadLetters, JobWorker, PostgresBus, Relay};
+use cs_proto::accounts::v1::accounts_server::AccountsServer;
+use cs_proto::meetings::v1::meetings_client::MeetingsClient;
+use cs_proto::meetings::v1::meetings_server::MeetingsServer;
+use cs_proto::notifications::v1::notifications_server::NotificationsServer;
+use cs_proto::ops::v1::dead_letters_server::DeadLettersServer;
+use cs_proto::ops::v1::runs_server::RunsServer;
+use cs_proto::ops::v1::sources_server::SourcesServer;
+use cs_proto::search::v1::search_server::SearchServer;
+use cs_proto::summaries::v1::summaries_client::SummariesClient;
+use cs_proto::summaries::v1::summaries_server::SummariesServer;
+use cs_rpc::{Channel, Guard, InMemory, Outbound, SigningKey, Tasks};
+use cs_text::embed::Embedder;
+use search::index::SearchIndex;
+use tonic::service::{InterceptorLayer, Routes};
+use tower::Layer;
+
+/// Longest a service waits for another.
+const DEADLINE: Duration = Duration::from_secs(20);
+/// Largest message between roles: a text version travels whole.
+const LARGEST_MESSAGE: usize = 64 << 20;
+/// Connections of one service's app role.
+const CONNECTIONS: u32 = 12;
+
+/// A service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Role {
+    /// People, tenants, roles.
+    Accounts,
+    /// Cities, meetings, documents.
+    Meetings,
+    /// Summaries, claims, evidence.
+    Summaries,
+    /// Follows and what residents are told.
+    Notifications,
+    /// The index.
+    Search,
+}
+
+impl Role {
+    /// All of them.
+    pub const ALL: [Self; 5] =
+        [Self::Accounts, Self::Meetings, Self::Summaries, Self::Notifications, Self::Search];
+
+    /// Its name: in addresses, tokens and schemas.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Accounts => "accounts",
+            Self::Meetings => "meetings",
+            Self::Summaries => "summaries",
+            Self::Notifications => "notifications",
+            Self::Search => "search",
+        }
+    }
+}
+
+/// What the roles of a process are given.
+pub struct Parts {
+    /// The roles that run here.
+    pub roles: Vec<Role>,
+    /// Where the others are, by name.
+    pub elsewhere: BTreeMap<String, String>,
+    /// The database server; users are the roles' own.
+    pub database: url::Url,
+    /// From which the roles' passwords are derived.
+    pub role_secret: Vec<u8>,
+    /// Signs and checks caller tokens.
+    pub key: SigningKey,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// Where artifacts are kept.
+    pub artifacts: PathBuf,
+    /// How documents are read.
+    pub extractor: meetings::Extractor,
+    /// Largest artifact, bytes.
+    pub max_artifact_bytes: u64,
+    /// Where the gate draws its lines.
+    pub thresholds: summaries::gate::GateThresholds,
+    /// The search engine, where search runs here.
+    pub index: Option<Arc<dyn SearchIndex>>,
+    /// Makes vectors, where search runs here.
+    pub embedder: Option<Arc<dyn Embedder>>,
+}
+
+/// The roles of this process, ready to be served and to work.
+pub struct Stack {
+    /// Signs on behalf of a role.
+    pub key: SigningKey,
+    /// The time and ids everything here uses.
+    pub ids: Ids,
+    /// Background work.
+    pub tasks: Tasks,
+    /// Wakes workers.
+    pub wakeups: Wakeups,
+    clock: Arc<dyn Clock>,
+    roles: Vec<Role>,
+    channels: BTreeMap<&'static str, Channel>,
+    database: url::Url,
+    role_secret: Vec<u8>,
+    routes: Routes,
+    bus: Arc<dyn Bus>,
+    relays: Vec<(&'static str, Relay)>,
+    consumers: Vec<Consumer>,
+    jobs: Vec<(&'static str, JobWorker)>,
+    meetings: Option<meetings::Deps>,
+    search: Option<search::Deps>,
+    sender: Option<notifications::Sender>,
+}
+
+/// Every schema and what is in it.
+pub async fn migrate(database: &url::Url, role_secret: &[u8]) -> Result<(), cs_db::MigrateError> {
+    let events = &cs_events::SERVICE_MIGRATOR;
+    let schemas = [
+        SchemaSpec { name: "bus", migrators: &[&cs_events::BUS_MIGRATOR] },
+        SchemaSpec { name: "sessions", migrators: &[&bff::MIGRATOR] },
+        SchemaSpec { name: accounts::SCHEMA, migrators: &[events, &accounts::MIGRATOR] },
+        SchemaSpec { name: meetings::SCHEMA, migrators: &[events, &meetings::MIGRATOR] },
+        SchemaSpec { name: summaries::SCHEMA, migrators: &[events, &summaries::MIGRATOR] },
+        SchemaSpec { name: notifications::SCHEMA, migrators: &[events, &notifications::MIGRATOR] },
+    ];
+    cs_db::migrate(database, role_secret, &schemas).await
+}
+
+impl Stack {
+    /// Wires the roles of `parts` and serves them in memory. Nothing works yet: see [`Stack::work`].
+    pub async fn new(parts: Parts) -> anyhow::Result<Self> {
+        let (clock, key) = (parts.clock.clone(), parts.key.clone());
+        let (ids, wakeups, tasks) = (Ids::new(clock.clone()), Wakeups::default(), Tasks::default());
+        let db = |schema: &str| {
+            Db::new(&DbOptions {
+                url: parts.database.clone(),
+                schema: schema.to_owned(),
+                role_secret: parts.role_secret.clone(),
+                max_connections: CONNECTIONS,
+            })
+        };
+        let bus_db = db("bus")?;
+        let bus: Arc<dyn Bus> = Arc::new(PostgresBus::new(bus_db.clone(), clock.clone()));
+        let memory = InMemory::default();
+        let mut channels = BTreeMap::new();
+        for role in Role::ALL {
+            let channel = match (parts.roles.contains(&role), parts.elsewhere.get(role.name())) {
+                (true, _) => memory.channel(),
+                (false, Some(address)) => cs_rpc::connect(address)?,
+                (false, None) => continue,
+            };
+            channels.insert(role.name(), channel);
+        }
+        let channel = |role: Role, of: Role| {
+            channels.get(role.name()).cloned().with_context(|| {
+                format!(
+                    "{} needs {}: run it here, or say where it is with --services {}=http://HOST:PORT",
+                    of.name(),
+                    role.name(),
+                    role.name()
+                )
+            })
+        };
+        let mut stack = Self {
+            ids: ids.clone(),
+            wakeups: wakeups.clone(),
+            relays: Vec::new(),
+            consumers: Vec::new(),
+            jobs: Vec::new(),
+            meetings: None,
+            search: None,
+            sender: None,
+            routes: Routes::new(
+                cs_rpc::health(&parts.roles.iter().map(|r| r.name()).collect::<Vec<_>>()).await,
+            ),
+            bus: bus.clone(),
+            channels: BTreeMap::new(),
+            database: parts.database.clone(),
+            role_secret: parts.role_secret.clone(),
+            roles: parts.roles.clone(),
+            clock: clock.clone(),
+            key: key.clone(),
+            tasks: tasks.clone(),
+        };
+        let mut dead_letters = Vec::new();
+        for role in &parts.roles {
+            let outbound = Outbound::new(role.name(), key.clone(), clock.clone());
+            let guard = InterceptorLayer::new(Guard::new(key.verifier(role.name())));
+            match role {
+                Role::Accounts => {
+                    let deps = accounts::Deps {
+                        db: db(accounts::SCHEMA)?,
+                        ids: ids.clone(),
+                        meetings: channel(Role::Meetings, *role)?,
+                        outbound,
+                    };
+                    stack.relay(accounts::SCHEMA, &deps.db);
+                    dead_letters.push(DeadLetterPart { db: deps.db.clone(), queue: String::new() });
+                    stack.add(guard.layer(AccountsServer::new(accounts::AccountsService::new(deps))));
+                }
+                Role::Meetings => {
+                    let deps = meetings::Deps {
+                        db: db(meetings::SCHEMA)?,
+                        objects: Arc::new(meetings::FileStore::new(&parts.artifacts)),
+                        ids: ids.clone(),
+                        extractor: parts.extractor.clone(),
+                        wakeups: wakeups.clone(),
+                        max_artifact_bytes: parts.max_artifact_bytes,
+                    };
+                    stack.relay(meetings::SCHEMA, &deps.db);
+                    stack.consumers.push(meetings::consumer(&deps, bus.clone()));
+                    stack.jobs.push((meetings::SCHEMA, meetings::job_worker(&deps, clock.clone())));
+                    dead_letters
+                        .push(DeadLetterPart { db: deps.db.clone(), queue: meetings::QUEUE.to_owned() });
+                    let server = MeetingsServer::new(meetings::MeetingsService::new(deps.clone()))
+                        .max_encoding_message_size(LARGEST_MESSAGE)
+                        .max_decoding_message_size(LARGEST_MESSAGE);
+                    stack.add(guard.layer(server));
+                    let ops = meetings::OpsService::new(deps.clone());
+                    stack.add(guard.layer(RunsServer::new(ops.clone())));
+                    stack.add(guard.layer(SourcesServer::new(ops)));
+                    stack.meetings = Some(deps);
+                }
+                Role::Summaries => {
+                    let deps = summaries::Deps {
+                        db: db(summaries::SCHEMA)?,
+                        ids: ids.clone(),
+                        meetings: MeetingsClient::new(channel(Role::Meetings, *role)?)
+                            .max_decoding_message_size(LARGEST_MESSAGE),
+                        outbound: outbound.to("meetings"),
+                        deadline: DEADLINE,
+                        summarizer: Arc::new(summaries::summarizer::Extractive::default()),
+                        thresholds: parts.thresholds.clone(),
+                    };
+                    stack.relay(summaries::SCHEMA, &deps.db);
+                    stack.consumers.push(summaries::consumer(&deps, bus.clone()));
+                    stack.jobs.push((summaries::SCHEMA, summaries::job_worker(&deps, clock.clone())));
+                    dead_letters
+                        .push(DeadLetterPart { db: deps.db.clone(), queue: summaries::QUEUE.to_owned() });
+                    let server = SummariesServer::new(summaries::SummariesService::new(deps))
+                        .max_encoding_message_size(LARGEST_MESSAGE);
+                    stack.add(guard.layer(server));
+                }
+                Role::Notifications => {
+                    let deps = notifications::Deps {
+                        db: db(notifications::SCHEMA)?,
+                        ids: ids.clone(),
+                        wakeups: wakeups.clone(),
+                    };
+                    stack.relay(notifications::SCHEMA, &deps.db);
+                    stack.consumers.push(notifications::consumer(&deps, bus.clone(), clock.clone()));
+                    stack.jobs.push((notifications::SCHEMA, notifications::job_worker(&deps, clock.clone())));
+                    dead_letters
+                        .push(DeadLetterPart { db: deps.db.clone(), queue: notifications::QUEUE.to_owned() });
+                    stack.sender = Some(notifications::sender(&deps));
+                    stack.add(
+                        guard.layer(NotificationsServer::new(notifications::NotificationsService::new(deps))),
+                    );
+                }
+                Role::Search => {
+                    let deps = search::Deps {
+                        index: parts.index.clone().context("search runs here without an index")?,
+                        embedder: parts.embedder.clone(),
+                        meetings: MeetingsClient::new(channel(Role::Meetings, *role)?)
+                            .max_decoding_message_size(LARGEST_MESSAGE),
+                        summaries: SummariesClient::new(channel(Role::Summaries, *role)?)
+                            .max_decoding_message_size(LARGEST_MESSAGE),
+                        outbound,
+                        deadline: DEADLINE,
+                    };
+                    stack.consumers.push(search::consumer(&deps, bus.clone()));
+                    stack.add(guard.layer(SearchServer::new(search::SearchService::new(deps.clone()))));
+                    stack.search = Some(deps);
+                }
+            }
+        }
+        if !parts.roles.is_empty() {
+            let guard = InterceptorLayer::new(Guard::new(key.verifier(parts.roles[0].name())));
+            let letters = DeadLetters::new(dead_letters, bus.clone(), clock.clone());
+            stack.add(guard.layer(DeadLettersServer::new(letters)));
+            stack.routes = cs_rpc::reflection(std::mem::take(&mut stack.routes))?;
+        }
+        stack.channels = channels;
+        let (routes, stop) = (stack.routes.clone(), tasks.stopping());
+        tasks.spawn(async move {
+            if let Err(error) = cs_rpc::serve(memory.incoming(), routes, stop).await {
+                tracing::error!(%error, "the in-memory server failed");
+            }
+        });
+        let (listen, stop) = (wakeups.clone(), tasks.stopping());
+        tasks.spawn(async move {
+            tokio::select! {
+                () = listen.listen(bus_db, cs_events::WAKE_CHANNEL) => {}
+                () = stop.cancelled() => {}
+            }
+        });
+        Ok(stack)
+    }
+
+    fn add<S>(&mut self, service: S)
+    where
+        S: tower::Service<http::Request<tonic::body::Body>, Error = std::convert::Infallible>
+            + tonic::server::NamedService
+            + Clone
+            + Send
+            + Sync
+            + 'static,
+        S::Response: axum::response::IntoResponse,
+        S::Future: Send + 'static,
+    {
+        self.routes = std::mem::take(&mut self.routes).add_service(service);
+    }
+
+    fn relay(&mut self, schema: &'static str, db: &Db) {
+        self.relays.push((schema, Relay::new(db.clone(), self.bus.clone(), self.clock.clone())));
+    }
+
+    /// The routes of every role here, for a listener.
+    pub fn routes(&self) -> Routes {
+        self.routes.clone()
+    }
+
+    /// A channel to a role, here or elsewhere.
+    pub fn channel(&self, role: Role) -> anyhow::Result<Channel> {
+        self.channels.get(role.name()).cloned().with_context(|| {
+            format!("{0} runs elsewhere: say where with --services {0}=http://HOST:PORT", role.name())
+        })
+    }
+
+    /// Signs as `role`.
+    pub fn outbound(&self, role: &str) -> Outbound {
+        Outbound::new(role, self.key.clone(), self.clock.clone())
+    }
+
+    /// What the BFF is given.
+    pub fn bff_deps(&self, metrics: bff::RenderMetrics) -> anyhow::Result<bff::Deps> {
+        let sessions = DbOptions {
+            url: self.database.clone(),
+            schema: "sessions".to_owned(),
+            role_secret: self.role_secret.clone(),
+            max_connections: CONNECTIONS,
+        };
+        Ok(bff::Deps {
+            channels: bff::Channels {
+                accounts: self.channel(Role::Accounts)?,
+                meetings: self.channel(Role::Meetings)?,
+                summaries: self.channel(Role::Summaries)?,
+                notifications: self.channel(Role::Notifications)?,
+                search: self.channel(Role::Search)?,
+            },
+            outbound: self.outbound("bff"),
+            sessions: sessions.pool("app", CONNECTIONS)?,
+            clock: self.clock.clone(),
+            ids: self.ids.clone(),
+            tasks: self.tasks.clone(),
+            metrics,
+        })
+    }
+
+    /// Makes the queues of the roles here get what they want. Before the first event is published.
+    pub async fn subscribe(&self) -> anyhow::Result<()> {
+        for consumer in &self.consumers {
+            consumer.subscribe().await?;
+        }
+        Ok(())
+    }
+
+    /// Starts relays, consumers, jobs and the scheduler; they end when the tasks drain.
+    pub fn work(&self) {
+        for (schema, relay) in &self.relays {
+            relay.clone().run(&self.tasks, &self.wakeups, schema);
+        }
+        for consumer in &self.consumers {
+            consumer.clone().run(&self.tasks, &self.wakeups, 1);
+        }
+        for (schema, jobs) in &self.jobs {
+            jobs.clone().run(&self.tasks, &self.wakeups, schema, 2);
+        }
+        if let Some(sender) = &self.sender {
+            sender.clone().run(&self.tasks, &self.wakeups);
+        }
+        if let Some(deps) = &self.meetings {
+            meetings::scheduler(deps, &self.tasks);
+        }
+    }
+
+    /// One step of every worker here; gives how much was done. For tests, which step until nothing is left.
+    pub async fn step(&self) -> anyhow::Result<usize> {
+        let mut done = 0;
+        for (_, relay) in &self.relays {
+            done += relay.step().await?;
+        }
+        for consumer in &self.consumers {
+            done += consumer.step().await?;
+        }
+        for (_, jobs) in &self.jobs {
+            done += jobs.step().await?;
+        }
+        if let Some(sender) = &self.sender {
+            done += sender.step().await?;
+        }
+        Ok(done)
+    }
+
+    /// What search is given, where it runs here.
+    pub fn search(&self) -> Option<&search::Deps> {
+        self.search.as_ref()
+    }
+
+    /// The bus.
+    pub fn bus(&self) -> Arc<dyn Bus> {
+        self.bus.clone()
+    }
+
+    /// The roles that run here.
+    pub fn roles(&self) -> &[Role] {
+        &self.roles
+    }
+}
+
+/// The machine's clock, as everything is given it.
+pub fn system_clock() -> Arc<dyn Clock> {
+    Arc::new(SystemClock)
+}
