@@ -78,6 +78,8 @@ id! {
     TenantId,
     /// A person.
     UserId,
+    /// An account at a provider, linked to a person.
+    IdentityId,
     /// A place whose council is followed.
     CityId,
     /// A council, committee or board of a city.
@@ -94,6 +96,10 @@ id! {
     SummaryId,
     /// One statement in a summary.
     ClaimId,
+    /// A resident's interest.
+    FollowId,
+    /// One notification to one person.
+    DeliveryId,
     /// An event or a job.
     EventId,
     /// A row of a service's `jobs`.

@@ -13,8 +13,8 @@ mod visibility;
 pub use caller::{Caller, Role, Subject, UnknownRole};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use id::{
-    ArtifactId, BodyId, CityId, ClaimId, EventId, Ids, InvalidId, JobId, MeetingId, RunId, SourceId,
-    SummaryId, TenantId, UserId,
+    ArtifactId, BodyId, CityId, ClaimId, DeliveryId, EventId, FollowId, IdentityId, Ids, InvalidId, JobId,
+    MeetingId, RunId, SourceId, SummaryId, TenantId, UserId,
 };
 pub use trace::Trace;
 pub use visibility::{UnknownVisibility, Visibility};

@@ -1,7 +1,7 @@
 //! Rows as messages.
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use cs_core::TenantId;
+use cs_core::{IdentityId, TenantId};
 use cs_proto::accounts::v1 as proto;
 
 use crate::users::Seen;
@@ -34,7 +34,7 @@ impl From<Seen> for proto::User {
 impl From<Identity> for proto::Identity {
     fn from(identity: Identity) -> Self {
         Self {
-            id: cs_core::EventId::from(identity.id).to_string(),
+            id: IdentityId::from(identity.id).to_string(),
             issuer: identity.issuer,
             subject: identity.subject,
             created_at: rfc3339(identity.created_at),

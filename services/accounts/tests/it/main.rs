@@ -1,5 +1,7 @@
 //! The service against a real Postgres, as its own roles. `DATABASE_URL` names the server; its user may create roles.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 mod home_city;
 mod people;
 mod support;

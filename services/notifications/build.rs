@@ -1,0 +1,4 @@
+//! `sqlx::migrate!` misses new files otherwise.
+fn main() {
+    println!("cargo:rerun-if-changed=migrations");
+}

@@ -1,0 +1,101 @@
+//! A meeting was published: one notice of it, and the first step of telling its followers.
+//!
+//! A meeting is announced once a type, by whichever version residents may see first. A later version tells nobody:
+//! neither who was told, nor who began to follow since.
+
+use cs_core::{BodyId, Caller, CityId, Ids, MeetingId, Visibility};
+use cs_db::TenantTx;
+use cs_events::{Envelope, Fact, HandlerError, inbox, jobs};
+use cs_proto::events::v1::{MeetingPublished, NotificationFanOutRequested};
+
+use crate::home::parse;
+use crate::store::notices::{self, NewNotice};
+use crate::{Deps, Error, SCHEMA, places};
+
+const HANDLER: &str = "notifications.announce";
+/// The type of a notice that a meeting was published.
+pub const MEETING_PUBLISHED: &str = "meeting_published";
+/// The job that tells a batch of followers.
+pub(crate) const FAN_OUT: &str = "notification.enqueue.requested";
+
+/// `meeting.published`.
+pub async fn published(deps: &Deps, caller: &Caller, envelope: &Envelope) -> Result<(), HandlerError> {
+    let event: MeetingPublished = envelope.payload()?;
+    let visibility: Visibility = event
+        .visibility
+        .parse()
+        .map_err(|_| Error::invalid("visibility", "must be public, member or reviewer"))?;
+    // Residents may not see it, so nobody is told; should it be opened later, that version announces it.
+    if visibility == Visibility::Reviewer {
+        return Ok(());
+    }
+    let meeting: MeetingId = parse("meeting_id", &event.meeting_id)?;
+    let city: CityId = parse("city_id", &event.city_id)?;
+    parse::<BodyId>("body_id", &event.body_id)?;
+    let city_name = places::city_name(deps, caller, city).await?.unwrap_or_else(|| "this city".to_owned());
+    let notice = NewNotice {
+        kind: MEETING_PUBLISHED,
+        meeting,
+        city,
+        city_name: &city_name,
+        title: &title(&event),
+        body: &event.short_summary,
+        summary_version: i64::try_from(event.version).map_err(|e| HandlerError::Permanent(e.to_string()))?,
+    };
+    let mut tx = deps.db.tenant(caller).await?;
+    if !inbox::first_time(&mut tx, HANDLER, envelope).await? {
+        return Ok(());
+    }
+    if notices::insert(&mut tx, deps.ids.next(), &notice, deps.ids.now()).await? {
+        let first = NotificationFanOutRequested { meeting: Some(event), after_user_id: String::new() };
+        ask(&mut tx, caller, &deps.ids, &first).await?;
+    }
+    Ok(tx.commit().await?)
+}
+
+/// Asks for a batch of followers to be told, once a batch.
+pub(crate) async fn ask(
+    tx: &mut TenantTx,
+    caller: &Caller,
+    ids: &Ids,
+    batch: &NotificationFanOutRequested,
+) -> Result<(), Error> {
+    let meeting = batch.meeting.as_ref().map(|m| m.meeting_id.clone()).unwrap_or_default();
+    let fact = Fact {
+        kind: FAN_OUT,
+        key: format!("{meeting}|{MEETING_PUBLISHED}|{}", batch.after_user_id),
+        resource: ("meeting", meeting),
+        payload: batch,
+    };
+    jobs::put(tx, &Envelope::new(SCHEMA, caller, ids, fact)?).await?;
+    Ok(())
+}
+
+/// Which sitting, so that two notices in one inbox can be told apart.
+fn title(event: &MeetingPublished) -> String {
+    let mut title = event.title.clone();
+    if !event.body_name.is_empty() && !title.contains(&event.body_name) {
+        title = format!("{}: {title}", event.body_name);
+    }
+    if !event.date.is_empty() && !title.contains(&event.date) {
+        title = format!("{title} ({})", event.date);
+    }
+    title
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_title_names_body_and_day_once() {
+        let event = |title: &str| MeetingPublished {
+            title: title.into(),
+            body_name: "City Council".into(),
+            date: "2023-03-09".into(),
+            ..Default::default()
+        };
+        assert_eq!(title(&event("Regular Meeting")), "City Council: Regular Meeting (2023-03-09)");
+        assert_eq!(title(&event("City Council 2023-03-09")), "City Council 2023-03-09");
+    }
+}

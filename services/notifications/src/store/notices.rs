@@ -1,0 +1,59 @@
+//! What is told, once a meeting and type.
+
+use chrono::{DateTime, Utc};
+use cs_core::{CityId, EventId, MeetingId};
+use cs_db::{DbError, TenantTx, Tx};
+use uuid::Uuid;
+
+/// A notice to be made.
+pub(crate) struct NewNotice<'a> {
+    pub(crate) kind: &'a str,
+    pub(crate) meeting: MeetingId,
+    pub(crate) city: CityId,
+    pub(crate) city_name: &'a str,
+    pub(crate) title: &'a str,
+    pub(crate) body: &'a str,
+    pub(crate) summary_version: i64,
+}
+
+/// What fan-out needs of a notice.
+#[derive(sqlx::FromRow)]
+pub(crate) struct Notice {
+    pub(crate) id: Uuid,
+    pub(crate) city_name: String,
+}
+
+/// Makes a notice; `false`: the meeting was announced before.
+pub(crate) async fn insert(
+    tx: &mut TenantTx,
+    id: EventId,
+    notice: &NewNotice<'_>,
+    now: DateTime<Utc>,
+) -> Result<bool, DbError> {
+    let made = sqlx::query(
+        "INSERT INTO notices (id, tenant_id, type, meeting_id, city_id, city_name, title, body, summary_version, created_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT ON CONSTRAINT notices_once DO NOTHING",
+    )
+    .bind(id.uuid())
+    .bind(tx.tenant().uuid())
+    .bind(notice.kind)
+    .bind(notice.meeting.uuid())
+    .bind(notice.city.uuid())
+    .bind(notice.city_name)
+    .bind(notice.title)
+    .bind(notice.body)
+    .bind(notice.summary_version)
+    .bind(now)
+    .execute(tx.conn())
+    .await?;
+    Ok(made.rows_affected() == 1)
+}
+
+/// The notice of a meeting.
+pub(crate) async fn of(tx: &mut TenantTx, meeting: MeetingId, kind: &str) -> Result<Option<Notice>, DbError> {
+    Ok(sqlx::query_as("SELECT id, city_name FROM notices WHERE meeting_id = $1 AND type = $2")
+        .bind(meeting.uuid())
+        .bind(kind)
+        .fetch_optional(tx.conn())
+        .await?)
+}

@@ -1,0 +1,56 @@
+//! What runs in the background: the consumer of this service's queue and the worker of its jobs. The sender is
+//! [`crate::send`].
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use cs_core::Clock;
+use cs_events::jobs::Job;
+use cs_events::{Bus, Consumer, Envelope, EventHandler, HandlerError, JobHandler, JobWorker, RetryPolicy};
+
+use crate::{Deps, SCHEMA, announce, fan_out, home};
+
+/// This service's queue.
+pub const QUEUE: &str = "notifications";
+
+struct Facts(Deps);
+
+#[async_trait]
+impl EventHandler for Facts {
+    fn types(&self) -> &'static [&'static str] {
+        &["account.home_city_changed", "meeting.published"]
+    }
+
+    async fn handle(&self, envelope: &Envelope) -> Result<(), HandlerError> {
+        let caller = envelope.caller(SCHEMA);
+        match envelope.kind.as_str() {
+            "account.home_city_changed" => home::changed(&self.0, &caller, envelope).await,
+            "meeting.published" => announce::published(&self.0, &caller, envelope).await,
+            other => Err(HandlerError::Permanent(format!("no handler takes {other}"))),
+        }
+    }
+}
+
+struct Jobs(Deps);
+
+#[async_trait]
+impl JobHandler for Jobs {
+    fn types(&self) -> &'static [&'static str] {
+        &[announce::FAN_OUT]
+    }
+
+    async fn handle(&self, job: &Job) -> Result<(), HandlerError> {
+        let caller = job.envelope.caller(SCHEMA);
+        fan_out::fan_out(&self.0, &caller, job, &job.envelope.payload()?).await
+    }
+}
+
+/// The consumer of this service's queue.
+pub fn consumer(deps: &Deps, bus: Arc<dyn Bus>) -> Consumer {
+    Consumer::new(bus, QUEUE, Arc::new(Facts(deps.clone())), RetryPolicy::STANDARD)
+}
+
+/// The worker of this service's jobs.
+pub fn job_worker(deps: &Deps, clock: Arc<dyn Clock>) -> JobWorker {
+    JobWorker::new(deps.db.clone(), Arc::new(Jobs(deps.clone())), clock)
+}
