@@ -32,9 +32,8 @@ const PORTS: usize = 5;
 /// same data directory adopts it. Call [`PrivatePostgres::stop`].
 pub struct PrivatePostgres {
     url: Url,
-    pid: i32,
+    running: Running,
     adopted: bool,
-    child: Option<Child>,
     place: Place,
     log_keeper: JoinHandle<()>,
 }
@@ -48,7 +47,7 @@ pub async fn start(options: Options) -> Result<PrivatePostgres, PgError> {
     let major = place.cluster_major()?;
     let found = if major.is_some() { adopt(&place, &options, &log).await? } else { None };
     let adopted = found.is_some();
-    let (running, password) = if let Some(running) = found {
+    let (mut running, password) = if let Some(running) = found {
         (running, known_password(&place)?)
     } else {
         if major.is_none() {
@@ -67,9 +66,14 @@ pub async fn start(options: Options) -> Result<PrivatePostgres, PgError> {
     };
     place.remember("port", &running.port.to_string())?;
     let url = url(&password, running.port);
-    verify(&place, &url, running.port).await?;
+    if let Err(error) = verify(&place, &url, running.port).await {
+        if running.child.is_some() {
+            running.stop(&place.cluster()).await?;
+        }
+        return Err(error);
+    }
     let log_keeper = tokio::spawn(log::keep_small(path));
-    Ok(PrivatePostgres { url, pid: running.pid, adopted, child: running.child, place, log_keeper })
+    Ok(PrivatePostgres { url, running, adopted, place, log_keeper })
 }
 
 impl PrivatePostgres {
@@ -80,7 +84,7 @@ impl PrivatePostgres {
 
     /// The server's process.
     pub fn pid(&self) -> i32 {
-        self.pid
+        self.running.pid
     }
 
     /// Whether it was running already, left behind by an application that was killed.
@@ -90,7 +94,7 @@ impl PrivatePostgres {
 
     /// Whether the server's process lives.
     pub fn is_running(&self) -> bool {
-        serves(self.pid, &self.place.cluster())
+        serves(self.running.pid, &self.place.cluster())
     }
 
     /// Where the server's own words are.
@@ -100,9 +104,7 @@ impl PrivatePostgres {
 
     /// Stops the server: ends its connections, writes everything and waits, 35 s at most.
     pub async fn stop(mut self) -> Result<(), PgError> {
-        let cluster = self.place.cluster();
-        let (pid, child) = (self.pid, &mut self.child);
-        process::stop(pid, || has_ended(child, pid, &cluster)).await
+        self.running.stop(&self.place.cluster()).await
     }
 }
 
@@ -118,10 +120,16 @@ struct Running {
     child: Option<Child>,
 }
 
-fn has_ended(child: &mut Option<Child>, pid: i32, cluster: &Path) -> bool {
-    match child {
-        Some(child) => !matches!(child.try_wait(), Ok(None)),
-        None => !serves(pid, cluster),
+impl Running {
+    fn has_ended(&mut self, cluster: &Path) -> bool {
+        match &mut self.child {
+            Some(child) => !matches!(child.try_wait(), Ok(None)),
+            None => !serves(self.pid, cluster),
+        }
+    }
+
+    async fn stop(&mut self, cluster: &Path) -> Result<(), PgError> {
+        process::stop(self.pid, || self.has_ended(cluster)).await
     }
 }
 
@@ -148,11 +156,11 @@ async fn adopt(place: &Place, options: &Options, log: &Log) -> Result<Option<Run
         }
         return Ok(None);
     }
+    let mut running = Running { pid, port: file.port, child: None };
     if file.stopping || options.port.is_some_and(|port| port != file.port) {
-        process::stop(pid, || !serves(pid, &cluster)).await?;
+        running.stop(&cluster).await?;
         return Ok(None);
     }
-    let mut running = Running { pid, port: file.port, child: None };
     match wait_until_ready(place, &mut running, log).await {
         Ok(()) => Ok(Some(running)),
         Err(PgError::Exited { .. }) => Ok(None),
@@ -263,7 +271,7 @@ async fn wait_until_ready(place: &Place, running: &mut Running, log: &Log) -> Re
         if PidFile::read(&cluster).is_some_and(|file| file.pid == running.pid && file.ready) {
             return Ok(());
         }
-        if has_ended(&mut running.child, running.pid, &cluster) {
+        if running.has_ended(&cluster) {
             return Err(PgError::Exited { log: log.path.clone(), tail: log.tail() });
         }
         tokio::time::sleep(POLL).await;
