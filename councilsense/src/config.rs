@@ -472,7 +472,9 @@ fn with_file(command: clap::Command, path: &std::path::Path) -> Result<clap::Com
             toml::Value::String(text) => text,
             toml::Value::Integer(_) | toml::Value::Float(_) | toml::Value::Boolean(_) => value.to_string(),
             _ => {
-                return Err(bad(format!("--config {shown}: {key} must be a text, a number or true or false")));
+                return Err(bad(format!(
+                    "--config {shown}: {key} must be a text, a number or true or false"
+                )));
             }
         };
         values.insert(key.replace('-', "_"), text);

@@ -38,3 +38,8 @@ pub fn main() -> ExitCode {
         }
     }
 }
+
+/// The GraphQL schema, as `schema.graphql` has it.
+pub fn schema_sdl() -> String {
+    bff::schema_sdl()
+}

@@ -254,9 +254,11 @@ impl Stack {
                         db: db(notifications::SCHEMA)?,
                         ids: ids.clone(),
                         wakeups: wakeups.clone(),
+                        meetings: channel(Role::Meetings, *role)?,
+                        outbound,
                     };
                     stack.relay(notifications::SCHEMA, &deps.db);
-                    stack.consumers.push(notifications::consumer(&deps, bus.clone(), clock.clone()));
+                    stack.consumers.push(notifications::consumer(&deps, bus.clone()));
                     stack.jobs.push((notifications::SCHEMA, notifications::job_worker(&deps, clock.clone())));
                     dead_letters
                         .push(DeadLetterPart { db: deps.db.clone(), queue: notifications::QUEUE.to_owned() });

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
-use cs_documents::folder::{CityToml, FoundMeeting, StartsAt, scan};
+use cs_documents::folder::{CityToml, FoundArtifact, FoundMeeting, StartsAt, scan};
 use cs_proto::common::v1::BatchGetRequest;
 use cs_proto::meetings::v1 as pb;
 use cs_proto::meetings::v1::ingest_meeting_request::Part;
@@ -15,6 +15,7 @@ use cs_proto::meetings::v1::meetings_client::MeetingsClient;
 use cs_proto::ops::v1::runs_client::RunsClient;
 use cs_rpc::Channel;
 use serde::Serialize;
+use tokio::io::AsyncReadExt;
 
 use super::local::{Services, told};
 use crate::config::Settings;
@@ -114,15 +115,34 @@ async fn upload(
 ) -> anyhow::Result<pb::IngestMeetingResponse> {
     let header = header(city, about, meeting)?;
     let (sender, receiver) = tokio::sync::mpsc::channel(4);
-    let artifacts = meeting.artifacts.clone();
     let most = settings.max_artifact_mb << 20;
-    let reading = tokio::spawn(async move {
-        let send =
-            async |part: Part| sender.send(pb::IngestMeetingRequest { part: Some(part) }).await.is_ok();
-        if !send(Part::Header(header)).await {
+    let files = meeting.artifacts.clone();
+    let most = settings.max_artifact_mb << 20;
+    let reading = tokio::spawn(async move { Upload(sender).send(header, files, most).await });
+    let request = services.stream(tokio_stream::wrappers::ReceiverStream::new(receiver))?;
+    let answer = client.ingest_meeting(request).await.map_err(told)?.into_inner();
+    reading.await??;
+    Ok(answer)
+}
+
+/// The sending end of an upload. A receiver that has gone away told its reason in the answer: sending just ends.
+struct Upload(tokio::sync::mpsc::Sender<pb::IngestMeetingRequest>);
+
+impl Upload {
+    async fn part(&self, part: Part) -> bool {
+        self.0.send(pb::IngestMeetingRequest { part: Some(part) }).await.is_ok()
+    }
+
+    async fn send(
+        &self,
+        header: pb::IngestHeader,
+        files: Vec<FoundArtifact>,
+        most: u64,
+    ) -> anyhow::Result<()> {
+        if !self.part(Part::Header(header)).await {
             return Ok(());
         }
-        for artifact in artifacts {
+        for artifact in files {
             let file = pb::IngestFile {
                 file_name: artifact.file.clone(),
                 kind: artifact.kind.as_str().to_owned(),
@@ -130,38 +150,31 @@ async fn upload(
                 source_url: artifact.source_url.clone().unwrap_or_default(),
                 size_bytes: artifact.size_bytes,
             };
-            if !send(Part::File(file)).await {
+            if !self.part(Part::File(file)).await {
                 return Ok(());
             }
             // What is too large is named with its size, and not sent.
-            if artifact.size_bytes <= most
-                && artifact.error.is_none()
-                && !send_file(&artifact.path, &send).await?
-            {
+            if artifact.size_bytes <= most && artifact.error.is_none() && !self.file(&artifact.path).await? {
                 return Ok(());
             }
         }
-        anyhow::Ok(())
-    });
-    let request = services.stream(tokio_stream::wrappers::ReceiverStream::new(receiver))?;
-    let answer = client.ingest_meeting(request).await.map_err(told)?.into_inner();
-    reading.await??;
-    Ok(answer)
-}
+        Ok(())
+    }
 
-async fn send_file(path: &Path, send: &impl AsyncFn(Part) -> bool) -> anyhow::Result<bool> {
-    use tokio::io::AsyncReadExt;
-    let mut file =
-        tokio::fs::File::open(path).await.with_context(|| format!("{} cannot be read", path.display()))?;
-    loop {
-        let mut chunk = vec![0; CHUNK];
-        let read = file.read(&mut chunk).await?;
-        if read == 0 {
-            return Ok(true);
-        }
-        chunk.truncate(read);
-        if !send(Part::Chunk(chunk)).await {
-            return Ok(false);
+    async fn file(&self, path: &Path) -> anyhow::Result<bool> {
+        let mut file = tokio::fs::File::open(path)
+            .await
+            .with_context(|| format!("{} cannot be read", path.display()))?;
+        loop {
+            let mut chunk = vec![0; CHUNK];
+            let read = file.read(&mut chunk).await?;
+            if read == 0 {
+                return Ok(true);
+            }
+            chunk.truncate(read);
+            if !self.part(Part::Chunk(chunk)).await {
+                return Ok(false);
+            }
         }
     }
 }

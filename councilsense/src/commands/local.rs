@@ -8,7 +8,8 @@ use cs_core::{Caller, Role as PersonRole, Subject, TenantId, Trace};
 use cs_pg::PrivatePostgres;
 use cs_rpc::{Channel, Outbound};
 use cs_text::embed::{Embedder, MiniLm};
-use search::index::{EmbeddedIndex, OnDamage, SearchIndex};
+use search::index::SearchIndex;
+use search::index::embedded::{EmbeddedIndex, OnDamage};
 use search::rank::RankParams;
 
 use crate::config::Settings;

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use cs_text::embed::{Embedder, MiniLm};
-use search::index::{EmbeddedIndex, OnDamage, SearchIndex};
+use search::index::SearchIndex;
+use search::index::embedded::{EmbeddedIndex, OnDamage};
 use search::rank::RankParams;
 use tokio_stream::wrappers::TcpListenerStream;
 

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use crate::ingest::NewMeeting;
 use crate::{Error, ObjectStore};
 
-pub use folder::Folder;
+pub use folder::{Folder, utc};
 
 /// A meeting in a listing.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,0 +1,98 @@
+//! The rules of the architecture that a machine can check.
+
+use std::path::{Path, PathBuf};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+fn rust_files(dir: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            rust_files(&path, found);
+        } else if path.extension().is_some_and(|e| e == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+fn sources(of: &str) -> Vec<(String, String)> {
+    let mut files = Vec::new();
+    rust_files(&root().join(of), &mut files);
+    files
+        .into_iter()
+        .map(|path| {
+            let text = std::fs::read_to_string(&path).unwrap();
+            let text = text.split("#[cfg(test)]").next().unwrap_or_default().to_owned();
+            (path.strip_prefix(root()).unwrap().display().to_string(), text)
+        })
+        .collect()
+}
+
+const SERVICES: [&str; 5] = ["accounts", "meetings", "summaries", "notifications", "search"];
+
+#[test]
+fn no_service_depends_on_another_and_the_bff_on_none() {
+    for crate_dir in SERVICES.map(|s| format!("services/{s}")).iter().map(String::as_str).chain(["bff"]) {
+        let manifest = std::fs::read_to_string(root().join(crate_dir).join("Cargo.toml")).unwrap();
+        let dependencies = manifest.split("[dependencies]").nth(1).unwrap().split("\n[").next().unwrap();
+        for service in SERVICES {
+            let own = crate_dir.ends_with(service);
+            assert!(
+                own || !dependencies
+                    .lines()
+                    .any(|l| l.starts_with(&format!("{service}.")) || l.starts_with(&format!("{service} "))),
+                "{crate_dir} depends on {service}"
+            );
+        }
+    }
+}
+
+#[test]
+fn sql_stands_in_stores_only() {
+    for service in ["accounts", "meetings", "summaries", "notifications", "search"] {
+        for (path, text) in sources(&format!("services/{service}/src")) {
+            let store = path.contains("/store");
+            assert!(store || !text.contains("sqlx::query"), "{path} queries");
+        }
+    }
+    for (path, text) in sources("bff/src") {
+        assert!(path.ends_with("session/postgres.rs") || !text.contains("sqlx::query"), "{path} queries");
+    }
+}
+
+#[test]
+fn only_config_reads_the_environment() {
+    for dir in ["councilsense/src", "bff/src", "services", "lib"] {
+        for (path, text) in sources(dir) {
+            let allowed = path.ends_with("councilsense/src/config.rs")
+                || path.starts_with("lib/testkit")
+                || path.contains("/tests/")
+                || path.contains("/examples/");
+            assert!(
+                allowed || !(text.contains("env::var(") || text.contains("env::var_os(")),
+                "{path} reads the environment"
+            );
+        }
+    }
+}
+
+#[test]
+fn errors_are_mapped_without_a_catch_all() {
+    for service in SERVICES {
+        let path = root().join(format!("services/{service}/src/error.rs"));
+        let text = std::fs::read_to_string(path).unwrap();
+        let mapping = text.split("fn reason(&self)").nth(1).unwrap().split("\n    }\n").next().unwrap();
+        assert!(
+            !mapping.lines().any(|l| l.trim_start().starts_with("_ =>")),
+            "{service}: a catch-all arm hides a new error"
+        );
+    }
+}
+
+#[test]
+fn the_checked_in_schema_is_the_code_s() {
+    let committed = std::fs::read_to_string(root().join("schema.graphql")).unwrap();
+    assert_eq!(committed, councilsense::schema_sdl(), "run `just gen`");
+}

@@ -1,0 +1,141 @@
+//! What the database itself keeps (contracts §6), each tried by breaking it as the service's own role.
+
+use cs_core::{Caller, Ids, TenantId, Trace};
+use cs_db::{Db, DbOptions, Tx};
+use cs_testkit::postgres::ROLE_SECRET;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use crate::harness::{database, tenant};
+use councilsense::wiring::system_clock;
+
+async fn db(schema: &str) -> Db {
+    let options = DbOptions {
+        url: database().await,
+        schema: schema.to_owned(),
+        role_secret: ROLE_SECRET.to_vec(),
+        max_connections: 4,
+    };
+    Db::new(&options).unwrap()
+}
+
+fn id() -> Uuid {
+    Ids::new(system_clock()).next()
+}
+
+async fn run(connection: &mut PgConnection, sql: &str) -> Result<(), String> {
+    sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned()))
+        .execute(connection)
+        .await
+        .map(|_| ())
+        .map_err(|e| e.to_string())
+}
+
+const SHA: &str = "'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa'";
+
+/// A summary with one claim; `evidence` is written after it.
+async fn publish(tenant: TenantId, excerpt: Option<(u32, u32, &str)>) -> Result<(Uuid, Uuid), String> {
+    let db = db("summaries").await;
+    let caller = Caller::service("summaries", tenant, Trace::start());
+    let (t, summary, claim, meeting) = (tenant.uuid(), id(), id(), id());
+    let mut tx = db.tenant(&caller).await.unwrap();
+    run(tx.conn(), &format!("INSERT INTO cited_sections VALUES ('{t}', {SHA}, 0, NULL, 10, 25, 'Année 🏛 passed.') ON CONFLICT DO NOTHING")).await?;
+    run(tx.conn(), &format!(
+        "INSERT INTO summaries VALUES ('{summary}', '{t}', '{meeting}', '{}', 1, 'pass', '{{}}', 's', 1, 1, 1, 'v', 'public', now());
+         INSERT INTO claims VALUES ('{claim}', '{t}', '{summary}', 0, 'fact', 'text', NULL, '{{}}', 1, NULL)", id())).await?;
+    if let Some((start, end, text)) = excerpt {
+        run(tx.conn(), &format!("INSERT INTO evidence VALUES ('{claim}', 0, '{t}', '{}', {SHA}, 0, {start}, {end}, '{text}', NULL, NULL)", id())).await?;
+    }
+    tx.commit().await.map_err(|e| e.to_string())?;
+    Ok((summary, claim))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_excerpt_is_the_text_at_its_offsets_in_code_points() {
+    publish(tenant(), Some((16, 17, "🏛"))).await.unwrap();
+    publish(tenant(), Some((10, 15, "Année"))).await.unwrap();
+    for wrong in [(16, 17, "X"), (10, 16, "Année"), (9, 15, "Année"), (18, 26, "passed. ")] {
+        let refused = publish(tenant(), Some(wrong)).await.unwrap_err();
+        assert!(refused.contains("excerpt"), "{wrong:?}: {refused}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_claim_without_evidence_cannot_be_committed() {
+    let refused = publish(tenant(), None).await.unwrap_err();
+    assert!(refused.contains("has no evidence"), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_append_only_cannot_be_changed_or_deleted() {
+    let tenant = tenant();
+    publish(tenant, Some((10, 15, "Année"))).await.unwrap();
+    let db = db("summaries").await;
+    let caller = Caller::service("summaries", tenant, Trace::start());
+    for sql in [
+        "UPDATE summaries SET ecr = 0",
+        "DELETE FROM claims",
+        "UPDATE evidence SET excerpt = 'x'",
+        "DELETE FROM cited_sections",
+    ] {
+        let mut tx = db.tenant(&caller).await.unwrap();
+        let refused = run(tx.conn(), sql).await.unwrap_err();
+        assert!(refused.contains("permission denied") || refused.contains("append-only"), "{sql}: {refused}");
+    }
+    // Nor by the owner of the tables, whom no privilege stops.
+    let mut admin = <PgConnection as sqlx::Connection>::connect(database().await.as_str()).await.unwrap();
+    for sql in ["UPDATE summaries.summaries SET ecr = 0", "DELETE FROM summaries.evidence"] {
+        assert!(run(&mut admin, sql).await.unwrap_err().contains("append-only"), "{sql}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_summary_of_a_meeting_is_current() {
+    let tenant = tenant();
+    let (one, _) = publish(tenant, Some((10, 15, "Année"))).await.unwrap();
+    let (two, _) = publish(tenant, Some((10, 15, "Année"))).await.unwrap();
+    let db = db("summaries").await;
+    let mut tx = db.tenant(&Caller::service("summaries", tenant, Trace::start())).await.unwrap();
+    let (t, meeting) = (tenant.uuid(), id());
+    run(tx.conn(), &format!("INSERT INTO publications VALUES ('{one}', '{t}', '{meeting}', true, now())"))
+        .await
+        .unwrap();
+    let refused = run(
+        tx.conn(),
+        &format!("INSERT INTO publications VALUES ('{two}', '{t}', '{meeting}', true, now())"),
+    )
+    .await
+    .unwrap_err();
+    assert!(refused.contains("publications_current"), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_never_goes_back() {
+    let tenant = tenant();
+    let db = db("meetings").await;
+    let mut tx = db.tenant(&Caller::service("meetings", tenant, Trace::start())).await.unwrap();
+    let (t, city, body, meeting, run_id) = (tenant.uuid(), id(), id(), id(), id());
+    run(tx.conn(), &format!(
+        "INSERT INTO cities VALUES ('{city}', '{t}', 'a-city', 'A', 'UTC', 'en', now());
+         INSERT INTO bodies VALUES ('{body}', '{t}', '{city}', 'B', now());
+         INSERT INTO meetings (id, tenant_id, city_id, body_id, meeting_uid, title, date, status, visibility, revision, run_state, created_at, updated_at)
+         VALUES ('{meeting}', '{t}', '{city}', '{body}', 'u', 't', now(), 'held', 'public', '', 'requested', now(), now());
+         INSERT INTO runs (id, tenant_id, meeting_id, state, started_by, created_at, updated_at)
+         VALUES ('{run_id}', '{t}', '{meeting}', 'extracted', 'test', now(), now())")).await.unwrap();
+    run(tx.conn(), "UPDATE runs SET state = 'published'").await.unwrap();
+    let refused = run(tx.conn(), "UPDATE runs SET state = 'extracted'").await.unwrap_err();
+    assert!(refused.contains("cannot go from published to extracted"), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_of_another_tenant_cannot_be_written() {
+    let (ours, theirs) = (tenant(), tenant());
+    let db = db("meetings").await;
+    let mut tx = db.tenant(&Caller::service("meetings", ours, Trace::start())).await.unwrap();
+    let sql = format!(
+        "INSERT INTO cities VALUES ('{}', '{}', 'a-city', 'A', 'UTC', 'en', now())",
+        id(),
+        theirs.uuid()
+    );
+    assert!(run(tx.conn(), &sql).await.unwrap_err().contains("row-level security"));
+}

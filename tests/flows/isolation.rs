@@ -1,0 +1,116 @@
+//! One tenant never sees another; one service never reaches another's tables.
+
+use councilsense::wiring::Role;
+use cs_proto::common::v1::BatchGetRequest;
+use cs_proto::meetings::v1 as mt;
+use cs_proto::meetings::v1::meetings_client::MeetingsClient;
+use cs_proto::search::v1::SearchRequest;
+use cs_proto::search::v1::search_client::SearchClient;
+use cs_testkit::postgres::ROLE_SECRET;
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{Connection, PgConnection};
+
+use crate::harness::{Harness, MINUTES, Mode, anonymous, database, operator, tenant};
+
+const SCHEMAS: [&str; 4] = ["accounts", "meetings", "summaries", "notifications"];
+
+async fn as_role(url: &url::Url, role: &str) -> PgConnection {
+    let options: PgConnectOptions = url.as_str().parse().unwrap();
+    let password = cs_db::role_password(ROLE_SECRET, role);
+    PgConnection::connect_with(&options.username(role).password(&password)).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_table_with_a_tenant_has_forced_row_level_security() {
+    let mut admin = PgConnection::connect(database().await.as_str()).await.unwrap();
+    let tables: Vec<(String, String, bool, bool)> = sqlx::query_as(
+        "SELECT n.nspname::text, c.relname::text, c.relrowsecurity, c.relforcerowsecurity
+         FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_attribute a ON a.attrelid = c.oid
+         WHERE c.relkind IN ('r', 'p') AND a.attname = 'tenant_id' AND n.nspname = ANY ($1)",
+    )
+    .bind(SCHEMAS.map(str::to_owned).to_vec())
+    .fetch_all(&mut admin)
+    .await
+    .unwrap();
+    assert!(tables.len() > 20, "only {} tables were found", tables.len());
+    for (schema, table, enabled, forced) in tables {
+        assert!(enabled && forced, "{schema}.{table}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_tenant_the_app_role_sees_nothing_and_other_schemas_are_closed() {
+    let h = Harness::start("closed", Mode::Together).await;
+    h.ingest(&operator(tenant()), "springfield", "m", &[("minutes.txt", "minutes", MINUTES.as_bytes())])
+        .await;
+    h.drain().await;
+    for schema in SCHEMAS {
+        let mut app = as_role(&h.database, &format!("{schema}_app")).await;
+        let tables: Vec<String> = sqlx::query_scalar(
+            "SELECT c.relname::text FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
+             WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind = 'r' AND a.attname = 'tenant_id'
+             AND has_table_privilege(c.oid, 'SELECT')",
+        )
+        .fetch_all(&mut app)
+        .await
+        .unwrap();
+        assert!(!tables.is_empty(), "{schema}");
+        for table in tables {
+            let sql = format!("SELECT count(*) FROM {table}");
+            let seen: i64 = sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).fetch_one(&mut app).await.unwrap();
+            assert_eq!(seen, 0, "{schema}.{table} without a tenant");
+        }
+        for other in SCHEMAS.iter().chain(&["bus", "sessions"]).filter(|o| **o != schema) {
+            let sql = format!("SELECT has_schema_privilege(current_user, '{other}', 'USAGE')");
+            let open: bool = sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).fetch_one(&mut app).await.unwrap();
+            assert!(!open, "{schema}_app can use {other}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_tenant_finds_nothing_by_id_list_or_search() {
+    let h = Harness::start("tenants", Mode::Together).await;
+    let (ours, theirs) = (tenant(), tenant());
+    let taken = h
+        .ingest(&operator(ours), "springfield", "m", &[("minutes.txt", "minutes", MINUTES.as_bytes())])
+        .await;
+    h.drain().await;
+    for (caller, sees) in [(anonymous(ours), 1), (anonymous(theirs), 0), (operator(theirs), 0)] {
+        let mut meetings = MeetingsClient::new(h.channel(Role::Meetings));
+        let by_id = BatchGetRequest { ids: vec![taken.meeting_id.clone()] };
+        assert_eq!(
+            meetings.batch_get_meetings(h.request(&caller, by_id)).await.unwrap().into_inner().meetings.len(),
+            sees
+        );
+        let listed = meetings
+            .list_meetings(h.request(&caller, mt::ListMeetingsRequest::default()))
+            .await
+            .unwrap()
+            .into_inner();
+        assert_eq!(listed.meetings.len(), sees);
+        let texts = mt::ListTextVersionsRequest { meeting_id: taken.meeting_id.clone() };
+        let first = meetings
+            .list_text_versions(h.request(&caller, texts))
+            .await
+            .unwrap()
+            .into_inner()
+            .message()
+            .await
+            .unwrap();
+        assert_eq!(first.is_some(), sees == 1);
+        let query = SearchRequest { query: "Riverside".to_owned(), ..Default::default() };
+        let mut search = SearchClient::new(h.channel(Role::Search));
+        let hits = search.search(h.request(&caller, query)).await.unwrap().into_inner();
+        assert_eq!(hits.hits.is_empty(), sees == 0);
+        assert_eq!(hits.total == 0, sees == 0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_without_a_token_is_refused() {
+    let h = Harness::start("tokens", Mode::Split).await;
+    let mut meetings = MeetingsClient::new(h.channel(Role::Meetings));
+    let refused = meetings.list_meetings(mt::ListMeetingsRequest::default()).await.unwrap_err();
+    assert_eq!(refused.code(), tonic::Code::Unauthenticated);
+}

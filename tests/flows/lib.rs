@@ -1,0 +1,1 @@
+//! Holds the flow tests; see `main.rs`.

@@ -1,0 +1,9 @@
+//! The whole system from outside its services: the same flows with all roles in one process and with each on its own
+//! port, isolation between tenants, and the invariants that the database keeps.
+
+mod architecture;
+mod harness;
+mod invariants;
+mod isolation;
+mod pipeline;
+mod restart;
