@@ -244,11 +244,13 @@ pub enum Command {
     },
     /// Cities
     City {
+        /// What to do
         #[command(subcommand)]
         verb: CityVerb,
     },
     /// Where cities publish
     Source {
+        /// What to do
         #[command(subcommand)]
         verb: SourceVerb,
     },
@@ -273,16 +275,19 @@ pub enum Command {
     },
     /// Make a tenant, or list them
     Tenant {
+        /// What to do
         #[command(subcommand)]
         verb: TenantVerb,
     },
     /// Role grants
     Role {
+        /// What to do
         #[command(subcommand)]
         verb: RoleVerb,
     },
     /// Dead letters
     Dlq {
+        /// What to do
         #[command(subcommand)]
         verb: DlqVerb,
     },
@@ -290,6 +295,7 @@ pub enum Command {
     Reindex,
     /// Measure quality on labelled data, through the code that serves users
     Eval {
+        /// What to measure
         #[command(subcommand)]
         what: EvalWhat,
     },

@@ -28,7 +28,6 @@ pub(crate) fn init(settings: &Settings) {
         let json = json_subscriber::layer()
             .with_writer(std::io::stderr)
             .flatten_event(true)
-            .flatten_current_span_on_top_level(true)
             .flatten_span_list_on_top_level(true);
         registry.with(json).init();
     }

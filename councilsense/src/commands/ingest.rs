@@ -115,7 +115,6 @@ async fn upload(
 ) -> anyhow::Result<pb::IngestMeetingResponse> {
     let header = header(city, about, meeting)?;
     let (sender, receiver) = tokio::sync::mpsc::channel(4);
-    let most = settings.max_artifact_mb << 20;
     let files = meeting.artifacts.clone();
     let most = settings.max_artifact_mb << 20;
     let reading = tokio::spawn(async move { Upload(sender).send(header, files, most).await });

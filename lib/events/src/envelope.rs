@@ -116,7 +116,7 @@ impl Envelope {
     /// The span of everything that is done because of it.
     pub fn span(&self, name: &'static str) -> tracing::Span {
         let trace_id = Trace::parse(&self.traceparent).map(Trace::trace_id).unwrap_or_default();
-        tracing::info_span!("work", otel.name = name, event = self.kind, job_id = %self.id, tenant_id = %self.tenant_id,
+        tracing::info_span!("work", otel.name = name, trigger = self.kind, job_id = %self.id, tenant_id = %self.tenant_id,
             request_id = self.correlation_id, trace_id)
     }
 }

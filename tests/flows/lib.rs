@@ -1,1 +1,0 @@
-//! Holds the flow tests; see `main.rs`.
