@@ -11,7 +11,7 @@ use crate::auth::oidc::{Fetch, Provider};
 use crate::auth::session::{Keys, PostgresSessions};
 use crate::clients::{Channels, Clients};
 use crate::config::{Config, ConfigError};
-use crate::graphql::Schema;
+use crate::graphql::{Schema, Types};
 use crate::tenants::Tenants;
 
 /// Writes the metrics of the process as Prometheus text.
@@ -45,6 +45,7 @@ pub(crate) struct App {
     pub(crate) clients: Arc<Clients>,
     pub(crate) tenants: Tenants,
     pub(crate) schema: Schema,
+    pub(crate) types: Types,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) ids: Ids,
     pub(crate) tasks: Tasks,
@@ -83,6 +84,7 @@ impl App {
             clients: Arc::new(Clients::new(&deps.channels, &deps.outbound)),
             channels: deps.channels,
             tenants: Tenants::default(),
+            types: Types::of(&crate::graphql::schema_sdl()),
             schema: crate::graphql::schema(config.limits, config.development),
             clock: deps.clock,
             ids: deps.ids,

@@ -60,7 +60,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             depth: 16,
-            complexity: 10_000,
+            complexity: 5_000,
             aliases: 30,
             root_fields: 20,
             directives: 50,

@@ -14,6 +14,8 @@ pub(crate) enum Kind {
     Api,
     /// What a browser may also open as a page of its own.
     Page,
+    /// Leads to the provider and back. Each sign-in is bound to its browser by a cookie of its own.
+    Redirect,
     /// A WebSocket: a browser cannot set headers there.
     Socket,
     /// Changes the session: needs the header whether or not there is a cookie.
@@ -39,6 +41,9 @@ pub(crate) fn check(
     ours: &[String],
 ) -> Result<(), Forged> {
     let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
+    if kind == Kind::Redirect && method.is_safe() {
+        return Ok(());
+    }
     let with_session = cookies.has_session(headers);
     let origin = text("origin");
     let site = text("sec-fetch-site");
@@ -68,7 +73,8 @@ pub(crate) fn kind(path: &str, headers: &HeaderMap) -> Kind {
     match path {
         "/graphql/ws" => Kind::Socket,
         "/auth/logout" => Kind::SignOut,
-        "/auth/login" | "/auth/callback" | "/graphiql" => Kind::Page,
+        "/auth/login" | "/auth/callback" => Kind::Redirect,
+        "/graphiql" => Kind::Page,
         _ if path.starts_with("/artifacts/") => Kind::Page,
         _ if headers.contains_key(header::UPGRADE) => Kind::Socket,
         _ => Kind::Api,
@@ -130,6 +136,8 @@ mod tests {
             (Kind::Page, &get, vec![COOKIE, site("cross-site")], Err(NoHeader)),
             (Kind::Page, &get, vec![COOKIE, CSRF], Ok(())),
             (Kind::Page, &post, vec![COOKIE, ("sec-fetch-mode", "navigate")], Err(NoHeader)),
+            (Kind::Redirect, &get, vec![COOKIE, site("cross-site")], Ok(())),
+            (Kind::Redirect, &post, vec![COOKIE], Err(NoHeader)),
             (Kind::SignOut, &post, vec![], Err(NoHeader)),
             (Kind::SignOut, &post, vec![CSRF], Ok(())),
             (Kind::SignOut, &post, vec![COOKIE, CSRF, foreign], Err(ForeignOrigin)),

@@ -8,12 +8,14 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::hash::Hash;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Wake, Waker};
 
 use futures::channel::oneshot;
 use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, Stream, StreamExt};
+use futures::task::AtomicWaker;
 
 use super::error::Fault;
 
@@ -28,18 +30,61 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Queue {
     /// Drives `execution`, and between its turns the calls that it queued.
     pub(crate) fn drive<F: Unpin>(&self, execution: F) -> Driven<F> {
-        Driven { execution, queue: self.clone(), running: FuturesUnordered::new() }
+        Driven { execution, queue: self.clone(), running: FuturesUnordered::new(), turn: Arc::default() }
     }
 }
+
+/// Whether an execution asked for another turn while it had one: futures of many parts do, and are not done then.
+#[derive(Default)]
+struct Turn {
+    again: AtomicBool,
+    waker: AtomicWaker,
+}
+
+impl Wake for Turn {
+    fn wake(self: Arc<Self>) {
+        self.again.store(true, Ordering::Release);
+        self.waker.wake();
+    }
+}
+
+/// Turns in a row that an execution gets before its calls are made in any case.
+const TURNS: usize = 1_000;
 
 /// An execution with its calls.
 pub(crate) struct Driven<F> {
     execution: F,
     queue: Queue,
     running: FuturesUnordered<BoxFuture<'static, ()>>,
+    turn: Arc<Turn>,
 }
 
-impl<F> Driven<F> {
+impl<F: Unpin> Driven<F> {
+    /// Polls until there is an output, or neither the execution nor its calls can go on.
+    fn turns<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        poll: impl Fn(Pin<&mut F>, &mut Context<'_>) -> Poll<T>,
+    ) -> Poll<T> {
+        self.turn.waker.register(cx.waker());
+        let waker = Waker::from(self.turn.clone());
+        loop {
+            for _ in 0..TURNS {
+                self.turn.again.store(false, Ordering::Release);
+                let polled = poll(Pin::new(&mut self.execution), &mut Context::from_waker(&waker));
+                if polled.is_ready() {
+                    return polled;
+                }
+                if !self.turn.again.load(Ordering::Acquire) {
+                    break;
+                }
+            }
+            if !self.run(cx) {
+                return Poll::Pending;
+            }
+        }
+    }
+
     /// Runs what is queued. `true`: a call has come back, so the execution may go on.
     fn run(&mut self, cx: &mut Context<'_>) -> bool {
         self.running.extend(std::mem::take(&mut *lock(&self.queue.0)));
@@ -55,14 +100,7 @@ impl<F: Future + Unpin> Future for Driven<F> {
     type Output = F::Output;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        loop {
-            if let Poll::Ready(output) = Pin::new(&mut self.execution).poll(cx) {
-                return Poll::Ready(output);
-            }
-            if !self.run(cx) {
-                return Poll::Pending;
-            }
-        }
+        self.turns(cx, F::poll)
     }
 }
 
@@ -71,14 +109,7 @@ impl<F: Stream + Unpin> Stream for Driven<F> {
     type Item = F::Item;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<F::Item>> {
-        loop {
-            if let Poll::Ready(item) = Pin::new(&mut self.execution).poll_next(cx) {
-                return Poll::Ready(item);
-            }
-            if !self.run(cx) {
-                return Poll::Pending;
-            }
-        }
+        self.turns(cx, F::poll_next)
     }
 }
 
@@ -147,6 +178,7 @@ where
 #[cfg(test)]
 mod tests {
     use futures::future::{join, join_all};
+    use futures::stream::FuturesUnordered;
 
     use super::*;
 
@@ -162,14 +194,25 @@ mod tests {
                     Ok(keys.into_iter().filter(|key| *key != 7).map(|key| (key, key * 2)).collect())
                 }
             });
-            let wide = join_all((0..50).map(|key| batcher.load(key % 25)));
+            let wide = join_all((0..500).map(|key| batcher.load(key % 25)));
             // A level below the first: its keys go out together as well.
-            let nested = join_all((0..20).map(|key| async {
+            let batcher = &batcher;
+            let nested = join_all((0..20).map(|key| async move {
                 let first = batcher.load(100).await.unwrap().unwrap();
                 batcher.load(first + key).await.unwrap()
             }));
-            let (wide, nested) = queue.drive(Box::pin(join(wide, nested))).await;
-            assert_eq!(*lock(&calls), [26, 20]);
+            // Lists within lists, as an execution has them: each asks for another turn.
+            let lists: FuturesUnordered<_> = (0..40)
+                .map(|list| async move {
+                    let items: FuturesUnordered<_> =
+                        (0..5).map(|key| batcher.load(200 + list * 5 + key)).collect();
+                    items.collect::<Vec<_>>().await
+                })
+                .collect();
+            let ((wide, nested), lists) =
+                queue.drive(Box::pin(join(join(wide, nested), lists.collect::<Vec<_>>()))).await;
+            assert_eq!(lists.len(), 40);
+            assert_eq!(*lock(&calls), [226, 20]);
             assert_eq!(wide[30].as_ref().unwrap(), &Some(10));
             assert_eq!(wide[7].as_ref().unwrap(), &None);
             assert_eq!(nested[3], Some(406));

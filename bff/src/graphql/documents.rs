@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use async_graphql::Name;
 use async_graphql::parser::types::{
-    DocumentOperations, ExecutableDocument, OperationDefinition, OperationType, Selection, SelectionSet,
+    DocumentOperations, ExecutableDocument, OperationDefinition, Selection, SelectionSet,
 };
 
 use crate::config::Limits;
@@ -157,14 +157,10 @@ pub(crate) fn operation<'d>(
     }
 }
 
-/// Its type, where the request means one.
-pub(crate) fn kind(document: &ExecutableDocument, name: Option<&str>) -> Option<OperationType> {
-    operation(document, name).map(|operation| operation.ty)
-}
-
 #[cfg(test)]
 mod tests {
     use async_graphql::parser::parse_query;
+    use async_graphql::parser::types::OperationType;
 
     use super::*;
 
@@ -207,6 +203,7 @@ mod tests {
 
     #[test]
     fn the_operation_is_the_one_that_is_meant() {
+        let kind = |document, name| operation(document, name).map(|operation| operation.ty);
         let two = parse_query("query A { x } mutation B { y }").unwrap();
         assert_eq!(kind(&two, Some("B")), Some(OperationType::Mutation));
         assert_eq!(kind(&two, None), None);

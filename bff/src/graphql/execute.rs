@@ -5,11 +5,13 @@ use std::sync::Arc;
 use async_graphql::parser::types::OperationType;
 use async_graphql::{ErrorExtensionValues, PathSegment, Request, Response, ServerError, Value, Variables};
 use futures::{Stream, StreamExt};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
+use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use super::documents::{self, TooMuch};
 use super::error::Code;
 use super::scope::Scope;
+use super::shape::{Ordered, Plan};
 use crate::app::App;
 use crate::auth::Visitor;
 
@@ -35,16 +37,28 @@ pub(crate) struct GraphqlRequest {
 pub(crate) struct Prepared {
     pub(crate) kind: OperationType,
     request: Request,
+    plan: Arc<Plan>,
 }
 
 /// An answer, ready to be written.
-#[derive(Serialize)]
 pub(crate) struct Execution {
     /// Absent where the request failed before anything was executed.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) data: Option<Value>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    data: Option<(Value, Arc<Plan>)>,
     pub(crate) errors: Vec<ServerError>,
+}
+
+impl Serialize for Execution {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut written = serializer.serialize_map(None)?;
+        // Errors first, as the specification advises: a reader sees at once that something failed.
+        if !self.errors.is_empty() {
+            written.serialize_entry("errors", &self.errors)?;
+        }
+        if let Some((data, plan)) = &self.data {
+            written.serialize_entry("data", &Ordered { data, plan })?;
+        }
+        written.end()
+    }
 }
 
 impl Execution {
@@ -74,22 +88,18 @@ pub(crate) fn prepare(app: &App, request: GraphqlRequest, request_id: &str) -> R
     let document = match parsed.parsed_query() {
         Ok(document) => document,
         Err(mut error) => {
-            describe(&mut error, Code::BadUserInput, request_id);
+            let code = code_of(&error.message);
+            describe(&mut error, code, request_id);
             return Err(Execution { data: None, errors: vec![error] });
         }
     };
     documents::check(document, app.config.limits).map_err(|e| too_much(&e))?;
-    let kind = documents::kind(document, name.as_deref()).ok_or_else(|| {
-        Execution::refused(
-            Code::BadUserInput,
-            "operationName has to name one of the document's operations.",
-            request_id,
-        )
+    let operation = documents::operation(document, name.as_deref()).ok_or_else(|| {
+        let sentence = "operationName has to name one of the document's operations.";
+        Execution::refused(Code::BadUserInput, sentence, request_id)
     })?;
-    if matches!(&parsed.operation_name, Some(name) if name.is_empty()) {
-        parsed.operation_name = None;
-    }
-    Ok(Prepared { kind, request: parsed })
+    let (kind, plan) = (operation.ty, Plan::new(&app.types, document, operation));
+    Ok(Prepared { kind, request: parsed, plan })
 }
 
 /// Executes a query or mutation.
@@ -97,7 +107,7 @@ pub(crate) async fn execute(app: &Arc<App>, visitor: Visitor, prepared: Prepared
     let request_id = visitor.caller.request_id.clone();
     let scope = Arc::new(Scope::request(app.clone(), visitor));
     let execution = app.schema.execute(prepared.request.data(scope.clone()));
-    finished(scope.queue.drive(Box::pin(execution)).await, &request_id)
+    finished(scope.queue.drive(Box::pin(execution)).await, &prepared.plan, &request_id)
 }
 
 /// The answers of a subscription.
@@ -109,21 +119,29 @@ pub(crate) fn subscribe(
     let request_id = visitor.caller.request_id.clone();
     let scope = Arc::new(Scope::subscription(app.clone(), visitor));
     let events = app.schema.execute_stream(prepared.request.data(scope.clone()));
-    scope.queue.drive(events).map(move |response| finished(response, &request_id))
+    let plan = prepared.plan;
+    scope.queue.drive(events).map(move |response| finished(response, &plan, &request_id))
 }
 
-fn finished(mut response: Response, request_id: &str) -> Execution {
+fn finished(mut response: Response, plan: &Arc<Plan>, request_id: &str) -> Execution {
+    let executed = response.errors.is_empty()
+        || response.data != Value::Null
+        || response.errors.iter().any(|error| !error.path.is_empty());
+    for error in &response.errors {
+        plan.fail(&mut response.data, &error.path);
+    }
     response.errors.truncate(MOST_ERRORS);
-    let executed = response.data != Value::Null || response.errors.iter().any(|error| !error.path.is_empty());
     for error in &mut response.errors {
-        let code = match error.message.as_str() {
-            "Query is too complex." | "Query is nested too deep." => Code::TooComplex,
-            _ => Code::BadUserInput,
-        };
+        let code = code_of(&error.message);
         describe(error, code, request_id);
     }
-    let executed = executed || response.errors.is_empty();
-    Execution { data: executed.then_some(response.data), errors: response.errors }
+    Execution { data: executed.then(|| (response.data, plan.clone())), errors: response.errors }
+}
+
+/// Of an error of the executor's own.
+fn code_of(message: &str) -> Code {
+    let limits = ["Query is too complex.", "Query is nested too deep.", "The recursion depth of the query"];
+    if limits.iter().any(|limit| message.starts_with(limit)) { Code::TooComplex } else { Code::BadUserInput }
 }
 
 /// Every error has a code and the request's name; one that has a code already keeps it.

@@ -11,10 +11,12 @@ mod mutation;
 mod query;
 mod scalars;
 mod scope;
+mod shape;
 mod subscription;
 mod types;
 
 pub(crate) use execute::{Execution, GraphqlRequest, execute, prepare, refusal, subscribe, too_many};
+pub(crate) use shape::Types;
 
 use crate::config::Limits;
 

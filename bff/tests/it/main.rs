@@ -1,1 +1,13 @@
-fn main() {}
+//! The BFF as a whole: over HTTP, against the development provider, a real Postgres, and services that only answer.
+
+mod browser;
+mod csrf;
+mod documents;
+mod fakes;
+mod graphql;
+mod http;
+mod schema;
+mod sessions;
+mod sign_in;
+mod sockets;
+mod stack;

@@ -20,8 +20,9 @@ pub(crate) async fn end_session(State(provider): State<Shared>, RawForm(form): R
         return Html("<!doctype html>\n<title>Signed out</title>\n<p>You are signed out.</p>\n")
             .into_response();
     };
-    // Without a hint of ours an address is not followed, or this would be an open redirect.
-    let known = hint.is_some() && provider.config.post_logout_redirect_uris.contains(&back);
+    // Whoever asks has to say for which client; addresses are that client's own, so nobody is led elsewhere.
+    let named = hint.is_some() || said("client_id").as_deref() == Some(provider.config.client_id.as_str());
+    let known = named && provider.config.post_logout_redirect_uris.contains(&back);
     let Some(mut location) = known.then(|| Url::parse(&back).ok()).flatten() else {
         return (StatusCode::BAD_REQUEST, "this post_logout_redirect_uri is not registered").into_response();
     };

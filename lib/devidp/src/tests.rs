@@ -187,13 +187,18 @@ async fn bad_requests_are_refused_where_they_belong() {
 }
 
 #[tokio::test]
-async fn signing_out_needs_a_hint_to_redirect() {
+async fn signing_out_leads_back_to_a_known_client_only() {
     let (router, _) = provider();
     let code = parameter(&chosen(&router, "resident").await, "code").unwrap();
     let tokens = json(send(&router, redeem(&code, VERIFIER)).await).await;
     let back = "post_logout_redirect_uri=http%3A%2F%2F127.0.0.1%3A8080%2F";
     let out = |query: String| Request::get(format!("/end_session?{query}")).body(Body::empty()).unwrap();
     assert_eq!(send(&router, out(back.into())).await.status(), StatusCode::BAD_REQUEST);
+    let named = send(&router, out(format!("{back}&client_id=councilsense"))).await;
+    assert_eq!(named.headers()[header::LOCATION], "http://127.0.0.1:8080/");
+    let elsewhere =
+        "client_id=councilsense&post_logout_redirect_uri=https%3A%2F%2Fevil.example%2F".to_owned();
+    assert_eq!(send(&router, out(elsewhere)).await.status(), StatusCode::BAD_REQUEST);
     let hint = format!("{back}&state=x&id_token_hint={}", tokens["id_token"].as_str().unwrap());
     let response = send(&router, out(hint)).await;
     assert_eq!(response.headers()[header::LOCATION], "http://127.0.0.1:8080/?state=x");

@@ -50,10 +50,10 @@ fn target(input: &FollowInput) -> Result<(&'static str, String), Fault> {
 }
 
 #[derive(Default)]
-pub(super) struct Follows;
+pub(super) struct FollowMutations;
 
 #[Object]
-impl Follows {
+impl FollowMutations {
     /// Follows a city, a body or a topic. What is followed already stays as it is.
     async fn follow(&self, context: &Context<'_>, input: FollowInput) -> Result<FollowPayload> {
         let scope = Scope::of(context);

@@ -9,9 +9,9 @@ mod sessions;
 /// Everything that can be changed.
 #[derive(async_graphql::MergedObject, Default)]
 pub(crate) struct Mutation(
-    follows::Follows,
-    notifications::Notifications,
-    operations::Operations,
-    profile::Profile,
-    sessions::Sessions,
+    follows::FollowMutations,
+    notifications::NotificationMutations,
+    operations::OperationMutations,
+    profile::ProfileMutations,
+    sessions::SessionMutations,
 );

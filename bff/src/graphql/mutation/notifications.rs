@@ -42,10 +42,10 @@ struct MarkNotificationsReadPayload {
 }
 
 #[derive(Default)]
-pub(super) struct Notifications;
+pub(super) struct NotificationMutations;
 
 #[Object]
-impl Notifications {
+impl NotificationMutations {
     /// Changes what is given, and nothing else.
     async fn update_notification_preferences(
         &self,

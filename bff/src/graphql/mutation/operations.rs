@@ -51,10 +51,10 @@ struct ReplayDeadLetterPayload {
 }
 
 #[derive(Default)]
-pub(super) struct Operations;
+pub(super) struct OperationMutations;
 
 #[Object]
-impl Operations {
+impl OperationMutations {
     /// Takes a meeting through the pipeline again.
     async fn rerun_meeting(
         &self,

@@ -46,10 +46,10 @@ fn parts(outcome: Outcome<pb::User>) -> (Option<Viewer>, Vec<UserError>) {
 }
 
 #[derive(Default)]
-pub(super) struct Profile;
+pub(super) struct ProfileMutations;
 
 #[Object]
-impl Profile {
+impl ProfileMutations {
     /// Changes what is given, and nothing else.
     async fn update_profile(
         &self,

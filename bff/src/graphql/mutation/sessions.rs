@@ -23,10 +23,10 @@ struct EndSessionPayload {
 }
 
 #[derive(Default)]
-pub(super) struct Sessions;
+pub(super) struct SessionMutations;
 
 #[Object]
-impl Sessions {
+impl SessionMutations {
     /// Signs a browser of the person's out. Its open subscriptions end within seconds.
     async fn end_session(&self, context: &Context<'_>, input: EndSessionInput) -> Result<EndSessionPayload> {
         let scope = Scope::of(context);

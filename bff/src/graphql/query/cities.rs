@@ -13,10 +13,10 @@ use crate::graphql::scope::{Scope, read};
 use crate::graphql::types::{City, page};
 
 #[derive(Default)]
-pub(super) struct Cities;
+pub(super) struct CityQueries;
 
 #[Object]
-impl Cities {
+impl CityQueries {
     /// The cities that are followed here, by name.
     #[graphql(complexity = "page::size(first, last) * child_complexity")]
     async fn cities(

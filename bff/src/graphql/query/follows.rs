@@ -9,10 +9,10 @@ use crate::graphql::scope::{Scope, read};
 use crate::graphql::types::Follow;
 
 #[derive(Default)]
-pub(super) struct Follows;
+pub(super) struct FollowQueries;
 
 #[Object]
-impl Follows {
+impl FollowQueries {
     /// What the person follows.
     #[graphql(complexity = "10 * child_complexity")]
     async fn follows(&self, context: &Context<'_>) -> Result<Vec<Follow>> {

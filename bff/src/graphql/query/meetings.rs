@@ -8,10 +8,10 @@ use crate::graphql::scope::Scope;
 use crate::graphql::types::{Meeting, MeetingFilter, MeetingOrder, list_meetings, page};
 
 #[derive(Default)]
-pub(super) struct Meetings;
+pub(super) struct MeetingQueries;
 
 #[Object]
-impl Meetings {
+impl MeetingQueries {
     /// null: there is none of this id, or none that you may see.
     async fn meeting(&self, context: &Context<'_>, id: ID) -> Result<Option<Meeting>> {
         let own = Kind::Meeting.own(&id, "id")?;

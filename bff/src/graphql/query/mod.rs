@@ -12,12 +12,12 @@ mod viewer;
 /// Everything that can be asked.
 #[derive(async_graphql::MergedObject, Default)]
 pub(crate) struct Query(
-    cities::Cities,
-    follows::Follows,
-    meetings::Meetings,
-    node::Nodes,
-    notifications::Notifications,
-    operations::Operations,
-    search::Search,
-    viewer::Viewers,
+    cities::CityQueries,
+    follows::FollowQueries,
+    meetings::MeetingQueries,
+    node::NodeQueries,
+    notifications::NotificationQueries,
+    operations::OperationQueries,
+    search::SearchQueries,
+    viewer::ViewerQueries,
 );

@@ -20,10 +20,10 @@ use crate::graphql::types::{
 const MOST: usize = 100;
 
 #[derive(Default)]
-pub(super) struct Nodes;
+pub(super) struct NodeQueries;
 
 #[Object]
-impl Nodes {
+impl NodeQueries {
     /// null: there is none of this id, or none that you may see.
     async fn node(&self, context: &Context<'_>, id: ID) -> Result<Option<Node>> {
         Ok(find(Scope::of(context), &id).await?)

@@ -10,10 +10,10 @@ use crate::graphql::scope::{Scope, read};
 use crate::graphql::types::{Notification, Totals, page};
 
 #[derive(Default)]
-pub(super) struct Notifications;
+pub(super) struct NotificationQueries;
 
 #[Object]
-impl Notifications {
+impl NotificationQueries {
     /// What the person was told, the newest first.
     #[graphql(complexity = "page::size(first, None) * child_complexity")]
     async fn notifications(

@@ -13,14 +13,14 @@ use crate::graphql::scope::{Scope, read};
 use crate::graphql::types::{DeadLetter, Run, Source, page};
 
 #[derive(Default)]
-pub(super) struct Operations;
+pub(super) struct OperationQueries;
 
 fn own(kind: Kind, id: Option<ID>, field: &str) -> Result<String, Fault> {
     id.map_or(Ok(String::new()), |id| kind.own(&id, field))
 }
 
 #[Object]
-impl Operations {
+impl OperationQueries {
     /// Runs of the pipeline, the newest first.
     #[graphql(complexity = "page::size(first, None) * child_complexity")]
     async fn runs(

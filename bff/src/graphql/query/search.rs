@@ -6,10 +6,10 @@ use crate::graphql::scope::Scope;
 use crate::graphql::types::{SearchConnection, SearchInput, find, page};
 
 #[derive(Default)]
-pub(super) struct Search;
+pub(super) struct SearchQueries;
 
 #[Object]
-impl Search {
+impl SearchQueries {
     /// Passages by words and by meaning, each with its place.
     #[graphql(complexity = "page::size(input.first, None) * child_complexity")]
     async fn search(&self, context: &Context<'_>, input: SearchInput) -> Result<SearchConnection> {

@@ -8,10 +8,10 @@ use crate::graphql::scope::{Scope, read};
 use crate::graphql::types::{Identity, Session, Viewer};
 
 #[derive(Default)]
-pub(super) struct Viewers;
+pub(super) struct ViewerQueries;
 
 #[Object]
-impl Viewers {
+impl ViewerQueries {
     /// The signed-in person, or null.
     async fn viewer(&self, context: &Context<'_>) -> Result<Option<Viewer>> {
         Ok(Viewer::load(Scope::of(context)).await?)

@@ -12,10 +12,10 @@ use crate::graphql::scope::Scope;
 use crate::graphql::types::MeetingPublished;
 
 #[derive(Default)]
-pub(super) struct Meetings;
+pub(super) struct MeetingSubscriptions;
 
 #[Subscription]
-impl Meetings {
+impl MeetingSubscriptions {
     /// A meeting's summary was published. Without a city: of any.
     async fn meeting_published(
         &self,

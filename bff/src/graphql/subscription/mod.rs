@@ -6,4 +6,4 @@ mod resuming;
 
 /// Everything that can be watched.
 #[derive(async_graphql::MergedSubscription, Default)]
-pub(crate) struct Subscription(meetings::Meetings, notifications::Notifications);
+pub(crate) struct Subscription(meetings::MeetingSubscriptions, notifications::NotificationSubscriptions);

@@ -11,10 +11,10 @@ use crate::graphql::scope::Scope;
 use crate::graphql::types::Notification;
 
 #[derive(Default)]
-pub(super) struct Notifications;
+pub(super) struct NotificationSubscriptions;
 
 #[Subscription]
-impl Notifications {
+impl NotificationSubscriptions {
     /// The person was told something.
     async fn notification_received(
         &self,

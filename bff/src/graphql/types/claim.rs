@@ -211,10 +211,10 @@ impl Evidence {
     async fn context(
         &self,
         context: &Context<'_>,
-        #[graphql(default = 400)] before: i32,
-        #[graphql(default = 400)] after: i32,
+        #[graphql(default = 400)] before: Option<i32>,
+        #[graphql(default = 400)] after: Option<i32>,
     ) -> Result<EvidenceContext> {
-        let around = |field: &str, n: i32| match usize::try_from(n) {
+        let around = |field: &str, n: Option<i32>| match usize::try_from(n.unwrap_or(400)) {
             Ok(n) if n <= 5_000 => Ok(n),
             _ => Err(Fault::input(field, "must be 0 to 5000")),
         };

@@ -115,7 +115,7 @@ pub(crate) struct DeadLetter {
     error: String,
     payload: String,
     failed_at: DateTime,
-    queue: String,
+    queue: Option<String>,
     service: String,
 }
 
@@ -129,7 +129,7 @@ impl DeadLetter {
             error: letter.error,
             payload: letter.payload,
             failed_at: DateTime(letter.failed_at),
-            queue: letter.queue,
+            queue: Some(letter.queue).filter(|queue| !queue.is_empty()),
             service: service.to_owned(),
         }
     }

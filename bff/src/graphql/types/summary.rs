@@ -81,7 +81,7 @@ impl Summary {
         self.of_kind(Some(pb::ClaimKind::Topic))
     }
 
-    #[graphql(complexity = "20 * child_complexity")]
+    #[graphql(complexity = "10 * child_complexity")]
     async fn claims(&self, kind: Option<ClaimKind>) -> Vec<Claim> {
         self.of_kind(kind.map(pb::ClaimKind::from))
     }

@@ -1,0 +1,176 @@
+//! Services that answer what a test wants, and remember who asked. They speak gRPC over the same in-memory channel as
+//! the real ones do in one process, and verify the caller's token as those do.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use axum::body::{Body, Bytes};
+use axum::extract::Request;
+use axum::response::{IntoResponse, Response};
+use cs_core::{Caller, Trace};
+use cs_rpc::{Channel, InMemory, SigningKey};
+use futures::StreamExt;
+use http_body_util::{BodyExt, StreamBody};
+use prost::Message;
+use tonic::Status;
+use tonic::service::Routes;
+
+type Answer = Arc<dyn Fn(&Caller, &[u8]) -> Result<Streamed, Status> + Send + Sync>;
+
+/// Messages of an answer.
+pub(crate) struct Streamed {
+    messages: Vec<Vec<u8>>,
+    /// Stays open after the last one, as a watch does.
+    open: bool,
+}
+
+/// One call that was made.
+#[derive(Clone, Debug)]
+pub(crate) struct Call {
+    pub(crate) method: String,
+    pub(crate) caller: Caller,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Call {
+    pub(crate) fn message<M: Message + Default>(&self) -> M {
+        M::decode(self.body.as_slice()).unwrap()
+    }
+}
+
+#[derive(Clone)]
+pub(crate) struct Fakes {
+    key: SigningKey,
+    answers: Arc<Mutex<HashMap<String, Answer>>>,
+    calls: Arc<Mutex<Vec<Call>>>,
+}
+
+impl Fakes {
+    pub(crate) fn new(key: &SigningKey) -> Self {
+        let fakes = Self { key: key.clone(), answers: Arc::default(), calls: Arc::default() };
+        fakes.answer("grpc.health.v1.Health/Check", |_, _: tonic_health::pb::HealthCheckRequest| {
+            Ok(tonic_health::pb::HealthCheckResponse { status: 1 })
+        });
+        fakes
+    }
+
+    /// What a method answers from now on.
+    pub(crate) fn answer<I, O>(
+        &self,
+        method: &str,
+        answer: impl Fn(&Caller, I) -> Result<O, Status> + Send + Sync + 'static,
+    ) where
+        I: Message + Default,
+        O: Message,
+    {
+        self.stream(method, false, move |caller, message| Ok(vec![answer(caller, message)?]));
+    }
+
+    /// The same, of a method that streams.
+    pub(crate) fn stream<I, O>(
+        &self,
+        method: &str,
+        open: bool,
+        answer: impl Fn(&Caller, I) -> Result<Vec<O>, Status> + Send + Sync + 'static,
+    ) where
+        I: Message + Default,
+        O: Message,
+    {
+        let answer: Answer = Arc::new(move |caller, body| {
+            let message = I::decode(body).map_err(|e| Status::internal(e.to_string()))?;
+            let messages = answer(caller, message)?.iter().map(Message::encode_to_vec).collect();
+            Ok(Streamed { messages, open })
+        });
+        self.answers.lock().unwrap().insert(method.to_owned(), answer);
+    }
+
+    /// What was asked since the last look, health checks apart.
+    pub(crate) fn calls(&self) -> Vec<Call> {
+        std::mem::take(&mut *self.calls.lock().unwrap())
+    }
+
+    /// The names of what was asked since the last look.
+    pub(crate) fn methods(&self) -> Vec<String> {
+        self.calls().into_iter().map(|call| call.method).collect()
+    }
+
+    /// A channel to these answers, for one service.
+    pub(crate) fn channel(&self, service: &'static str) -> Channel {
+        let listener = InMemory::default();
+        let channel = listener.channel();
+        let fakes = self.clone();
+        let router = axum::Router::new().fallback(move |request: Request| {
+            let fakes = fakes.clone();
+            async move { fakes.handle(service, request).await }
+        });
+        tokio::spawn(
+            tonic::transport::Server::builder()
+                .add_routes(Routes::from(router))
+                .serve_with_incoming(listener.incoming()),
+        );
+        channel
+    }
+
+    async fn handle(&self, service: &str, request: Request) -> Response {
+        let method = request
+            .uri()
+            .path()
+            .trim_start_matches('/')
+            .trim_start_matches("councilsense.")
+            .replace(".v1.", ".")
+            .replace("grpc.health.Health", "grpc.health.v1.Health");
+        let token = request
+            .headers()
+            .get("authorization")
+            .and_then(|value| value.to_str().ok())
+            .and_then(|value| value.strip_prefix("Bearer "))
+            .unwrap_or_default()
+            .to_owned();
+        let request_id =
+            request.headers().get("x-request-id").map_or(String::new(), |id| id.to_str().unwrap().to_owned());
+        let framed = request.into_body().collect().await.unwrap().to_bytes();
+        let body = framed.get(5..).unwrap_or_default().to_vec();
+        let health = method.starts_with("grpc.health");
+        let caller = match self.key.verifier(service).verify(&token, request_id, Trace::start()) {
+            Ok(caller) => caller,
+            Err(_) if health => Caller::service("bff", uuid::Uuid::nil().into(), Trace::start()),
+            Err(error) => return status(&Status::unauthenticated(error.to_string())),
+        };
+        if !health {
+            let call = Call { method: method.clone(), caller: caller.clone(), body: body.clone() };
+            self.calls.lock().unwrap().push(call);
+        }
+        let answer = self.answers.lock().unwrap().get(&method).cloned();
+        let result = match answer {
+            Some(answer) => answer(&caller, &body),
+            None => Err(Status::unimplemented(method)),
+        };
+        match result {
+            Ok(streamed) => written(streamed),
+            Err(refusal) => status(&refusal),
+        }
+    }
+}
+
+fn status(status: &Status) -> Response {
+    status.clone().into_http::<Body>().into_response()
+}
+
+fn written(streamed: Streamed) -> Response {
+    let frames = streamed.messages.into_iter().map(|message| {
+        let mut framed = vec![0];
+        framed.extend(u32::try_from(message.len()).unwrap().to_be_bytes());
+        framed.extend(message);
+        Ok::<_, std::io::Error>(http_body::Frame::data(Bytes::from(framed)))
+    });
+    let frames = futures::stream::iter(frames);
+    let body = if streamed.open {
+        Body::new(StreamBody::new(frames.chain(futures::stream::pending())))
+    } else {
+        let mut trailers = axum::http::HeaderMap::new();
+        trailers.insert("grpc-status", "0".parse().unwrap());
+        let end = futures::stream::iter([Ok(http_body::Frame::trailers(trailers))]);
+        Body::new(StreamBody::new(frames.chain(end)))
+    };
+    ([("content-type", "application/grpc")], body).into_response()
+}

@@ -1,0 +1,178 @@
+//! A BFF on a port, with everything it needs.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, LazyLock, Mutex};
+
+use bff::{Channels, Config, Deps, ProviderConfig, SessionKey};
+use chrono::{DateTime, TimeDelta, Utc};
+use cs_core::{Clock, Ids, SystemClock, TenantId};
+use cs_proto::accounts::v1 as accounts;
+use cs_rpc::{Outbound, SigningKey, Tasks};
+use sqlx::PgPool;
+use tokio::net::TcpListener;
+use tokio::sync::OnceCell;
+use url::Url;
+
+use crate::fakes::Fakes;
+
+static IDP_KEY: LazyLock<cs_devidp::SigningKey> =
+    LazyLock::new(|| cs_devidp::SigningKey::generate().expect("a key"));
+static SCHEMA: OnceCell<(String, Vec<u8>)> = OnceCell::const_new();
+
+/// The machine's clock, moved.
+#[derive(Default)]
+pub(crate) struct MovedClock(Mutex<TimeDelta>);
+
+impl MovedClock {
+    pub(crate) fn advance(&self, by: TimeDelta) {
+        *self.0.lock().unwrap() += by;
+    }
+}
+
+impl Clock for MovedClock {
+    fn now(&self) -> DateTime<Utc> {
+        SystemClock.now() + *self.0.lock().unwrap()
+    }
+}
+
+pub(crate) struct Stack {
+    pub(crate) origin: String,
+    pub(crate) fakes: Fakes,
+    pub(crate) clock: Arc<MovedClock>,
+    pub(crate) tasks: Tasks,
+    pub(crate) tenant: TenantId,
+    pub(crate) user: cs_core::UserId,
+    pub(crate) pool: PgPool,
+    /// Ends the provider.
+    pub(crate) idp: tokio::task::JoinHandle<()>,
+    pub(crate) idp_address: SocketAddr,
+}
+
+fn database() -> Option<Url> {
+    #[expect(clippy::disallowed_methods, reason = "a test is told its database by the environment")]
+    let url = std::env::var("DATABASE_URL").ok();
+    if url.is_none() {
+        println!("skipped: set DATABASE_URL to a Postgres whose user may create roles");
+    }
+    url.map(|url| Url::parse(&url).expect("DATABASE_URL is a URL"))
+}
+
+/// A pool of the app role, in a schema of this run.
+async fn pool(url: &Url) -> PgPool {
+    let (schema, secret) = SCHEMA
+        .get_or_init(|| async {
+            let id: cs_core::EventId = Ids::new(Arc::new(SystemClock)).next();
+            let schema = format!("sessions_{}", id.to_string().to_lowercase());
+            let secret = schema.clone().into_bytes();
+            let spec = cs_db::SchemaSpec { name: &schema, migrators: &[&bff::MIGRATOR] };
+            cs_db::migrate(url, &secret, &[spec]).await.expect("migrated");
+            (schema, secret)
+        })
+        .await;
+    let role = format!("{schema}_app");
+    let options = url
+        .as_str()
+        .parse::<sqlx::postgres::PgConnectOptions>()
+        .unwrap()
+        .username(&role)
+        .password(&cs_db::role_password(secret, &role));
+    sqlx::postgres::PgPoolOptions::new()
+        .max_connections(4)
+        .acquire_timeout(std::time::Duration::from_secs(3))
+        .connect_lazy_with(options)
+}
+
+impl Stack {
+    /// `None`, with a note, where there is no database.
+    pub(crate) async fn start() -> Option<Self> {
+        Self::with(|_| {}).await
+    }
+
+    pub(crate) async fn with(change: impl FnOnce(&mut Config)) -> Option<Self> {
+        let url = database()?;
+        let pool = pool(&url).await;
+        let clock = Arc::new(MovedClock::default());
+        let (listener, idp_listener) = (
+            TcpListener::bind("127.0.0.1:0").await.unwrap(),
+            TcpListener::bind("127.0.0.1:0").await.unwrap(),
+        );
+        let origin = format!("http://{}", listener.local_addr().unwrap());
+        let idp_address = idp_listener.local_addr().unwrap();
+        let issuer = format!("http://{idp_address}");
+
+        let idp_config = cs_devidp::Config {
+            issuer: Url::parse(&issuer).unwrap(),
+            client_id: "councilsense".into(),
+            client_secret: "secret of the client".into(),
+            redirect_uris: vec![format!("{origin}/auth/callback")],
+            post_logout_redirect_uris: vec![format!("{origin}/")],
+            key: IDP_KEY.clone(),
+            people: cs_devidp::people(),
+            clock: clock.clone(),
+        };
+        let idp = tokio::spawn(async move {
+            cs_devidp::serve(idp_listener, idp_config).await.unwrap();
+        });
+
+        let key = SigningKey::generate().unwrap();
+        let fakes = Fakes::new(&key);
+        let ids = Ids::new(clock.clone());
+        let (tenant, user): (TenantId, cs_core::UserId) = (ids.next(), ids.next());
+        accounts(&fakes, tenant, user);
+
+        let provider = ProviderConfig::development(&issuer, "councilsense", "secret of the client");
+        let keys = vec![SessionKey { id: "1".into(), secret: [7; 32] }];
+        let mut config = Config::new(Url::parse(&origin).unwrap(), provider, keys);
+        config.development = true;
+        config.metrics_here = true;
+        change(&mut config);
+        let tasks = Tasks::default();
+        let deps = Deps {
+            channels: Channels {
+                accounts: fakes.channel("accounts"),
+                meetings: fakes.channel("meetings"),
+                summaries: fakes.channel("summaries"),
+                notifications: fakes.channel("notifications"),
+                search: fakes.channel("search"),
+            },
+            outbound: Outbound::new("bff", key, Arc::new(SystemClock)),
+            sessions: pool.clone(),
+            clock: clock.clone(),
+            ids,
+            tasks: tasks.clone(),
+            metrics: Arc::new(|| "# metrics\n".to_owned()),
+        };
+        let router = bff::router(config, deps).await.unwrap();
+        let stopping = tasks.stopping();
+        tokio::spawn(bff::serve(listener, router, stopping.cancelled_owned()));
+        Some(Self { origin, fakes, clock, tasks, tenant, user, pool, idp, idp_address })
+    }
+}
+
+fn accounts(fakes: &Fakes, tenant: TenantId, user: cs_core::UserId) {
+    let named = move |id: String| accounts::User {
+        id,
+        display_name: "Rosa Resident".into(),
+        email: "resident@example.test".into(),
+        roles: vec!["resident".into()],
+        ..accounts::User::default()
+    };
+    fakes.answer("accounts.Accounts/ResolveTenant", move |_, request: accounts::ResolveTenantRequest| {
+        match request.by {
+            Some(accounts::resolve_tenant_request::By::Slug(slug)) if slug == "default" => {
+                let tenant = accounts::Tenant { id: tenant.to_string(), slug, name: "Default".into() };
+                Ok(accounts::ResolveTenantResponse { tenant: Some(tenant) })
+            }
+            _ => Err(cs_rpc::status(cs_proto::errors::v1::Reason::NotFound, "no such tenant", &[])),
+        }
+    });
+    fakes.answer("accounts.Accounts/ResolveIdentity", move |_, request: accounts::ResolveIdentityRequest| {
+        let mut found = named(user.to_string());
+        found.roles = request.roles;
+        Ok(accounts::ResolveIdentityResponse { user: Some(found), created: false })
+    });
+    fakes.answer("accounts.Accounts/GetViewer", move |caller, _: accounts::GetViewerRequest| {
+        let id = caller.user().map(|id| id.to_string()).unwrap_or_default();
+        Ok(accounts::GetViewerResponse { user: Some(named(id)) })
+    });
+}
