@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use councilsense::wiring::{Parts, Role, Stack, migrate, system_clock};
 use cs_core::{Caller, Ids, Subject, TenantId, Trace, UserId};
+use cs_proto::accounts::v1::EnsureTenantRequest;
+use cs_proto::accounts::v1::accounts_client::AccountsClient;
 use cs_proto::meetings::v1 as pb;
 use cs_proto::meetings::v1::ingest_meeting_request::Part;
 use cs_proto::meetings::v1::meetings_client::MeetingsClient;
@@ -154,11 +156,30 @@ impl Harness {
     }
 
     pub(crate) fn outbound(&self) -> Outbound {
-        Outbound::new("bff", self.key.clone(), system_clock())
+        self.outbound_as("bff")
+    }
+
+    fn outbound_as(&self, role: &str) -> Outbound {
+        Outbound::new(role, self.key.clone(), system_clock())
     }
 
     pub(crate) fn request<T>(&self, caller: &Caller, message: T) -> tonic::Request<T> {
         self.outbound().request(caller, message, Duration::from_secs(30)).unwrap()
+    }
+
+    /// A tenant that accounts knows.
+    pub(crate) async fn tenant(&self) -> TenantId {
+        let slug = format!("t-{}", tenant()).to_lowercase();
+        let service = Caller::service("accounts", TenantId::of_slug(&slug), Trace::start());
+        let request = EnsureTenantRequest { slug, name: "A tenant".to_owned(), hosts: Vec::new() };
+        let mut accounts = AccountsClient::new(self.channel(Role::Accounts));
+        accounts
+            .ensure_tenant(
+                self.outbound_as("accounts").request(&service, request, Duration::from_secs(10)).unwrap(),
+            )
+            .await
+            .unwrap();
+        service.tenant
     }
 
     /// Takes one document in as a meeting of `city`.

@@ -5,5 +5,6 @@ mod architecture;
 mod harness;
 mod invariants;
 mod isolation;
+mod killed;
 mod pipeline;
 mod restart;

@@ -69,7 +69,7 @@ async fn follower(h: &Harness, tenant: cs_core::TenantId, city_id: &str) -> cs_c
 }
 
 async fn from_document_to_hit(h: &Harness) {
-    let tenant = tenant();
+    let tenant = h.tenant().await;
     let (ops, reader) = (operator(tenant), anonymous(tenant));
     let first = h
         .ingest(&ops, "springfield", "first", &[("agenda.txt", "agenda", b"AGENDA\n\n1. Call to order\n")])

@@ -1,5 +1,6 @@
 //! Everything that `up` runs below the BFF; and how an operator's command reaches an instance, or is one for a while.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +12,8 @@ use cs_text::embed::{Embedder, MiniLm};
 use search::index::SearchIndex;
 use search::index::embedded::{EmbeddedIndex, OnDamage};
 use search::rank::RankParams;
+use tokio::sync::Mutex;
+use tokio_util::sync::CancellationToken;
 
 use crate::config::Settings;
 use crate::data_dir::{DataDir, Lock, Secrets};
@@ -18,6 +21,10 @@ use crate::wiring::{self, Parts, Role, Stack};
 
 /// How long tasks may take to finish what is in flight.
 const DRAIN: Duration = Duration::from_secs(20);
+/// How often the private Postgres is looked at.
+const LOOK: Duration = Duration::from_secs(1);
+/// How soon it is started again where that failed.
+const AFTER_FAILURE: Duration = Duration::from_secs(5);
 /// How long an instance may take to answer before it counts as gone.
 const ANSWER: Duration = Duration::from_secs(3);
 
@@ -29,7 +36,7 @@ pub struct Local {
     pub(crate) secrets: Secrets,
     /// Tenants whose damaged index was set aside.
     pub(crate) rebuild: bool,
-    postgres: Option<PrivatePostgres>,
+    postgres: Option<Arc<Mutex<Option<PrivatePostgres>>>>,
     _lock: Lock,
 }
 
@@ -76,7 +83,43 @@ pub(crate) async fn start(
     })
     .await?;
     stack.subscribe().await?;
+    let postgres = postgres.map(|running| Arc::new(Mutex::new(Some(running))));
+    if let Some(postgres) = &postgres {
+        stack.tasks.spawn(supervise(postgres.clone(), dir.path().to_owned(), stack.tasks.stopping()));
+    }
     Ok(Local { stack, secrets, rebuild: !damaged.is_empty(), postgres, _lock: lock })
+}
+
+/// Starts the private Postgres again, on its port, when it has gone away. Meanwhile calls answer that they cannot be
+/// served, and work waits.
+async fn supervise(
+    postgres: Arc<Mutex<Option<PrivatePostgres>>>,
+    data_dir: PathBuf,
+    stop: CancellationToken,
+) {
+    while tokio::time::timeout(LOOK, stop.cancelled()).await.is_err() {
+        let mut postgres = postgres.lock().await;
+        let Some(running) = postgres.as_ref() else { return };
+        if running.is_running() {
+            continue;
+        }
+        tracing::error!(log = %running.log().display(), "the private Postgres has gone away; it is started again");
+        let port = running.url().port();
+        *postgres = None;
+        loop {
+            let options = cs_pg::Options { port, ..cs_pg::Options::new(&data_dir) };
+            match cs_pg::start(options).await {
+                Ok(again) => {
+                    *postgres = Some(again);
+                    break;
+                }
+                Err(error) => tracing::error!(%error, "the private Postgres cannot be started; trying again"),
+            }
+            if tokio::time::timeout(AFTER_FAILURE, stop.cancelled()).await.is_ok() {
+                return;
+            }
+        }
+    }
 }
 
 /// The gate's lines as configured.
@@ -94,10 +137,14 @@ impl Local {
         if !self.stack.tasks.drain(DRAIN).await {
             tracing::warn!("some work was still under way; it is handed back and goes on at the next start");
         }
-        if let Some(postgres) = self.postgres {
-            postgres.stop().await?;
+        let postgres = match self.postgres {
+            Some(postgres) => postgres.lock().await.take(),
+            None => None,
+        };
+        match postgres {
+            Some(postgres) => Ok(postgres.stop().await?),
+            None => Ok(()),
         }
-        Ok(())
     }
 }
 
