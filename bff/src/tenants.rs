@@ -17,10 +17,13 @@ const REMEMBERED: TimeDelta = TimeDelta::seconds(60);
 /// Slugs come from providers; more than this many at once are nobody's.
 const MOST: usize = 1_000;
 
+/// An answer, and when it was given.
+type Known = (Option<TenantId>, DateTime<Utc>);
+
 /// What accounts said lately.
 #[derive(Default)]
 pub(crate) struct Tenants {
-    known: Mutex<HashMap<String, (Option<TenantId>, DateTime<Utc>)>>,
+    known: Mutex<HashMap<String, Known>>,
 }
 
 impl Tenants {

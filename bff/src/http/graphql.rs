@@ -29,7 +29,8 @@ pub(super) enum Media {
 }
 
 impl Media {
-    /// What the client prefers of the two; `None` where it wants neither.
+    /// What the client prefers of the two; `None` where it wants neither. Who has no preference gets JSON, as the
+    /// specification wishes.
     pub(super) fn accepted(headers: &HeaderMap) -> Option<Self> {
         let mut best: Option<(f32, Self)> = None;
         let mut any = false;
@@ -38,8 +39,8 @@ impl Media {
                 any = true;
                 let mut parameters = part.split(';').map(str::trim);
                 let media = match parameters.next().unwrap_or_default().to_ascii_lowercase().as_str() {
-                    "application/graphql-response+json" | "*/*" | "application/*" => Self::Response,
-                    "application/json" => Self::Json,
+                    "application/graphql-response+json" => Self::Response,
+                    "application/json" | "*/*" | "application/*" => Self::Json,
                     _ => continue,
                 };
                 let weight = parameters
@@ -50,7 +51,7 @@ impl Media {
                 }
             }
         }
-        if any { best.map(|(_, media)| media) } else { Some(Self::Response) }
+        if any { best.map(|(_, media)| media) } else { Some(Self::Json) }
     }
 
     fn name(self) -> &'static str {
@@ -256,13 +257,13 @@ mod tests {
     #[test]
     fn the_media_type_is_the_one_that_is_preferred() {
         for (accept, due) in [
-            (None, Some(Media::Response)),
-            (Some("*/*"), Some(Media::Response)),
+            (None, Some(Media::Json)),
+            (Some("*/*"), Some(Media::Json)),
             (Some("application/json"), Some(Media::Json)),
             (Some("application/json, application/graphql-response+json;q=0.9"), Some(Media::Json)),
             (Some("application/graphql-response+json, application/json;q=0.9"), Some(Media::Response)),
             (Some("application/graphql-response+json; charset=utf-8"), Some(Media::Response)),
-            (Some("text/html, */*;q=0.1"), Some(Media::Response)),
+            (Some("text/html, */*;q=0.1"), Some(Media::Json)),
             (Some("text/html"), None),
             (Some("application/json;q=0"), None),
         ] {

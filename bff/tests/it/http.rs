@@ -54,7 +54,7 @@ async fn graphql_takes_json_posts_and_nothing_that_a_form_can_send() {
         ),
     ];
     for (kind, body, due) in cases {
-        let mut request = browser.request(Method::POST, "/graphql").body(body);
+        let mut request = browser.request(Method::POST, "/graphql").header("accept", RESPONSE).body(body);
         if let Some(kind) = kind {
             request = request.header(CONTENT_TYPE, kind);
         }
@@ -85,7 +85,8 @@ async fn get_is_for_queries_and_other_methods_are_for_nothing() {
         ("", StatusCode::BAD_REQUEST),
     ] {
         let query = url::form_urlencoded::Serializer::new(String::new()).append_pair("query", query).finish();
-        assert_eq!(browser.get(&format!("/graphql?{query}")).await.status(), due, "{query}");
+        let request = browser.request(Method::GET, &format!("/graphql?{query}")).header("accept", RESPONSE);
+        assert_eq!(browser.send(request).await.status(), due, "{query}");
     }
     assert!(stack.fakes.methods().iter().all(|method| !method.ends_with("UpdateProfile")));
     let variables = "/graphql?query=query(%24n%3A%20Boolean!)%7B__typename%20viewer%20%40include(if%3A%20%24n)%7Bid%7D%7D&variables=";
@@ -107,7 +108,7 @@ async fn the_media_type_follows_what_is_accepted() {
     for (accept, query, due, kind) in [
         ("application/json", "{ nothing }", StatusCode::OK, "application/json"),
         (RESPONSE, "{ nothing }", StatusCode::BAD_REQUEST, RESPONSE),
-        ("*/*", "{ __typename }", StatusCode::OK, RESPONSE),
+        ("*/*", "{ __typename }", StatusCode::OK, "application/json"),
         ("text/html", "{ __typename }", StatusCode::NOT_ACCEPTABLE, RESPONSE),
     ] {
         let request =
@@ -157,6 +158,7 @@ async fn a_document_has_its_limits() {
     ] {
         let request = browser
             .request(Method::POST, "/graphql")
+            .header("accept", RESPONSE)
             .json(&json!({"query": query, "operationName": name.contains("operation").then_some("A")}));
         let response = browser.send(request).await;
         assert_eq!(response.status(), StatusCode::BAD_REQUEST, "{name}");

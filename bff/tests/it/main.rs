@@ -1,5 +1,7 @@
 //! The BFF as a whole: over HTTP, against the development provider, a real Postgres, and services that only answer.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails there")]
+
 mod browser;
 mod csrf;
 mod documents;
