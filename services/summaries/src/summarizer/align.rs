@@ -79,6 +79,10 @@ enum Step {
 }
 
 fn pair_cost((p, label): (usize, Label), (q, value): (usize, &Value)) -> f32 {
+    // What a smudge of the page leaves is no name.
+    if matches!(value, Value::Words(text) if text.chars().filter(|c| c.is_alphabetic()).count() < 3) {
+        return f32::INFINITY;
+    }
     let fits = match (label, value) {
         (Label::Mover | Label::Seconder, Value::Words(_)) => 0.0,
         (Label::Mover | Label::Seconder, Value::List(_, None)) => 0.2,

@@ -12,8 +12,7 @@ use super::votes::Block;
 const LONGEST_TITLE: usize = 700;
 
 static ITEM_NUMBER: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"^(?:\d{2}-\d{4}\s+)?(?:\d{1,3}[a-zA-Z]{0,3}|[A-Z]|[IVX]{1,5})[.)]\s+")
-        .expect("a fixed expression")
+    Regex::new(r"^(?:\d{1,3}[a-zA-Z]{0,3}|[A-Z]|[IVX]{1,5})[.)]\s*").expect("a fixed expression")
 });
 static STOCK_ENDING: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r"(?i)[;,]?\s*and\s+(?:otherwise\s+to\s+provide|to\s+(?:otherwise\s+)?provide(?:\s+otherwise)?|to\s+otherwise\s+provide)\s+with\s+respect\s+thereto\.?").expect("a fixed expression")

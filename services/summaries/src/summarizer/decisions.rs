@@ -9,7 +9,7 @@ use super::items::Item;
 use super::lines::Page;
 use super::outcomes::{self, Status};
 use super::votes::{self, Block};
-use super::{ClaimKind, DecisionDetail, Outcome, ProposedClaim, compose, numbers, prose};
+use super::{ClaimKind, DecisionDetail, Outcome, ProposedClaim, Votes, compose, numbers, prose};
 
 /// A claim with its place in the record.
 pub(crate) struct Placed {
@@ -20,7 +20,7 @@ pub(crate) struct Placed {
 
 /// A step on the way to a matter, not the matter.
 static STEP: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"(?i)suspend|reconsider|^(?:to\s+)?amend(?:ment)?s?\b|add\s+(?:the\s+)?item|executive\s+session|receive\s+the|waive|substitute\s+amendment|^call\s+the\s+question").expect("a fixed expression")
+    Regex::new(r"(?i)suspend|reconsider|^(?:to\s+)?amend(?:ment)?s?\b|add\s+(?:the\s+)?item|executive\s+session|receive\s+the|waive|substitute\s+amendment|^call\s+the\s+question|^(?:add|receive)$").expect("a fixed expression")
 });
 static AMENDMENT: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r"(?i)^(?:substitute\s+)?amendments?\s+(?:\S+\s+)?to\b|^substitute\s+amendment")
@@ -111,6 +111,8 @@ impl Matter {
 
 struct Voted {
     block: Block,
+    /// What the sentence before the vote says that the motion was to do.
+    told_action: Option<String>,
     lines: Range<usize>,
     caption: Option<usize>,
 }
@@ -121,7 +123,7 @@ impl Voted {
     }
 
     fn outcome(&self) -> Outcome {
-        outcomes::of_motion(self.block.action.as_deref(), self.block.passed.unwrap_or(true))
+        outcomes::of_motion(self.block.action.as_deref().or(self.told_action.as_deref()), self.block.passed.unwrap_or(true))
     }
 
     fn motion(&self, matter: &Matter) -> String {
@@ -146,6 +148,7 @@ fn blocks(texts: &[&str], range: Range<usize>) -> Vec<Voted> {
             && CAPTION.is_match(texts[before])
             && !super::items::starts_item(texts[before]))
         .then_some(before);
+        let mut told_action = None;
         if block.mover.is_none() {
             // A committee's vote, quoted where its recommendation is.
             if before < lines.start && RECOMMENDED.is_match(texts[before]) {
@@ -155,16 +158,15 @@ fn blocks(texts: &[&str], range: Range<usize>) -> Vec<Voted> {
                 caption = Some(start);
                 block.mover = told.mover;
                 block.seconder = told.seconder;
+                told_action = told.action;
                 block.passed = block.passed.or(told.passed);
             }
         }
-        if block.passed.is_none() && block.votes.as_ref().is_none_or(|v| v.counts.yeas.is_none()) {
+        block.passed = block.passed.or_else(|| block.votes.as_ref().and_then(Votes::carried));
+        if block.passed.is_none() {
             continue;
         }
-        if block.passed.is_none() {
-            block.passed = block.votes.as_ref().map(|v| v.counts.yeas > v.counts.nays);
-        }
-        out.push(Voted { block, lines, caption });
+        out.push(Voted { block, told_action, lines, caption });
     }
     let some_have_movers = out.iter().any(|b| b.block.mover.is_some());
     out.retain(|b| b.block.mover.is_some() || !some_have_movers);

@@ -23,6 +23,7 @@ static TALLY: LazyLock<Regex> = LazyLock::new(|| {
 static SHOUT: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r"\b[A-Z]{4,}(?:[\s,]+(?:[A-Z]{2,}|\d{1,2}:\d{2}|\d{1,4},?))*").expect("a fixed expression")
 });
+static PART: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\s(?:CONSENT|REGULAR|TIME\s+CERTAIN)\b").expect("a fixed expression"));
 
 /// The tally and the disposition that a passage ends with.
 pub(crate) struct Ending {
@@ -40,7 +41,11 @@ pub(crate) fn ending(passage: &str) -> Option<Ending> {
     let tally = TALLY.captures_iter(passage).last();
     let shout = SHOUT
         .find_iter(passage)
-        .filter_map(|m| Some((m.range(), outcomes::status(m.as_str())?.outcome)))
+        .filter_map(|m| {
+            // The head of the next part may follow in capitals.
+            let words = PART.find(m.as_str()).map_or(m.as_str(), |p| m.as_str()[..p.start()].trim_end());
+            Some((m.start()..m.start() + words.len(), outcomes::status(words)?.outcome))
+        })
         .last();
     let (yeas, nays, against, number, tally_end) = match &tally {
         Some(t) => (
@@ -98,7 +103,7 @@ pub(crate) fn read(page: &Page<'_>) -> Vec<ProposedClaim> {
             text: format!("{number} {}", compose::shorten(&body, LONGEST)),
             decision: Some(DecisionDetail {
                 outcome: ending.outcome,
-                file_number: Some(ending.number.unwrap_or_else(|| number.clone())),
+                file_number: Some(ending.number.unwrap_or_else(|| number.trim_start_matches('*').to_owned())),
                 title: Some(title),
                 motion: None,
                 mover: told.mover,

@@ -35,11 +35,13 @@ static NUMBERED: LazyLock<Regex> = LazyLock::new(|| {
     )
     .expect("a fixed expression")
 });
+/// Records that number every action put that number first.
+static FILED: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"^(?:19|20)?\d{2}-\d{3,5}\s+\S").expect("a fixed expression"));
 static LONE_NUMBER: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"^(?:\d{1,3}[a-z]{0,3}|[A-Z])\.$").expect("a fixed expression"));
 static KEYWORD: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(
-        r"(?x)^[-–\s]*(?:ORD\.?\s+CAL|CAL(?:ENDAR)?\.?\s+NO|ORDINANCES?\b|RESOLUTIONS?\b|MOTION\b|COMMUNICAT\w*\b|REPORTS?\b|ZONING\s+DOCKET|AMENDMENTS?\s+TO|SUBSTITUTE\s|
+        r"(?x)^[-–.\s]*(?:ORD\.?\s+CAL|CAL(?:ENDAR)?\.?\s+NO|ORDINANCES?\b|RESOLUTIONS?\b|MOTION\b|COMMUNICAT\w*\b|REPORTS?\b|ZONING\s+DOCKET|AMENDMENTS?\s+TO|SUBSTITUTE\s|
         APPROVAL\s+OF|\w+\s+APPEAL\b|APPEAL\b|DEMOLITION\s+REQUEST|EXTENSION\s+REQUEST|PETITION\b|PRESENTATION\b|PROPERTY\s+DISPOSITION|RESTORATION\s+TAX|RTA\b|
         (?:FIRST|SECOND|THIRD|FOURTH|FIFTH|SIXTH|SEVENTH|EIGHTH|NINTH|TENTH)\s+ORDER|SPECIAL\s+ORDERS?|EX\w+TIVE\s+SESSION|LEGISLATIVE\s+GROUPING|CONSENT\s+AGENDA|REGULAR\s+AGENDA|
         ROLL\s+CALL|MEETING\s+ADJOURNED|ADJOURN|POTENTIAL\s+RECON|OLD\s+BUSINESS|NEW\s+BUSINESS|PUBLIC\s+(?:HEARING|COMMENT)|LAND\s+USE|CALL\s+TO\s+ORDER|UNFINISHED\s+BUSINESS|PROCLAMATION|
@@ -84,8 +86,10 @@ pub(crate) fn starts_item(line: &str) -> bool {
     }
 }
 
+/// Names and dates in mixed case may follow the words in capitals that make a heading.
 fn heads_matter(line: &str) -> bool {
-    KEYWORD.is_match(line) && capitals(line) > 0.5
+    let opening: String = line.chars().take(24).collect();
+    KEYWORD.is_match(line) && (capitals(line) > 0.5 || capitals(&opening) > 0.9)
 }
 
 fn starts_weakly(line: &str) -> bool {
@@ -99,6 +103,7 @@ fn starts_weakly(line: &str) -> bool {
 pub(crate) fn split(lines: &[Line<'_>]) -> Vec<Item> {
     let texts: Vec<&str> = lines.iter().map(|l| l.text).collect();
     let with_briefs = texts.iter().filter(|t| BRIEF.is_match(t)).count() >= 3;
+    let by_file = texts.iter().filter(|t| FILED.is_match(t)).count() >= 3;
     let in_vote = vote_mask(&texts);
     let mut starts: Vec<usize> = Vec::new();
     let mut in_brief = false;
@@ -115,7 +120,9 @@ pub(crate) fn split(lines: &[Line<'_>]) -> Vec<Item> {
         let starts_here = if in_brief {
             interrupts_brief(&texts, i)
         } else if with_briefs {
-            starts_item(text) && !continues_heading(&texts, i, open_heading)
+            (starts_item(text) || heads_brief(&texts, i)) && !continues_heading(&texts, i, open_heading)
+        } else if by_file {
+            FILED.is_match(text)
         } else if starts_item(text) || starts_weakly(text) {
             true
         } else {
@@ -153,6 +160,19 @@ fn continues_heading(texts: &[&str], i: usize, open: Option<usize>) -> bool {
         && !PART.is_match(texts[start])
         && brief_follows(texts, i)
         && numbers::file_number(texts[i]).is_none()
+}
+
+/// Whether a line in capitals without number or keyword is a heading, since nothing but capitals stands between it and a brief.
+fn heads_brief(texts: &[&str], i: usize) -> bool {
+    let shouted = |t: &str| capitals(t) > 0.8 && t.len() > 8 && !votes::is_vote_line(t) && !outcomes::is_status(t);
+    if !shouted(texts[i]) || !texts[i].contains(' ') || texts[i].contains("://") {
+        return false;
+    }
+    texts[i + 1..]
+        .iter()
+        .take(6)
+        .find(|t| !shouted(t) && !LONE_NUMBER.is_match(t))
+        .is_some_and(|t| BRIEF.is_match(t))
 }
 
 fn vote_mask(texts: &[&str]) -> Vec<bool> {
@@ -194,7 +214,7 @@ fn assemble(texts: &[&str], starts: &[usize], in_vote: &[bool], with_briefs: boo
                 number = number.or_else(|| Some(texts[at].trim_end_matches('.').to_owned()));
             } else if with_briefs && capitals(texts[at]) < 0.7 && !brief_follows_in(texts, at, end) {
                 break;
-            } else if !with_briefs && (at - start > 14 || ends_paragraph(texts, at - 1)) {
+            } else if !with_briefs && (at - start > 14 || !goes_on(texts, at)) {
                 break;
             }
             at += 1;
@@ -227,8 +247,14 @@ fn brief_follows_in(texts: &[&str], from: usize, end: usize) -> bool {
     texts[from..end].iter().take(4).any(|t| BRIEF.is_match(t))
 }
 
-fn ends_paragraph(texts: &[&str], i: usize) -> bool {
-    texts[i].ends_with(['.', ':']) && !super::tokens::ends_in_abbreviation(texts[i])
+/// Whether a heading in mixed case goes on here: the line above was full or this one begins inside a sentence, and nobody
+/// moves anything yet.
+fn goes_on(texts: &[&str], at: usize) -> bool {
+    const FULL: usize = 55;
+    let (above, line) = (texts[at - 1], texts[at]);
+    let ended = above.ends_with(['.', ':']) && !super::tokens::ends_in_abbreviation(above);
+    let inside = above.len() >= FULL || line.starts_with(char::is_lowercase) || capitals(line) > 0.8;
+    !ended && inside && super::prose::told(line).mover.is_none()
 }
 
 #[cfg(test)]

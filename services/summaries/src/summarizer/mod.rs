@@ -18,6 +18,8 @@ pub(crate) mod outcomes;
 pub(crate) mod prose;
 pub(crate) mod short;
 pub(crate) mod tasks;
+#[cfg(test)]
+mod tests;
 pub(crate) mod tokens;
 pub mod topics;
 pub(crate) mod votes;
@@ -142,6 +144,16 @@ pub struct Votes {
     pub recused: Vec<String>,
     /// The numbers of the record, also where it names nobody.
     pub counts: VoteCounts,
+}
+
+impl Votes {
+    /// Whether more voted for than against, by number or, where the record gives none, by name; `None` where nobody is
+    /// recorded in favour.
+    pub(crate) fn carried(&self) -> Option<bool> {
+        let number = |count: Option<u32>, names: &[String]| count.unwrap_or(u32::try_from(names.len()).unwrap_or(u32::MAX));
+        let yeas = number(self.counts.yeas, &self.yeas);
+        (yeas > 0).then(|| yeas > number(self.counts.nays, &self.nays))
+    }
 }
 
 /// The structured side of a decision.

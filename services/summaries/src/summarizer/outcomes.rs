@@ -87,7 +87,7 @@ pub(crate) fn of_motion(action: Option<&str>, passed: bool) -> Outcome {
         ),
         (&["withdraw"][..], Outcome::Withdrawn),
         (&["refer"][..], Outcome::Referred),
-        (&["receive", "place on file", "file"][..], Outcome::Received),
+        (&["receive", "place on file", "placed on file", "file"][..], Outcome::Received),
         (&["deny", "denied", "denial", "reject", "disapprove"][..], Outcome::Failed),
     ] {
         if stems.iter().any(|stem| first.starts_with(stem)) {

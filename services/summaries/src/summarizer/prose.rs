@@ -13,7 +13,7 @@ use super::{
     ClaimKind, DecisionDetail, Outcome, ProposedClaim, VoteCounts, Votes, compose, numbers, outcomes,
 };
 
-const NAME: &str = r"(?:(?:(?i:council\s?(?:member|man|woman|or|person)|commissioner|mayor(?:[ \t]+pro[ \t]+tem(?:pore)?)?|vice[ \t]+(?:mayor|president|chair)|deputy[ \t]+mayor|alder(?:man|woman|person)?|president|chair(?:man|woman|person)?|supervisor|trustee|member|director|cm\.?|mr\.|ms\.|mrs\.|dr\.|selectman|delegate|senator)[ \t]+)?)(?P<NAME>[A-Z][\w'’-]+(?:[ \t]+(?:[A-Z]\.|(?:[Dd]e|[Vv]an|[Ll]a|[Dd]el)[ \t]+[A-Z][\w'’-]+|[A-Z][\w'’-]+)){0,3})";
+const NAME: &str = r"(?:(?:(?i:council\s?(?:member|man|woman|or|person)|commissioner|mayor(?:[ \t]+pro[ \t]+tem(?:pore)?)?|vice[ \t]+(?:mayor|president|chair)|deputy[ \t]+mayor|alder(?:man|woman|person)?|president|chair(?:man|woman|person)?|supervisor|trustee|member|director|cm\.?|mr\.|ms\.|mrs\.|dr\.|selectman|delegate|senator)[ \t]+)?)(?P<NAME>[A-Z][\pL'’-]+(?:[ \t]+(?:[A-Z]\.|(?:[Dd]e|[Vv]an|[Ll]a|[Dd]el)[ \t]+[A-Z][\pL'’-]+|[A-Z][\pL'’-]+)){0,3})";
 
 fn with_name(pattern: &str) -> Regex {
     Regex::new(&pattern.replace("{NAME}", &NAME.replace("NAME", "who"))).expect("a fixed expression")
@@ -30,7 +30,7 @@ static MOVER: LazyLock<[Regex; 2]> = LazyLock::new(|| {
 static SECONDER: LazyLock<[Regex; 2]> = LazyLock::new(|| {
     [
         with_name(r"(?i:\bsecond(?:ed)?\s+(?:was\s+)?(?:made\s+)?by)\s*:?\s+{NAME}"),
-        with_name(r"{NAME}\s+(?i:seconded|second\b)"),
+        with_name(r"{NAME}\s+(?i:seconded)\b"),
     ]
 });
 static COUNT: LazyLock<Regex> = LazyLock::new(|| {
@@ -49,17 +49,15 @@ pub(crate) struct Told {
     pub mover: Option<String>,
     pub seconder: Option<String>,
     pub passed: Option<bool>,
+    /// What the motion was to do.
+    pub action: Option<String>,
     pub counts: Option<(u32, u32)>,
     pub outcome: Option<Outcome>,
 }
 
 /// What a passage of prose says about a motion.
 pub(crate) fn told(text: &str) -> Told {
-    let first = |forms: &[Regex]| {
-        forms
-            .iter()
-            .find_map(|f| Some(f.captures(text)?.name("who")?.as_str().trim_end_matches('.').to_owned()))
-    };
+    let first = |forms: &[Regex]| forms.iter().find_map(|f| Some(person(f.captures(text)?.name("who")?.as_str())));
     let passed = sentences(text)
         .into_iter()
         .filter(|&(a, b)| !HISTORY.is_match(&text[a..b]))
@@ -67,9 +65,18 @@ pub(crate) fn told(text: &str) -> Told {
         .last();
     let counts = COUNT.captures(text).and_then(|c| Some((c["y"].parse().ok()?, c["n"].parse().ok()?)));
     let mover = first(&*MOVER);
-    let outcome =
-        passed.map(|p| outcomes::of_motion(motion_verb(text).as_deref(), p)).or_else(|| passive(text));
-    Told { mover, seconder: first(&*SECONDER), passed, counts, outcome }
+    let action = motion_verb(text);
+    let outcome = passed.map(|p| outcomes::of_motion(action.as_deref(), p)).or_else(|| passive(text));
+    Told { mover, seconder: first(&*SECONDER), passed, action, counts, outcome }
+}
+
+static TITLE: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"(?i)^.*\b(?:council\s?(?:member|man|woman|or|person)|commissioner|mayor|alder(?:man|woman|person)?|supervisor|trustee|chair(?:man|woman|person)?|president)\s+").expect("a fixed expression")
+});
+
+/// A name without the office, or whatever stood before the office.
+fn person(found: &str) -> String {
+    TITLE.replace(found, "").trim_end_matches('.').to_owned()
 }
 
 fn passive(text: &str) -> Option<Outcome> {
@@ -86,9 +93,11 @@ fn passive(text: &str) -> Option<Outcome> {
 /// What the motion was to do: `to continue the item` → `continue the item`.
 fn motion_verb(text: &str) -> Option<String> {
     static VERB: LazyLock<Regex> = LazyLock::new(|| {
-        Regex::new(r"(?i)\b(?:mov(?:ed|es)|motion)\b[^.]{0,160}?\bto\s+(?P<v>(?:adopt|approve|pass|accept|continue|defer|postpone|table|withdraw|refer|receive|file|deny|reject|amend|adjourn|confirm|enact|authorize|recess|suspend|enter|close|open)\b[^.;]*)").expect("a fixed expression")
+        Regex::new(r"(?ix)\b(?:mov(?:ed|es)|motion)\b[^.]{0,160}? \bto\s+(?P<v>(?:adopt|approve|pass|accept|continue|defer|postpone|table|withdraw|refer|receive|file|deny|reject|amend|adjourn|confirm|enact|authorize|recess|suspend|enter|close|open)\b[^.;]*)
+            | \b(?:moved|motion)\b[^.]{0,160}? \bthat\b[^.]{0,160}? \bbe\s+(?P<b>(?:adopted|approved|passed|accepted|continued|deferred|postponed|tabled|withdrawn|referred|received|placed\s+on\s+file|denied|rejected|amended|confirmed|enacted)\b[^.;]*)").expect("a fixed expression")
     });
-    VERB.captures(text).map(|c| normalise(&c["v"]))
+    let found = VERB.captures(text)?;
+    Some(normalise(found.name("v").or_else(|| found.name("b"))?.as_str()))
 }
 
 /// The motion that the lines before a vote tell: where it begins, and what it says.

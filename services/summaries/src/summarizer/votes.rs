@@ -93,10 +93,6 @@ pub(crate) fn is_vote_line(line: &str) -> bool {
         || line == "0"
 }
 
-fn opens(line: &str) -> bool {
-    first_label(line).is_some_and(|l| matches!(l, Label::Mover | Label::Result))
-}
-
 fn first_label(line: &str) -> Option<Label> {
     let at_start = LABEL.captures(line).filter(|c| c.get(0).is_some_and(|m| m.start() == 0));
     at_start.or_else(|| BARE.captures(line)).map(|c| label(&c["l"]))
@@ -107,27 +103,28 @@ pub(crate) fn find(lines: &[&str]) -> Vec<Range<usize>> {
     let mut found = Vec::new();
     let mut i = 0;
     while i < lines.len() {
-        let starts = opens(lines[i]) || matches!(first_label(lines[i]), Some(Label::Yeas | Label::Seconder));
+        let starts =
+            matches!(first_label(lines[i]), Some(Label::Mover | Label::Result | Label::Yeas | Label::Seconder));
         if !starts {
             i += 1;
             continue;
         }
         let mut end = i + 1;
         let mut last = i;
+        let mut seen: Vec<Label> = first_label(lines[i]).into_iter().collect();
         while end < lines.len() && end - i < REACH {
             let line = lines[end];
             if END.is_match(line) {
                 last = end;
                 break;
             }
-            let again = opens(line)
-                && !(first_label(line) == Some(Label::Mover)
-                    && last == i
-                    && opens(lines[i])
-                    && first_label(lines[i]) == Some(Label::Result));
+            // A label that comes again belongs to the next vote, unless extraction has doubled it.
+            let label = first_label(line);
+            let again = label.is_some_and(|l| seen.contains(&l) && seen.last() != Some(&l));
             if again || super::items::starts_item(line) {
                 break;
             }
+            seen.extend(label);
             if is_vote_line(line) {
                 last = end;
             }
@@ -281,11 +278,8 @@ pub(crate) fn parse(lines: &[&str]) -> Block {
                 let (list, count) = match v {
                     Value::Zero => (Vec::new(), Some(0)),
                     Value::List(names, count) => (names.clone(), *count),
-                    Value::Words(text) | Value::Action(text) => {
-                        let names = people(text);
-                        let count = u32::try_from(names.len()).ok();
-                        (names, count)
-                    }
+                    // Names without a number: the record gives none, so neither do we.
+                    Value::Words(text) | Value::Action(text) => (people(text), None),
                 };
                 voted = true;
                 let (names, counted) = match label {

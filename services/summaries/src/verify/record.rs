@@ -46,7 +46,7 @@ pub(super) fn check(claim: &ProposedClaim, evidence: &str) -> Vec<Rejection> {
     against.extend(compare(detail, &readings, "evidence"));
     // The statement itself must tell the same vote as the structure.
     if let Some(at) = votes::first_label_at(&claim.text) {
-        let told = read_block(&[&claim.text[at..]]);
+        let told = read_block(&[&claim.text[at..]], None);
         against.extend(told_otherwise(detail, &told));
     } else if let Some(mover) = &detail.mover {
         let told = prose::told(&claim.text);
@@ -144,7 +144,7 @@ fn read(evidence: &str) -> Vec<Reading> {
     let mut out: Vec<Reading> = votes::find(&lines)
         .into_iter()
         .map(|range| {
-            let mut reading = read_block(&lines[range]);
+            let mut reading = read_block(&lines[range], told.action.as_deref());
             // The motion may stand in a sentence before the vote.
             reading.mover = reading.mover.or_else(|| told.mover.clone());
             reading.seconder = reading.seconder.or_else(|| told.seconder.clone());
@@ -179,12 +179,12 @@ fn read(evidence: &str) -> Vec<Reading> {
     out
 }
 
-fn read_block(lines: &[&str]) -> Reading {
+/// `action` is what the prose says that the motion was to do, for blocks that do not say it.
+fn read_block(lines: &[&str], action: Option<&str>) -> Reading {
     let block = votes::parse(lines);
-    let by_count =
-        block.votes.as_ref().filter(|v| v.counts.yeas.is_some()).map(|v| v.counts.yeas > v.counts.nays);
+    let by_count = block.votes.as_ref().and_then(Votes::carried);
     Reading {
-        outcome: block.passed.or(by_count).map(|passed| outcomes::of_motion(block.action.as_deref(), passed)),
+        outcome: block.passed.or(by_count).map(|passed| outcomes::of_motion(block.action.as_deref().or(action), passed)),
         mover: block.mover,
         seconder: block.seconder,
         votes: block.votes,
