@@ -42,7 +42,7 @@ pub(crate) async fn page(State(provider): State<Shared>, Query(request): Query<R
     let silent = request.prompt.as_deref() == Some("none");
     let checked = match check(&provider, request) {
         Ok(checked) => checked,
-        Err(refusal) => return refusal,
+        Err(refusal) => return *refusal,
     };
     if silent {
         return refuse(&provider, checked.redirect_uri, checked.state.as_deref(), "login_required");
@@ -84,7 +84,7 @@ pub(crate) async fn choose(
 ) -> Response {
     let checked = match check(&provider, request) {
         Ok(checked) => checked,
-        Err(refusal) => return refusal,
+        Err(refusal) => return *refusal,
     };
     let Some(person) = provider.config.people.iter().find(|person| person.key == choice.person).cloned()
     else {
@@ -104,8 +104,8 @@ pub(crate) async fn choose(
 }
 
 /// Before the address is known to be the client's, nothing is sent there: a page says what is wrong instead.
-fn check(provider: &Shared, request: Request) -> Result<Checked, Response> {
-    let said = |what: &'static str| (StatusCode::BAD_REQUEST, what).into_response();
+fn check(provider: &Shared, request: Request) -> Result<Checked, Box<Response>> {
+    let said = |what: &'static str| Box::new((StatusCode::BAD_REQUEST, what).into_response());
     if request.client_id.as_deref() != Some(provider.config.client_id.as_str()) {
         return Err(said("unknown client_id"));
     }
@@ -114,7 +114,8 @@ fn check(provider: &Shared, request: Request) -> Result<Checked, Response> {
         return Err(said("this redirect_uri is not registered"));
     }
     let redirect_uri = Url::parse(&redirect_text).map_err(|_| said("this redirect_uri is not a URL"))?;
-    let refused = |code: &str| refuse(provider, redirect_uri.clone(), request.state.as_deref(), code);
+    let refused =
+        |code: &str| Box::new(refuse(provider, redirect_uri.clone(), request.state.as_deref(), code));
     if request.response_type.as_deref() != Some("code") {
         return Err(refused("unsupported_response_type"));
     }
