@@ -12,7 +12,7 @@ use super::tokens::normalise;
 use super::{ClaimKind, ProposedClaim, compose};
 
 static PRESENT: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"(?i)^(?:members\s+)?present\s*:|^those\s+present\s+were|^roll\s*call\s*:\s*present|^attend(?:ance|ees)\s*:").expect("a fixed expression")
+    Regex::new(r"(?i)^(?:members\s+)?present\s*:|^those\s+present\s+were|^(?:\S+\s+){0,2}roll\s*call\s*:\s*present|^attend(?:ance|ees)\s*:").expect("a fixed expression")
 });
 static ABSENT: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"(?i)^(?:members\s+)?(?:absent|excused)\s*:").expect("a fixed expression"));

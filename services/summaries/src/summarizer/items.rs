@@ -168,11 +168,20 @@ fn heads_brief(texts: &[&str], i: usize) -> bool {
     if !shouted(texts[i]) || !texts[i].contains(' ') || texts[i].contains("://") {
         return false;
     }
-    texts[i + 1..]
-        .iter()
-        .take(6)
-        .find(|t| !shouted(t) && !LONE_NUMBER.is_match(t))
-        .is_some_and(|t| BRIEF.is_match(t))
+    // Below a line in capitals it is that heading's next line, unless that was the head of a part.
+    let above = texts[..i].iter().rev().find(|t| !LONE_NUMBER.is_match(t));
+    if above.is_some_and(|t| shouted(t) && !PART.is_match(t)) {
+        return false;
+    }
+    for line in texts[i + 1..].iter().take(6) {
+        if BRIEF.is_match(line) {
+            return true;
+        }
+        if !LONE_NUMBER.is_match(line) && (!shouted(line) || starts_item(line)) {
+            return false;
+        }
+    }
+    false
 }
 
 fn vote_mask(texts: &[&str]) -> Vec<bool> {

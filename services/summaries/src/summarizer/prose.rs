@@ -180,8 +180,10 @@ fn read_run(page: &Page<'_>, item: &Item, lines: Range<usize>, blocks: bool, out
         }
         let begin = parts[motion.unwrap_or(k)].0;
         let begin = begin + (text[begin..].len() - text[begin..].trim_start().len());
-        let passage = &text[begin..b];
-        out.push(claim(page, item, passage, line_of[begin]..line_of[b - 1] + 1, &told(passage), aside));
+        let told = told(&text[begin..b]);
+        // Where the motion begins on a line of the heading, the words before it are the heading.
+        let begin = if item.heading.contains(&line_of[begin]) && from == 0 { 0 } else { begin };
+        out.push(claim(page, item, &text[begin..b], line_of[begin]..line_of[b - 1] + 1, &told, aside));
         from = k + 1;
     }
 }
