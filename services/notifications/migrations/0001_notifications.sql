@@ -57,7 +57,7 @@ CALL append_only('notices');
 
 -- One notice to one person. What is sent stands in the person's inbox, in the order of `sequence`.
 CREATE TABLE deliveries (
-    id           uuid PRIMARY KEY,
+    id           uuid NOT NULL,
     tenant_id    uuid NOT NULL,
     user_id      uuid NOT NULL,
     notice_id    uuid NOT NULL,
@@ -75,8 +75,8 @@ CREATE TABLE deliveries (
     sent_at      timestamptz,
     read_at      timestamptz,
     created_at   timestamptz NOT NULL,
+    PRIMARY KEY (tenant_id, id),
     CONSTRAINT deliveries_dedupe UNIQUE (dedupe_key),
-    UNIQUE (tenant_id, id),
     FOREIGN KEY (tenant_id, notice_id) REFERENCES notices (tenant_id, id),
     CHECK ((state = 'sent') = (sequence IS NOT NULL)),
     CHECK ((state = 'sent') = (sent_at IS NOT NULL)),

@@ -3,6 +3,7 @@
 //! Idempotency keys are the edge's: these verbs set a state, so that a repeat changes nothing.
 
 use std::pin::Pin;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use cs_core::Caller;
@@ -22,12 +23,19 @@ use crate::{Deps, Error, follow, inbox, preferences, watch};
 #[derive(Clone)]
 pub struct NotificationsService {
     deps: Deps,
+    stream_life: Duration,
 }
 
 impl NotificationsService {
     /// Over `deps`.
     pub fn new(deps: Deps) -> Self {
-        Self { deps }
+        Self { deps, stream_life: watch::STREAM_LIFE }
+    }
+
+    /// The same, with streams that end sooner or later than a caller token does.
+    #[must_use]
+    pub fn with_stream_life(self, stream_life: Duration) -> Self {
+        Self { stream_life, ..self }
     }
 
     async fn begin(&self, caller: &Caller) -> Result<TenantTx, Error> {
@@ -155,7 +163,7 @@ impl Notifications for NotificationsService {
 
     async fn watch_inbox(&self, request: Request<pb::WatchInboxRequest>) -> Answer<Self::WatchInboxStream> {
         let caller = cs_rpc::caller(&request)?;
-        let stream = watch::inbox(&self.deps, caller, &request.get_ref().after).await?;
+        let stream = watch::inbox(&self.deps, caller, &request.get_ref().after, self.stream_life).await?;
         Ok(Response::new(Box::pin(stream)))
     }
 }

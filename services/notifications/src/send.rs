@@ -24,12 +24,12 @@ use crate::store::deliveries::{self, Claim, Ended, Outcome, Outgoing};
 use crate::{Deps, Error, SCHEMA};
 
 /// Deliveries claimed at once.
-const BATCH: i64 = 256;
+const BATCH: i64 = 1_000;
 /// Sent at once.
-const CONCURRENT: usize = 16;
+const CONCURRENT: usize = 64;
 /// Longest a channel may take for one.
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// A sender that died is waited for this long: more than a whole batch may take, 256 ÷ 16 × 5 s = 80 s.
+/// A sender that died is waited for this long: more than a whole batch may take, 1,000 ÷ 64 × 5 s = 80 s.
 pub const LEASE: TimeDelta = TimeDelta::seconds(120);
 /// Longest sleep: a wake-up call can be lost with its connection.
 const POLL: Duration = Duration::from_secs(1);

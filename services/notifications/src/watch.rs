@@ -24,7 +24,7 @@ const POLL: Duration = Duration::from_secs(2);
 /// A fan-out wakes every watcher many times a second; one look serves the calls that come this close together.
 const COALESCE: Duration = Duration::from_millis(20);
 /// A caller token is good for a minute; whoever still may watch comes back with the cursor and a new one.
-const STREAM_LIFE: Duration = Duration::from_secs(60);
+pub(crate) const STREAM_LIFE: Duration = Duration::from_secs(60);
 
 struct Watcher {
     deps: Deps,
@@ -36,11 +36,12 @@ struct Watcher {
     ready: VecDeque<store::Notification>,
 }
 
-/// The caller's notifications after the cursor, as they are sent; an empty cursor: from now on.
+/// The caller's notifications after the cursor, as they are sent, for `life`; an empty cursor: from now on.
 pub(crate) async fn inbox(
     deps: &Deps,
     caller: Caller,
     after: &str,
+    life: Duration,
 ) -> Result<impl Stream<Item = Result<WatchInboxResponse, Status>> + Send + use<>, Error> {
     let user = own(&caller)?;
     // Subscribed before the first look, so that nothing falls between the two.
@@ -50,7 +51,7 @@ pub(crate) async fn inbox(
     } else {
         decode_cursor(after)?
     };
-    let ends = Instant::now() + STREAM_LIFE;
+    let ends = Instant::now() + life;
     let watcher = Watcher { deps: deps.clone(), caller, user, cursor, wake, ends, ready: VecDeque::new() };
     Ok(stream::unfold(Some(watcher), |watcher| async move {
         let mut watcher = watcher?;

@@ -92,7 +92,7 @@ async fn told(world: &World) -> Vec<AccountHomeCityChanged> {
 
 #[tokio::test]
 async fn a_move_is_told_once_with_its_version() {
-    let Some(world) = World::start().await else { return };
+    let world = World::start().await;
     let (user, _) = world.sign_in(&claims("ada")).await;
     let caller = world.person(&user);
     let city: CityId = world.ids.next();
@@ -115,7 +115,7 @@ async fn a_move_is_told_once_with_its_version() {
 
 #[tokio::test]
 async fn a_city_that_does_not_exist_changes_nothing() {
-    let Some(world) = World::start().await else { return };
+    let world = World::start().await;
     let (user, _) = world.sign_in(&claims("ada")).await;
     let caller = world.person(&user);
     let (channel, _stop) = meetings_with(world.ids.next());
@@ -132,7 +132,7 @@ async fn a_city_that_does_not_exist_changes_nothing() {
 
 #[tokio::test]
 async fn without_meetings_it_is_unavailable() {
-    let Some(world) = World::start().await else { return };
+    let world = World::start().await;
     let (user, _) = world.sign_in(&claims("ada")).await;
     let channel = InMemory::default().channel();
     let service = AccountsService::new(world.deps(channel));

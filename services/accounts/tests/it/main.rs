@@ -1,4 +1,4 @@
-//! The service against a real Postgres, as its own roles. `DATABASE_URL` names the server; its user may create roles.
+//! The service against a real Postgres, as its own roles.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 

@@ -10,7 +10,7 @@ use crate::support::{World, claims};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_signs_in_many_times_at_once_is_one_person() {
-    let Some(world) = World::start().await else { return };
+    let world = World::start().await;
     let claims = claims("ada");
     let results = futures::future::join_all((0..16).map(|_| world.sign_in(&claims))).await;
     assert_eq!(results.iter().filter(|(_, created)| *created).count(), 1);
@@ -20,7 +20,7 @@ async fn who_signs_in_many_times_at_once_is_one_person() {
 
 #[tokio::test]
 async fn an_equal_address_links_nobody() {
-    let Some(world) = World::start().await else { return };
+    let world = World::start().await;
     let (one, _) = world.sign_in(&claims("one")).await;
     let (other, created) = world.sign_in(&claims("two")).await;
     assert!(created && one.id != other.id && one.email == other.email);
@@ -28,7 +28,7 @@ async fn an_equal_address_links_nobody() {
 
 #[tokio::test]
 async fn a_sign_in_keeps_what_the_person_chose_and_replaces_what_the_provider_says() {
-    let Some(world) = World::start().await else { return };
+    let world = World::start().await;
     let mut claims = claims("ada");
     claims.roles = vec!["reviewer".into(), "operator".into()];
     let (user, _) = world.sign_in(&claims).await;
@@ -59,7 +59,7 @@ async fn a_sign_in_keeps_what_the_person_chose_and_replaces_what_the_provider_sa
 
 #[tokio::test]
 async fn only_services_resolve_and_only_known_tenants_have_people() {
-    let Some(world) = World::start().await else { return };
+    let world = World::start().await;
     let (user, _) = world.sign_in(&claims("ada")).await;
     let person = world.person(&user);
     let mut tx = world.tx(&person).await;
@@ -87,7 +87,7 @@ async fn only_services_resolve_and_only_known_tenants_have_people() {
 
 #[tokio::test]
 async fn a_profile_changes_whole_or_not_at_all() {
-    let Some(world) = World::start().await else { return };
+    let world = World::start().await;
     let (user, _) = world.sign_in(&claims("ada")).await;
     let person = world.person(&user);
     let mut tx = world.tx(&person).await;
@@ -115,7 +115,7 @@ async fn a_profile_changes_whole_or_not_at_all() {
 
 #[tokio::test]
 async fn others_see_a_name_and_strangers_nothing() {
-    let Some(world) = World::start().await else { return };
+    let world = World::start().await;
     let (ada, _) = world.sign_in(&claims("ada")).await;
     let (eve, _) = world.sign_in(&claims("eve")).await;
     let asked = [eve.id, ada.id, world.ids.next(), ada.id];
@@ -135,7 +135,7 @@ async fn others_see_a_name_and_strangers_nothing() {
 
 #[tokio::test]
 async fn roles_are_granted_by_owners_and_terminals_only() {
-    let Some(world) = World::start().await else { return };
+    let world = World::start().await;
     let (ada, _) = world.sign_in(&claims("ada")).await;
     let to = Grantee::User(ada.id);
     let callers = [
@@ -154,7 +154,7 @@ async fn roles_are_granted_by_owners_and_terminals_only() {
 
 #[tokio::test]
 async fn another_tenant_sees_and_changes_nothing() {
-    let (Some(world), Some(other)) = (World::start().await, World::start().await) else { return };
+    let (world, other) = (World::start().await, World::start().await);
     let mut with_role = claims("ada");
     with_role.roles = vec!["reviewer".into()];
     let (ada, _) = world.sign_in(&with_role).await;
@@ -200,7 +200,7 @@ async fn another_tenant_sees_and_changes_nothing() {
 
 #[tokio::test]
 async fn row_level_security_is_forced_on_every_table_of_a_tenant() {
-    let Some(world) = World::start().await else { return };
+    let world = World::start().await;
     let mut tx = world.tx(&world.service()).await;
     let open: Vec<String> = sqlx::query_scalar(
         "SELECT c.relname::text FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'tenant_id'

@@ -6,9 +6,9 @@ use accounts::{Deps, User, identity, tenants};
 use cs_core::{Caller, Ids, Role, Subject, SystemClock, TenantId, Trace};
 use cs_db::{Db, DbOptions, SchemaSpec, TenantTx, Tx};
 use cs_rpc::{Channel, Outbound, SigningKey};
+use cs_testkit::postgres::{ROLE_SECRET, database};
 use tokio::sync::OnceCell;
 
-const SECRET: &[u8] = b"the secret of the tests";
 static MIGRATED: OnceCell<()> = OnceCell::const_new();
 
 /// One test's tenant.
@@ -19,30 +19,21 @@ pub(crate) struct World {
     pub(crate) tenant: TenantId,
 }
 
-#[expect(clippy::disallowed_methods, reason = "the tests' only setting")]
-fn database() -> Option<url::Url> {
-    let url = std::env::var("DATABASE_URL").ok();
-    if url.is_none() {
-        eprintln!("skipped: set DATABASE_URL to a Postgres whose user may create roles");
-    }
-    url.map(|url| url.parse().expect("DATABASE_URL is an address"))
-}
-
 impl World {
-    /// A new tenant in a migrated schema; `None` without a database.
-    pub(crate) async fn start() -> Option<Self> {
-        let url = database()?;
+    /// A new tenant in a migrated schema.
+    pub(crate) async fn start() -> Self {
+        let url = database(accounts::SCHEMA);
         MIGRATED
             .get_or_init(|| async {
                 let migrators = [&cs_events::SERVICE_MIGRATOR, &accounts::MIGRATOR];
                 let spec = SchemaSpec { name: accounts::SCHEMA, migrators: &migrators };
-                cs_db::migrate(&url, SECRET, &[spec]).await.unwrap();
+                cs_db::migrate(&url, ROLE_SECRET, &[spec]).await.unwrap();
             })
             .await;
         let options = DbOptions {
             url,
             schema: accounts::SCHEMA.to_owned(),
-            role_secret: SECRET.to_vec(),
+            role_secret: ROLE_SECRET.to_vec(),
             max_connections: 20,
         };
         let ids = Ids::new(Arc::new(SystemClock));
@@ -51,7 +42,7 @@ impl World {
         let mut tx = world.db.tenant(&world.service()).await.unwrap();
         tenants::ensure(&mut tx, &world.service(), &world.ids, &world.slug, "A tenant", &[]).await.unwrap();
         tx.commit().await.unwrap();
-        Some(world)
+        world
     }
 
     /// What the service runs on, with meetings behind `meetings`.

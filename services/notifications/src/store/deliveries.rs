@@ -70,9 +70,12 @@ pub(crate) async fn claim(
     now: DateTime<Utc>,
     until: DateTime<Utc>,
 ) -> Result<Vec<Claim>, DbError> {
+    // The due ones stand in an index in their order. A planner without fresh statistics sorts them all instead, a
+    // million after a fan-out, for each batch.
+    sqlx::query("SET LOCAL enable_sort = off").execute(tx.conn()).await?;
     Ok(sqlx::query_as(
         "UPDATE deliveries SET state = 'sending', attempt = attempt + 1, due_at = $2
-         WHERE id IN (SELECT id FROM deliveries WHERE state IN ('pending', 'sending') AND due_at <= $1
+         WHERE (tenant_id, id) IN (SELECT tenant_id, id FROM deliveries WHERE state IN ('pending', 'sending') AND due_at <= $1
                       ORDER BY due_at, id LIMIT $3 FOR UPDATE SKIP LOCKED)
          RETURNING id, tenant_id, attempt",
     )

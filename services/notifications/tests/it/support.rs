@@ -1,0 +1,265 @@
+//! A database, a tenant of one's own, people who follow things, and meetings that answer over a real channel.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use chrono::{DateTime, Utc};
+use cs_core::{
+    BodyId, Caller, CityId, Clock, Ids, ManualClock, MeetingId, Role, Subject, TenantId, Trace, UserId,
+};
+use cs_db::{Db, DbOptions, SchemaSpec, TenantTx, Tx, Wakeups};
+use cs_events::{Envelope, Fact, HandlerError};
+use cs_proto::common::v1::BatchGetRequest;
+use cs_proto::events::v1::{AccountHomeCityChanged, MeetingPublished};
+use cs_proto::meetings::v1::{BatchGetBodiesResponse, BatchGetCitiesResponse, Body as MeetingsBody, City};
+use cs_rpc::{InMemory, Outbound, SigningKey};
+use cs_testkit::postgres::{ROLE_SECRET, database};
+use notifications::follow::{self, Target};
+use notifications::{Deps, announce, home};
+use serde::Serialize;
+use tokio::sync::Mutex;
+use tokio_util::sync::CancellationToken;
+use tonic::body::Body;
+use tonic::server::{Grpc, NamedService, UnaryService};
+use tonic::{Request, Response, Status};
+
+/// Roles belong to the server: two migrations at once would change them under each other.
+static MIGRATING: Mutex<()> = Mutex::const_new(());
+
+/// The one city and body that meetings knows.
+#[derive(Clone, Copy)]
+pub(crate) struct Places {
+    pub(crate) city: CityId,
+    pub(crate) body: BodyId,
+}
+
+impl NamedService for Places {
+    const NAME: &'static str = "councilsense.meetings.v1.Meetings";
+}
+
+type Answer<T> = Pin<Box<dyn Future<Output = Result<Response<T>, Status>> + Send>>;
+
+struct Cities(String);
+impl UnaryService<BatchGetRequest> for Cities {
+    type Response = BatchGetCitiesResponse;
+    type Future = Answer<Self::Response>;
+    fn call(&mut self, request: Request<BatchGetRequest>) -> Self::Future {
+        let known = self.0.clone();
+        Box::pin(async move {
+            let ids = request.into_inner().ids.into_iter().filter(|id| *id == known);
+            let cities = ids.map(|id| City { id, name: "New Orleans".into(), ..City::default() }).collect();
+            Ok(Response::new(BatchGetCitiesResponse { cities }))
+        })
+    }
+}
+
+struct Bodies(String);
+impl UnaryService<BatchGetRequest> for Bodies {
+    type Response = BatchGetBodiesResponse;
+    type Future = Answer<Self::Response>;
+    fn call(&mut self, request: Request<BatchGetRequest>) -> Self::Future {
+        let known = self.0.clone();
+        Box::pin(async move {
+            let ids = request.into_inner().ids.into_iter().filter(|id| *id == known);
+            let bodies = ids.map(|id| MeetingsBody { id, ..MeetingsBody::default() }).collect();
+            Ok(Response::new(BatchGetBodiesResponse { bodies }))
+        })
+    }
+}
+
+impl tower::Service<http::Request<Body>> for Places {
+    type Response = http::Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        let (city, body) = (self.city.to_string(), self.body.to_string());
+        Box::pin(async move {
+            assert!(request.headers().contains_key("authorization"), "the call is signed");
+            Ok(match request.uri().path().rsplit('/').next() {
+                Some("BatchGetCities") => {
+                    Grpc::new(tonic_prost::ProstCodec::default()).unary(Cities(city), request).await
+                }
+                _ => Grpc::new(tonic_prost::ProstCodec::default()).unary(Bodies(body), request).await,
+            })
+        })
+    }
+}
+
+/// One test's tenant.
+#[derive(Clone)]
+pub(crate) struct World {
+    pub(crate) deps: Deps,
+    url: url::Url,
+    pub(crate) clock: Arc<ManualClock>,
+    pub(crate) ids: Ids,
+    pub(crate) tenant: TenantId,
+    pub(crate) places: Places,
+    _stop: Arc<tokio_util::sync::DropGuard>,
+}
+
+impl World {
+    /// A new tenant in a database of the test's own: a worker takes what is due of every tenant there.
+    pub(crate) async fn start(test: &str) -> Self {
+        let url = database(test);
+        let migrating = MIGRATING.lock().await;
+        let migrators = [&cs_events::SERVICE_MIGRATOR, &notifications::MIGRATOR];
+        let spec = SchemaSpec { name: notifications::SCHEMA, migrators: &migrators };
+        cs_db::migrate(&url, ROLE_SECRET, &[spec]).await.unwrap();
+        drop(migrating);
+        let options = DbOptions {
+            url: url.clone(),
+            schema: notifications::SCHEMA.to_owned(),
+            role_secret: ROLE_SECRET.to_vec(),
+            max_connections: 10,
+        };
+        let clock = Arc::new(ManualClock::default());
+        let ids = Ids::new(clock.clone());
+        let places = Places { city: ids.next(), body: ids.next() };
+        let (listener, stop) = (InMemory::default(), CancellationToken::new());
+        let meetings = listener.channel();
+        tokio::spawn(cs_rpc::serve(listener.incoming(), tonic::service::Routes::new(places), stop.clone()));
+        let key = SigningKey::generate().unwrap();
+        let deps = Deps {
+            db: Db::new(&options).unwrap(),
+            ids: ids.clone(),
+            wakeups: Wakeups::default(),
+            meetings,
+            outbound: Outbound::new("notifications", key, clock.clone()),
+        };
+        let tenant = ids.next();
+        Self { deps, url, clock, ids, tenant, places, _stop: Arc::new(stop.drop_guard()) }
+    }
+
+    /// The superuser, who owns the tables; for what no role of ours may do.
+    pub(crate) async fn owner(&self) -> sqlx::PgConnection {
+        <sqlx::PgConnection as sqlx::Connection>::connect(self.url.as_str()).await.unwrap()
+    }
+
+    /// Another tenant of the same database.
+    pub(crate) fn neighbour(&self) -> Self {
+        Self { tenant: self.ids.next(), ..self.clone() }
+    }
+
+    pub(crate) fn now(&self) -> DateTime<Utc> {
+        self.clock.now()
+    }
+
+    pub(crate) fn service(&self) -> Caller {
+        Caller::service("notifications", self.tenant, Trace::start())
+    }
+
+    pub(crate) fn person(&self, user: UserId) -> Caller {
+        Caller { subject: Subject::User(user), roles: [Role::Resident].into(), ..self.service() }
+    }
+
+    pub(crate) async fn tx(&self, caller: &Caller) -> TenantTx {
+        self.deps.db.tenant(caller).await.unwrap()
+    }
+
+    pub(crate) async fn follow(&self, user: UserId, target: &Target) {
+        let caller = self.person(user);
+        let mut tx = self.tx(&caller).await;
+        follow::follow(&mut tx, &caller, &self.ids, target).await.unwrap();
+        tx.commit().await.unwrap();
+    }
+
+    fn envelope<P: Serialize>(&self, kind: &str, payload: &P) -> Envelope {
+        let fact = Fact { kind, resource: ("thing", String::new()), key: String::new(), payload };
+        Envelope::new("somebody", &self.service(), &self.ids, fact).unwrap()
+    }
+
+    /// `meeting.published` of a meeting of the city and body.
+    pub(crate) fn published(
+        &self,
+        meeting: MeetingId,
+        change: impl FnOnce(&mut MeetingPublished),
+    ) -> Envelope {
+        let mut event = MeetingPublished {
+            meeting_id: meeting.to_string(),
+            city_id: self.places.city.to_string(),
+            body_id: self.places.body.to_string(),
+            date: "2023-03-09".into(),
+            version: 1,
+            verdict: "pass".into(),
+            visibility: "public".into(),
+            title: "Regular Meeting".into(),
+            body_name: "City Council".into(),
+            short_summary: "The council adopted the budget.".into(),
+            ..Default::default()
+        };
+        change(&mut event);
+        self.envelope("meeting.published", &event)
+    }
+
+    pub(crate) async fn announce(&self, envelope: &Envelope) -> Result<(), HandlerError> {
+        announce::published(&self.deps, &envelope.caller("notifications"), envelope).await
+    }
+
+    pub(crate) async fn move_home(&self, user: UserId, city: Option<CityId>, version: u64) -> Envelope {
+        let event = AccountHomeCityChanged {
+            user_id: user.to_string(),
+            city_id: city.map(|c| c.to_string()).unwrap_or_default(),
+            previous_city_id: String::new(),
+            version,
+        };
+        let envelope = self.envelope("account.home_city_changed", &event);
+        self.moved(&envelope).await;
+        envelope
+    }
+
+    pub(crate) async fn moved(&self, envelope: &Envelope) {
+        home::changed(&self.deps, &envelope.caller("notifications"), envelope).await.unwrap();
+    }
+
+    /// Does this tenant's jobs until none is left; gives their number. (A worker takes every tenant's.)
+    pub(crate) async fn work(&self) -> usize {
+        let worker = notifications::job_worker(&self.deps, self.clock.clone());
+        let waiting = "jobs WHERE state IN ('ready', 'running')";
+        while self.count(waiting).await > 0 {
+            worker.step().await.unwrap();
+        }
+        usize::try_from(self.count("jobs WHERE state = 'done'").await).unwrap()
+    }
+
+    /// Sends until nothing of this tenant is under way.
+    pub(crate) async fn send(&self, sender: &notifications::Sender) {
+        while self.count("deliveries WHERE state = 'pending'").await > 0 {
+            sender.step().await.unwrap();
+        }
+    }
+
+    /// Announces a meeting, tells its followers and sends.
+    pub(crate) async fn publish(&self, meeting: MeetingId) {
+        self.announce(&self.published(meeting, |_| {})).await.unwrap();
+        self.work().await;
+        self.send(&notifications::sender(&self.deps)).await;
+    }
+
+    /// A number that the tenant's app role counts.
+    pub(crate) async fn count(&self, from: &str) -> i64 {
+        let mut tx = self.tx(&self.service()).await;
+        let sql = format!("SELECT count(*) FROM {from}");
+        sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).fetch_one(tx.conn()).await.unwrap()
+    }
+
+    /// One column of texts, as the tenant's app role reads it.
+    pub(crate) async fn texts(&self, sql: &'static str) -> Vec<String> {
+        let mut tx = self.tx(&self.service()).await;
+        sqlx::query_scalar(sql).fetch_all(tx.conn()).await.unwrap()
+    }
+
+    /// Asks for a job again, as a replay does.
+    pub(crate) async fn repeat_jobs(&self) {
+        let mut tx = self.tx(&self.service()).await;
+        sqlx::query("UPDATE jobs SET state = 'ready', attempt = 0").execute(tx.conn()).await.unwrap();
+        tx.commit().await.unwrap();
+    }
+}
