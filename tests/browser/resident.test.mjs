@@ -78,6 +78,8 @@ test('the resident’s day', async (t) => {
   });
 
   await t.test('pauses notifications and ends the pause', async () => {
+    // Messages stay until they are dismissed; they may lie over the button on a small window.
+    for (const dismiss of await page.getByRole('button', { name: /^Dismiss/ }).all()) await dismiss.click();
     const end = page.getByRole('button', { name: 'End the pause' });
     if (await end.isVisible()) await end.click();
     await page.getByRole('button', { name: 'One week' }).click();

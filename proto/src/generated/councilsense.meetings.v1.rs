@@ -281,6 +281,7 @@ pub struct WatchPublishedRequest {
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct WatchPublishedResponse {
+    /// Left out in the first message, which only tells where the stream stands.
     #[prost(message, optional, tag = "1")]
     pub meeting: ::core::option::Option<Meeting>,
     #[prost(uint64, tag = "2")]

@@ -143,6 +143,7 @@ pub struct WatchInboxRequest {
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct WatchInboxResponse {
+    /// Left out in the first message, which only tells where the stream stands.
     #[prost(message, optional, tag = "1")]
     pub notification: ::core::option::Option<Notification>,
     #[prost(string, tag = "2")]

@@ -20,7 +20,7 @@ pub trait ObjectStore: Send + Sync {
 }
 
 /// The name of bytes: their sha256 in hexadecimal.
-pub fn name_of(bytes: &[u8]) -> String {
+pub(crate) fn name_of(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

@@ -17,7 +17,7 @@ const POLL: Duration = Duration::from_secs(2);
 const STREAM_LIFE: Duration = Duration::from_secs(60);
 
 /// Sends publications after `after` (empty: from now on) until the reader leaves or the stream's life ends.
-pub async fn published(
+pub(crate) async fn published(
     deps: Deps,
     caller: Caller,
     city: Option<CityId>,
@@ -51,6 +51,11 @@ async fn follow(
     } else {
         decode_cursor(after)?
     };
+    // Where the stream stands, before anything happens on it: who is cut off comes back to this place.
+    let opened = WatchPublishedResponse { cursor: encode_cursor(&cursor), ..Default::default() };
+    if to.send(Ok(opened)).await.is_err() {
+        return Ok(());
+    }
     loop {
         let batch = next(deps, caller, &mut cursor, city).await?;
         let idle = batch.is_empty();

@@ -64,7 +64,7 @@ export function ToastProvider({ children }: { children: ReactNode }) {
                   toast.title
                 )}
               </p>
-              {toast.body ? <p>{toast.body}</p> : null}
+              {toast.body ? <p className="toast-body">{toast.body}</p> : null}
             </div>
             <button type="button" className="button-quiet" onClick={() => dismiss(toast.key)}>
               <span aria-hidden="true">✕</span>
