@@ -17,7 +17,9 @@ static ITEM_NUMBER: LazyLock<Regex> = LazyLock::new(|| {
 static STOCK_ENDING: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r"(?i)[;,]?\s*and\s+(?:otherwise\s+to\s+provide|to\s+(?:otherwise\s+)?provide(?:\s+otherwise)?|to\s+otherwise\s+provide)\s+with\s+respect\s+thereto\.?").expect("a fixed expression")
 });
-static LABEL: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"^(?:Brief|Summary|Description|Synopsis)\s*:\s*").expect("a fixed expression"));
+static LABEL: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"^(?:Brief|Summary|Description|Synopsis)\s*:\s*").expect("a fixed expression")
+});
 
 /// Extraction may leave the number of an item on a line inside its heading.
 fn without_lone_numbers(lines: &str) -> String {

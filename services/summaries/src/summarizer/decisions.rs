@@ -123,7 +123,10 @@ impl Voted {
     }
 
     fn outcome(&self) -> Outcome {
-        outcomes::of_motion(self.block.action.as_deref().or(self.told_action.as_deref()), self.block.passed.unwrap_or(true))
+        outcomes::of_motion(
+            self.block.action.as_deref().or(self.told_action.as_deref()),
+            self.block.passed.unwrap_or(true),
+        )
     }
 
     fn motion(&self, matter: &Matter) -> String {

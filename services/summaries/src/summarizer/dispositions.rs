@@ -23,7 +23,8 @@ static TALLY: LazyLock<Regex> = LazyLock::new(|| {
 static SHOUT: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r"\b[A-Z]{4,}(?:[\s,]+(?:[A-Z]{2,}|\d{1,2}:\d{2}|\d{1,4},?))*").expect("a fixed expression")
 });
-static PART: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\s(?:CONSENT|REGULAR|TIME\s+CERTAIN)\b").expect("a fixed expression"));
+static PART: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"\s(?:CONSENT|REGULAR|TIME\s+CERTAIN)\b").expect("a fixed expression"));
 
 /// The tally and the disposition that a passage ends with.
 pub(crate) struct Ending {

@@ -36,7 +36,8 @@ static NUMBERED: LazyLock<Regex> = LazyLock::new(|| {
     .expect("a fixed expression")
 });
 /// Records that number every action put that number first.
-static FILED: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"^(?:19|20)?\d{2}-\d{3,5}\s+\S").expect("a fixed expression"));
+static FILED: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"^(?:19|20)?\d{2}-\d{3,5}\s+\S").expect("a fixed expression"));
 static LONE_NUMBER: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"^(?:\d{1,3}[a-z]{0,3}|[A-Z])\.$").expect("a fixed expression"));
 static KEYWORD: LazyLock<Regex> = LazyLock::new(|| {
@@ -95,7 +96,8 @@ fn heads_matter(line: &str) -> bool {
 fn starts_weakly(line: &str) -> bool {
     !votes::is_vote_line(line)
         && numbered(line).is_some_and(|(number, rest)| {
-            rest.starts_with(|c: char| c.is_uppercase() || c == '“' || c == '"') && number.starts_with(|c: char| c.is_ascii_digit())
+            rest.starts_with(|c: char| c.is_uppercase() || c == '“' || c == '"')
+                && number.starts_with(|c: char| c.is_ascii_digit())
         })
 }
 
@@ -127,7 +129,9 @@ pub(crate) fn split(lines: &[Line<'_>]) -> Vec<Item> {
             true
         } else {
             // Extraction may put the number of an item below the first line of its heading.
-            let below = texts.get(i + 1).is_some_and(|next| LONE_NUMBER.is_match(next) && next.starts_with(|c: char| c.is_ascii_digit()));
+            let below = texts.get(i + 1).is_some_and(|next| {
+                LONE_NUMBER.is_match(next) && next.starts_with(|c: char| c.is_ascii_digit())
+            });
             below && text.starts_with(|c: char| c.is_uppercase()) && !outcomes::is_status(text)
         };
         if starts_here {
@@ -145,11 +149,13 @@ fn interrupts_brief(texts: &[&str], i: usize) -> bool {
     if !starts_item(text) {
         return false;
     }
-    let by_number = numbered(text).is_some_and(|(number, _)| number.starts_with(|c: char| c.is_ascii_digit()));
+    let by_number =
+        numbered(text).is_some_and(|(number, _)| number.starts_with(|c: char| c.is_ascii_digit()));
     let has_file_number = numbers::file_number(text).is_some();
     // A line that goes on from prose is prose, however it is printed.
     let goes_on = i > 0 && !by_number && texts[i - 1].ends_with([',', '-']);
-    ((by_number || has_file_number) && brief_follows(texts, i) && !goes_on) || (by_number && has_file_number && capitals(text) > 0.8)
+    ((by_number || has_file_number) && brief_follows(texts, i) && !goes_on)
+        || (by_number && has_file_number && capitals(text) > 0.8)
 }
 
 /// Whether a line in capitals is another line of the heading above it.
@@ -164,13 +170,16 @@ fn continues_heading(texts: &[&str], i: usize, open: Option<usize>) -> bool {
 
 /// Whether a line in capitals without number or keyword is a heading, since nothing but capitals stands between it and a brief.
 fn heads_brief(texts: &[&str], i: usize) -> bool {
-    let shouted = |t: &str| capitals(t) > 0.8 && t.len() > 8 && !votes::is_vote_line(t) && !outcomes::is_status(t);
+    let shouted =
+        |t: &str| capitals(t) > 0.8 && t.len() > 8 && !votes::is_vote_line(t) && !outcomes::is_status(t);
     if !shouted(texts[i]) || !texts[i].contains(' ') || texts[i].contains("://") {
         return false;
     }
     // Below a line in capitals it is that heading's next line, unless that was the head of a part.
     let above = texts[..i].iter().rev().find(|t| !LONE_NUMBER.is_match(t));
-    if above.is_some_and(|t| shouted(t) && !PART.is_match(t)) {
+    if above.is_some_and(|t| {
+        capitals(t) > 0.8 && !votes::is_vote_line(t) && !outcomes::is_status(t) && !PART.is_match(t)
+    }) {
         return false;
     }
     for line in texts[i + 1..].iter().take(6) {
@@ -260,7 +269,8 @@ fn brief_follows_in(texts: &[&str], from: usize, end: usize) -> bool {
 /// moves anything yet.
 fn goes_on(texts: &[&str], at: usize) -> bool {
     const FULL: usize = 55;
-    let (above, line) = (texts[at - 1], texts[at]);
+    let above = texts[..at].iter().rev().find(|t| !LONE_NUMBER.is_match(t)).copied().unwrap_or_default();
+    let line = texts[at];
     let ended = above.ends_with(['.', ':']) && !super::tokens::ends_in_abbreviation(above);
     let inside = above.len() >= FULL || line.starts_with(char::is_lowercase) || capitals(line) > 0.8;
     !ended && inside && super::prose::told(line).mover.is_none()

@@ -150,7 +150,9 @@ impl Votes {
     /// Whether more voted for than against, by number or, where the record gives none, by name; `None` where nobody is
     /// recorded in favour.
     pub(crate) fn carried(&self) -> Option<bool> {
-        let number = |count: Option<u32>, names: &[String]| count.unwrap_or(u32::try_from(names.len()).unwrap_or(u32::MAX));
+        let number = |count: Option<u32>, names: &[String]| {
+            count.unwrap_or(u32::try_from(names.len()).unwrap_or(u32::MAX))
+        };
         let yeas = number(self.counts.yeas, &self.yeas);
         (yeas > 0).then(|| yeas > number(self.counts.nays, &self.nays))
     }

@@ -34,13 +34,13 @@ static SECONDER: LazyLock<[Regex; 2]> = LazyLock::new(|| {
     ]
 });
 static COUNT: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"(?i)(?:carried|passed|approved|adopted|failed|lost|defeated|vote(?:\s+of)?|voted|prevailed)\b[^.;\d]{0,40}?\(?(?P<y>\d{1,2})\s*(?:-|–|to|/)\s*(?P<n>\d{1,2})\b").expect("a fixed expression")
+    Regex::new(r"(?i)(?:carried|passed|approved|adopted|failed|lost|defeated|vote(?:\s+of)?|voted|prevailed)\b[^.;\d]{0,40}?\(?(?P<y>\d{1,2})\s*(?:-|–|to)\s*(?P<n>\d{1,2})\b").expect("a fixed expression")
 });
 static PASSIVE: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r"(?ix)^(?:the\s+|said\s+|and\s+the\s+)?(?:above\s+|foregoing\s+)?(?P<what>item|ordinance|resolution|minutes|consent\s+(?:agenda|calendar)|agenda|request|application|appeal|bill|matter|proposal|contract|report|petition|proclamation|recommendation|appointment)s?\b (?P<mid>[^.;]{0,120}?) \b(?:was|were)\s+(?:unanimously\s+|then\s+)?(?P<verb>adopted|approved|passed|enacted|ratified|confirmed|accepted|denied|rejected|defeated|tabled|deferred|postponed|continued|withdrawn|referred\s+to|received\s+and\s+(?:filed|placed\s+on\s+file)|placed\s+on\s+file|laid\s+over)\b").expect("a fixed expression")
 });
 static HISTORY: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"(?i)\b(?:would|could|should|may|might|must|if|unless|until|previously|last\s+(?:year|month|week)|earlier\s+(?:this|that)|recommend\w*|(?:was|were)\s+(?:adopted|approved|passed)\s+(?:in|on|by\s+the\s+(?:state|legislature|commission|committee|board|voters))\b)").expect("a fixed expression")
+    Regex::new(r"(?i)\b(?:would|could|should|may|might|must|if|unless|until|previously|last\s+(?:year|month|week)|earlier\s+(?:this|that)|at\s+(?:the|its|their)\s+(?:\w+\s+)?meeting\s+of|recommend\w*|(?:was|were)\s+(?:adopted|approved|passed)\s+(?:in|on|by\s+the\s+(?:state|legislature|commission|committee|board|voters))\b)").expect("a fixed expression")
 });
 
 /// Who moved, who seconded, what came of it.
@@ -57,7 +57,8 @@ pub(crate) struct Told {
 
 /// What a passage of prose says about a motion.
 pub(crate) fn told(text: &str) -> Told {
-    let first = |forms: &[Regex]| forms.iter().find_map(|f| Some(person(f.captures(text)?.name("who")?.as_str())));
+    let first =
+        |forms: &[Regex]| forms.iter().find_map(|f| Some(person(f.captures(text)?.name("who")?.as_str())));
     let passed = sentences(text)
         .into_iter()
         .filter(|&(a, b)| !HISTORY.is_match(&text[a..b]))

@@ -103,8 +103,10 @@ pub(crate) fn find(lines: &[&str]) -> Vec<Range<usize>> {
     let mut found = Vec::new();
     let mut i = 0;
     while i < lines.len() {
-        let starts =
-            matches!(first_label(lines[i]), Some(Label::Mover | Label::Result | Label::Yeas | Label::Seconder));
+        let starts = matches!(
+            first_label(lines[i]),
+            Some(Label::Mover | Label::Result | Label::Yeas | Label::Seconder)
+        );
         if !starts {
             i += 1;
             continue;

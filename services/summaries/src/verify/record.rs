@@ -184,7 +184,10 @@ fn read_block(lines: &[&str], action: Option<&str>) -> Reading {
     let block = votes::parse(lines);
     let by_count = block.votes.as_ref().and_then(Votes::carried);
     Reading {
-        outcome: block.passed.or(by_count).map(|passed| outcomes::of_motion(block.action.as_deref().or(action), passed)),
+        outcome: block
+            .passed
+            .or(by_count)
+            .map(|passed| outcomes::of_motion(block.action.as_deref().or(action), passed)),
         mover: block.mover,
         seconder: block.seconder,
         votes: block.votes,

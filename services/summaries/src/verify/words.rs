@@ -62,8 +62,9 @@ const LABELS: [&str; 11] =
 
 /// All that is wrong with the words; each kind of fault is told once a word.
 pub(super) fn check(claim: &str, evidence: &str) -> Vec<Rejection> {
-    let evidence = normalise(evidence);
-    let known = words(&evidence);
+    // A word broken by the page is joined over the break; where two excerpts only meet, their words stay apart too.
+    let mut known = words(&normalise(evidence));
+    known.extend(evidence.split('\n').flat_map(|line| words(&normalise(line))));
     let set: HashSet<&str> = known.iter().map(String::as_str).collect();
     let pairs: HashSet<(&str, &str)> = known.windows(2).map(|w| (w[0].as_str(), w[1].as_str())).collect();
     let claim = normalise(claim);

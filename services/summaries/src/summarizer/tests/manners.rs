@@ -30,7 +30,10 @@ fn a_motion_told_in_a_paragraph() {
     );
     assert_eq!(decisions(&draft)[0].seconder.as_deref(), Some("Chan"));
     let facts = texts_of(&draft, ClaimKind::Fact);
-    assert!(facts.iter().any(|f| f.contains("7:00 p.m.")) && facts.iter().any(|f| f.contains("9:12 p.m.")), "{facts:?}");
+    assert!(
+        facts.iter().any(|f| f.contains("7:00 p.m.")) && facts.iter().any(|f| f.contains("9:12 p.m.")),
+        "{facts:?}"
+    );
 }
 
 #[test]
@@ -63,7 +66,10 @@ fn a_result_before_its_mover() {
     assert_eq!(found.len(), 2, "{found:#?}");
     assert_eq!((found[0].outcome, found[0].mover.as_deref()), (Outcome::Adopted, Some("Ann Wu")));
     assert_eq!(found[0].votes.as_ref().expect("a vote").yeas, ["Wu", "Hill", "Nash", "Cole"]);
-    assert_eq!((found[1].outcome, found[1].file_number.as_deref()), (Outcome::Failed, Some("ORDINANCE 23-09")));
+    assert_eq!(
+        (found[1].outcome, found[1].file_number.as_deref()),
+        (Outcome::Failed, Some("ORDINANCE 23-09"))
+    );
 }
 
 #[test]
@@ -97,7 +103,11 @@ fn actions_that_carry_their_roll_call_number() {
     );
     assert_eq!(
         brief(&draft),
-        [("22-0074", "adopted", "Bond", Some(6), Some(0)), ("22-0075", "adopted", "Mann", Some(6), Some(0)), ("22-0076", "adopted", "Mann", Some(5), Some(0))]
+        [
+            ("22-0074", "adopted", "Bond", Some(6), Some(0)),
+            ("22-0075", "adopted", "Mann", Some(6), Some(0)),
+            ("22-0076", "adopted", "Mann", Some(5), Some(0))
+        ]
     );
 }
 

@@ -3,6 +3,7 @@
 mod agendas;
 mod manners;
 mod new_orleans;
+mod readers;
 
 use cs_core::document::{ArtifactKind, ExtractedText, Section};
 use uuid::Uuid;
@@ -26,7 +27,12 @@ pub(super) fn source(kind: ArtifactKind, text: &str) -> SourceText {
 
 /// Summarizes, and demands that every claim is verified: what the rules propose, the verifier must be able to find.
 pub(super) fn summarize(texts: Vec<SourceText>) -> Draft {
-    let meeting = MeetingInput { title: "Council".into(), body: "City Council".into(), date: "2023-04-20".into(), texts };
+    let meeting = MeetingInput {
+        title: "Council".into(),
+        body: "City Council".into(),
+        date: "2023-04-20".into(),
+        texts,
+    };
     let draft = Extractive::default().summarize(&meeting);
     let verifier = Verifier::new(&meeting.texts);
     for claim in &draft.claims {

@@ -54,7 +54,10 @@ fn an_amendment_is_a_step_and_the_ordinance_as_amended_is_the_matter() {
     let draft = minutes(&record());
     let found = decisions(&draft);
     assert_eq!(found[3].motion.as_deref(), Some("Amendment"));
-    assert_eq!((found[4].motion.as_deref(), found[4].title.as_deref()), (None, Some("An Ordinance to amend billing rules.")));
+    assert_eq!(
+        (found[4].motion.as_deref(), found[4].title.as_deref()),
+        (None, Some("An Ordinance to amend billing rules."))
+    );
 }
 
 #[test]
@@ -65,7 +68,10 @@ fn hearings_directions_and_facts() {
     // A direction that was withdrawn directs nobody.
     assert_eq!(actions.iter().filter(|a| a.contains("Directing")).count(), 1, "{actions:?}");
     let facts = texts_of(&draft, ClaimKind::Fact);
-    assert!(facts.iter().any(|f| f.starts_with("PRESENT: Green, Harris, Moreno - 3 ABSENT: King - 1")), "{facts:?}");
+    assert!(
+        facts.iter().any(|f| f.starts_with("PRESENT: Green, Harris, Moreno - 3 ABSENT: King - 1")),
+        "{facts:?}"
+    );
 }
 
 #[test]
@@ -97,6 +103,9 @@ fn all_labels_before_all_values() {
 
 #[test]
 fn the_same_minutes_twice_are_one_record() {
-    let draft = summarize(vec![source(ArtifactKind::Minutes, &record()), source(ArtifactKind::Minutes, &record().replace('\t', "\n"))]);
+    let draft = summarize(vec![
+        source(ArtifactKind::Minutes, &record()),
+        source(ArtifactKind::Minutes, &record().replace('\t', "\n")),
+    ]);
     assert_eq!(decisions(&draft).len(), 9);
 }
