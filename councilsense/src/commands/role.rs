@@ -8,6 +8,7 @@ use search::index::SearchIndex;
 use search::index::embedded::{EmbeddedIndex, OnDamage};
 use search::rank::RankParams;
 use tokio_stream::wrappers::TcpListenerStream;
+use tokio_util::sync::CancellationToken;
 
 use super::local::{bind, thresholds};
 use super::up::stop_signal;
@@ -47,13 +48,26 @@ pub(crate) async fn bff(settings: Settings) -> anyhow::Result<()> {
     let router = bff::router(config, stack.bff_deps(metrics()?)?).await?;
     println!("bff on http://{}", http.local_addr()?);
     let stop = stack.tasks.stopping();
-    let serving = stack.tasks.spawn(bff::serve(http, router, async move { stop.cancelled().await }));
+    let serving = stack.tasks.spawn(serve_web(http, router, stop));
     tokio::select! {
         result = stop_signal() => result?,
         result = serving => result?.context("the web server failed")?,
     }
     stack.tasks.drain(std::time::Duration::from_secs(20)).await;
     Ok(())
+}
+
+/// Serves until `stop`; subscriptions stay open for as long as a page does, so they are given a moment and no more.
+pub(crate) async fn serve_web(
+    listener: tokio::net::TcpListener,
+    router: axum::Router,
+    stop: CancellationToken,
+) -> std::io::Result<()> {
+    let gone = stop.clone();
+    tokio::select! {
+        result = bff::serve(listener, router, async move { stop.cancelled().await }) => result,
+        () = async { gone.cancelled().await; tokio::time::sleep(cs_rpc::GRACE).await } => Ok(()),
+    }
 }
 
 type Engine = (Option<Arc<dyn SearchIndex>>, Option<Arc<dyn Embedder>>);

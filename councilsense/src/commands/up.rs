@@ -88,7 +88,7 @@ pub(crate) async fn up(settings: Settings, demo: Option<bool>) -> anyhow::Result
     let metrics = super::role::metrics()?;
     let router = bff::router(config, local.stack.bff_deps(metrics)?).await?;
     let stop = tasks.stopping();
-    let serving = tasks.spawn(bff::serve(http, router, async move { stop.cancelled().await }));
+    let serving = tasks.spawn(super::role::serve_web(http, router, stop));
     dir.announce(&Instance { pid: std::process::id(), grpc: grpc_address, http: address })?;
     ready("web page and GraphQL");
 
@@ -131,7 +131,7 @@ pub(crate) async fn ensure_tenants(local: &Local, slugs: &[&str]) -> anyhow::Res
         let caller =
             cs_core::Caller::service("accounts", cs_core::TenantId::of_slug(slug), cs_core::Trace::start());
         let message =
-            EnsureTenantRequest { slug: (*slug).to_owned(), name: (*slug).to_owned(), hosts: Vec::new() };
+            EnsureTenantRequest { slug: (*slug).to_owned(), name: String::new(), hosts: Vec::new() };
         let request = outbound.request(&caller, message, Duration::from_secs(10))?;
         accounts.ensure_tenant(request).await.map_err(told)?;
     }

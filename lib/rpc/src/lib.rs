@@ -12,7 +12,7 @@ mod token;
 pub use channel::{Channel, ChannelError, InMemory, connect};
 pub use failure::{Failure, FieldViolation, chain, deadline_exceeded, report, status};
 pub use outbound::Outbound;
-pub use server::{Guard, caller, health, reflection, serve};
+pub use server::{GRACE, Guard, caller, health, reflection, serve};
 pub use tasks::Tasks;
 pub use token::{KeyError, SigningKey, TokenError, Verifier};
 

@@ -19,6 +19,9 @@ const DEFAULT_DEADLINE: Duration = Duration::from_secs(30);
 /// Connections that ask for more streams than this at once wait.
 const STREAMS_PER_CONNECTION: u32 = 512;
 
+/// What calls in flight are given when a server stops. Streams that are meant to stay open end with it.
+pub const GRACE: Duration = Duration::from_secs(3);
+
 /// Puts the verified [`Caller`] into each request; refuses calls without one.
 #[derive(Clone)]
 pub struct Guard(Verifier);
@@ -83,7 +86,7 @@ pub fn reflection(routes: Routes) -> Result<Routes, tonic_reflection::server::Er
     Ok(routes.add_service(builder().build_v1()?).add_service(builder().build_v1alpha()?))
 }
 
-/// Serves until `stop`, then lets calls in flight finish.
+/// Serves until `stop`, then lets calls in flight finish, for [`GRACE`] at most.
 pub async fn serve<S, IO, E>(
     incoming: S,
     routes: Routes,
@@ -94,7 +97,8 @@ where
     IO: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
     E: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    Server::builder()
+    let gone = stop.clone();
+    let serving = Server::builder()
         .timeout(DEFAULT_DEADLINE)
         .max_concurrent_streams(Some(STREAMS_PER_CONNECTION))
         .trace_fn(|request| {
@@ -108,6 +112,9 @@ where
             )
         })
         .add_routes(routes)
-        .serve_with_incoming_shutdown(incoming, stop.cancelled())
-        .await
+        .serve_with_incoming_shutdown(incoming, async move { stop.cancelled().await });
+    tokio::select! {
+        result = serving => result,
+        () = async { gone.cancelled().await; tokio::time::sleep(GRACE).await } => Ok(()),
+    }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use cs_core::page::{decode_cursor, encode_cursor};
 use cs_core::{Caller, UserId};
 use cs_proto::notifications::v1::WatchInboxResponse;
-use futures::{Stream, stream};
+use futures::{Stream, StreamExt, stream};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tonic::Status;
@@ -53,14 +53,19 @@ pub(crate) async fn inbox(
     };
     let ends = Instant::now() + life;
     let watcher = Watcher { deps: deps.clone(), caller, user, cursor, wake, ends, ready: VecDeque::new() };
-    Ok(stream::unfold(Some(watcher), |watcher| async move {
-        let mut watcher = watcher?;
-        match watcher.next().await {
-            Ok(Some(response)) => Some((Ok(response), Some(watcher))),
-            Ok(None) => None,
-            Err(error) => Some((Err(error.into()), None)),
-        }
-    }))
+    // Where the stream stands, before anything happens on it: who is cut off comes back to this place.
+    let opened = WatchInboxResponse { cursor: encode_cursor(&cursor), ..Default::default() };
+    Ok(stream::once(std::future::ready(Ok(opened))).chain(stream::unfold(
+        Some(watcher),
+        |watcher| async move {
+            let mut watcher = watcher?;
+            match watcher.next().await {
+                Ok(Some(response)) => Some((Ok(response), Some(watcher))),
+                Ok(None) => None,
+                Err(error) => Some((Err(error.into()), None)),
+            }
+        },
+    )))
 }
 
 impl Watcher {

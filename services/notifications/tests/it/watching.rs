@@ -39,7 +39,13 @@ async fn watch(
     after: &str,
 ) -> impl Stream<Item = Watched> + Unpin + use<> {
     let message = pb::WatchInboxRequest { after: after.to_owned() };
-    service.watch_inbox(request(caller, message)).await.unwrap().into_inner()
+    let mut stream = service.watch_inbox(request(caller, message)).await.unwrap().into_inner();
+    let opened = stream.next().await.unwrap().unwrap();
+    assert!(
+        opened.notification.is_none() && (after.is_empty() || opened.cursor == after),
+        "first, where it stands"
+    );
+    stream
 }
 
 async fn next(stream: &mut (impl Stream<Item = Watched> + Unpin)) -> pb::WatchInboxResponse {
