@@ -49,6 +49,7 @@ fn set(options: &mut EvalOptions, name: &str, value: f32) {
         "bigram" => params.bigram_weight = value,
         "share" => params.keyword_share = value,
         "feedback" => params.feedback = value,
+        "adjacent" => params.adjacent = value,
         "docs" => params.feedback_docs = value as usize,
         "smoothed" => params.smoothed = value as usize,
         "neighbours" => params.neighbours = value as usize,

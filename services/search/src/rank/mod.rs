@@ -1,8 +1,8 @@
 //! The order of hits, one code for every engine.
 //!
 //! An engine hands over the union of both legs' best candidates, each scored exactly by both legs. Scores become
-//! z-scores over the union and are averaged; the query's vector moves a little towards the best two and the average is
-//! taken again; the best hundred lend each other some of their score along their likeness. The figures were chosen on
+//! z-scores over the union and are added by share; the query's vector moves a little towards the best two and the sum is
+//! made again; the best hundred lend each other some of their score along their likeness. The figures were chosen on
 //! scifact-train, cisi and cacm, and on nothing else.
 
 mod bm25;
@@ -26,6 +26,8 @@ pub struct RankParams {
     pub feedback: f32,
     /// How many are the best.
     pub feedback_docs: usize,
+    /// Share of a spoken passage's score that those right before and after it in its transcript have.
+    pub adjacent: f32,
     /// How many of the first lend each other score.
     pub smoothed: usize,
     /// From how many of its nearest each one borrows.
@@ -38,14 +40,15 @@ impl Default for RankParams {
     fn default() -> Self {
         Self {
             candidates: 1_000,
-            bm25: Bm25 { k1: 1.5, b: 0.75 },
+            bm25: Bm25 { k1: 0.9, b: 0.6 },
             bigram_weight: 0.1,
-            keyword_share: 0.5,
+            keyword_share: 0.45,
             feedback: 0.2,
             feedback_docs: 2,
+            adjacent: 0.2,
             smoothed: 100,
             neighbours: 8,
-            smoothing: 0.2,
+            smoothing: 0.3,
         }
     }
 }

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 
+use cs_core::document::ArtifactKind;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use search::index::{
@@ -32,6 +33,11 @@ fn corpus(rng: &mut StdRng, tenant: u128) -> Vec<PassageDoc> {
             doc.city_id = uuid(100 + rng.random_range(0..2));
             doc.body_id = uuid(200 + rng.random_range(0..3));
             doc.artifact_id = uuid(300 + rng.random_range(0..6));
+            if rng.random_bool(0.3) {
+                // A transcript is of one meeting: its passages alone are adjacent.
+                doc.artifact_kind = ArtifactKind::Transcript;
+                doc.artifact_id = uuid(tenant * 1_000 + meeting);
+            }
             doc.visibility = Visibility::ALL[rng.random_range(0..3)];
             doc.kind = if rng.random_bool(0.2) { PassageKind::Decision } else { PassageKind::Passage };
             doc.date = doc.date + chrono::Days::new(rng.random_range(0..40));
@@ -116,11 +122,20 @@ fn brute_force(all: &[PassageDoc], request: &SearchRequest, params: &RankParams)
         readable.iter().filter(|d| kept(d, request.visible, &request.filters)).collect();
     let candidates: Vec<Candidate> = answering
         .iter()
-        .map(|d| Candidate {
-            id: sha2::Sha256::digest(&d.id).iter().take(8).fold(0, |id, byte| id << 8 | u64::from(*byte)),
-            keyword: words[&d.id] + params.bigram_weight * doubles.get(&d.id).copied().unwrap_or(0.0),
-            vector: Some(cosine(&d.vector, query)),
-            named: false,
+        .map(|d| {
+            let id =
+                sha2::Sha256::digest(&d.id).iter().take(8).fold(0, |id, byte| id << 8 | u64::from(*byte));
+            let is_passage = d.kind == PassageKind::Passage;
+            Candidate {
+                id,
+                keyword: words[&d.id] + params.bigram_weight * doubles.get(&d.id).copied().unwrap_or(0.0),
+                vector: Some(cosine(&d.vector, query)),
+                spoken: is_passage && d.artifact_kind == ArtifactKind::Transcript,
+                // A claim stands in no document but itself.
+                document: if is_passage { d.artifact_id.as_u128() as u64 } else { id },
+                span: (d.start, d.end),
+                named: false,
+            }
         })
         .collect();
     let vectors = Vectors(answering.iter().map(|d| d.vector.clone()).collect());

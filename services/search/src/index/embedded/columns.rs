@@ -80,6 +80,8 @@ pub(super) struct Columns {
     pub(super) meeting: Interned<Uuid>,
     /// The artifact first, then what else the passage is drawn from.
     pub(super) artifacts: Interned<Vec<Uuid>>,
+    /// Where it stands in the text version.
+    pub(super) span: Vec<(u32, u32)>,
     pub(super) artifact_kind: Vec<u8>,
     pub(super) kind: Vec<u8>,
     /// Days since the common era.
@@ -111,6 +113,8 @@ struct RowPassage<'a> {
     artifact_id: Uuid,
     #[serde(default)]
     derived_from: Vec<Uuid>,
+    start: u32,
+    end: u32,
     artifact_kind: ArtifactKind,
     date: NaiveDate,
     visibility: Visibility,
@@ -143,6 +147,7 @@ pub(super) fn load(reader: &SegmentReader, layout: &Layout) -> Result<Columns, I
         (Vec::with_capacity(docs), Vec::with_capacity(docs), Vec::with_capacity(docs));
     let (mut artifact_kind, mut kind) = (Vec::with_capacity(docs), Vec::with_capacity(docs));
     let (mut tag, mut confidence) = (Vec::with_capacity(docs), Vec::with_capacity(docs));
+    let mut span = Vec::with_capacity(docs);
     let mut ledger = Vec::new();
     let mut vectors = Vectors::default();
     for (place, document) in store.iter::<TantivyDocument>(None).enumerate() {
@@ -173,6 +178,7 @@ pub(super) fn load(reader: &SegmentReader, layout: &Layout) -> Result<Columns, I
                 let mut from = vec![p.artifact_id];
                 from.extend(p.derived_from);
                 artifacts.push(from);
+                span.push((p.start, p.end));
                 artifact_kind.push(artifact_kind_ordinal(p.artifact_kind));
                 kind.push(p.kind.ordinal());
                 day.push(day_number(p.date));
@@ -187,6 +193,7 @@ pub(super) fn load(reader: &SegmentReader, layout: &Layout) -> Result<Columns, I
                 body.push(Uuid::nil());
                 meeting.push(Uuid::nil());
                 artifacts.push(Vec::new());
+                span.push((0, 0));
                 artifact_kind.push(u8::MAX);
                 kind.push(u8::MAX);
                 day.push(0);
@@ -203,6 +210,7 @@ pub(super) fn load(reader: &SegmentReader, layout: &Layout) -> Result<Columns, I
         body: body.column,
         meeting: meeting.column,
         artifacts: artifacts.column,
+        span,
         artifact_kind,
         kind,
         day,

@@ -151,8 +151,12 @@ impl Union {
             if worded.contains(&row) || vector_rank.contains_key(&row) || is_named(row) {
                 kept.push(row);
                 places.push(place);
+                let (spoken, document, span) = snapshot.place(row);
                 candidates.push(Candidate {
                     id: snapshot.id(row),
+                    spoken,
+                    document,
+                    span,
                     keyword: scores.by_row[row as usize],
                     vector: cosines.get(&row).copied(),
                     named: is_named(row),

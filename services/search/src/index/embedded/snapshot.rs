@@ -3,14 +3,15 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
+use cs_core::document::ArtifactKind;
 use tantivy::index::SegmentId;
 use tantivy::schema::Value;
 use tantivy::{DocAddress, Searcher, TantivyDocument};
 use uuid::Uuid;
 
-use super::columns::{Columns, load};
+use super::columns::{Columns, artifact_kind_ordinal, load};
 use super::schema::{Layout, LedgerEntry, Stored};
-use crate::index::{IndexError, IndexStats, Part, PassageDoc, Visibility, VisibleTags};
+use crate::index::{IndexError, IndexStats, Part, PassageDoc, PassageKind, Visibility, VisibleTags};
 
 /// A segment as one commit left it.
 #[derive(Debug)]
@@ -158,6 +159,20 @@ impl Snapshot {
     pub(super) fn id(&self, row: u32) -> u64 {
         let (segment, doc) = self.locate(row as usize);
         self.segments[segment].columns.id[doc]
+    }
+
+    /// Whether a passage was spoken, the document it stands in and its span there. A claim stands in no document but itself.
+    pub(super) fn place(&self, row: u32) -> (bool, u64, (u32, u32)) {
+        let (segment, doc) = self.locate(row as usize);
+        let columns = &self.segments[segment].columns;
+        let is_passage = columns.kind[doc] == PassageKind::Passage.ordinal();
+        let document = columns.artifacts.get(doc).first().filter(|_| is_passage).map(|artifact| {
+            let (high, low) = artifact.as_u64_pair();
+            high ^ low
+        });
+        let spoken =
+            is_passage && columns.artifact_kind[doc] == artifact_kind_ordinal(ArtifactKind::Transcript);
+        (spoken, document.unwrap_or(columns.id[doc]), columns.span[doc])
     }
 
     /// Everything that is shown of a passage.
