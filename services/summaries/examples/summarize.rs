@@ -1,8 +1,8 @@
-//! Prints what the summarizer proposes for documents, for reading: `summarize FILE…`, one meeting a file.
+//! Prints what the summarizer proposes, for reading: `summarize FILE…`, one meeting a file. A folder is evaluated as a whole.
 use std::path::Path;
 
 use cs_core::document::ArtifactKind;
-use summaries::eval::{EvidenceReport, assess};
+use summaries::eval::{EvidenceReport, assess, eval_evidence};
 use summaries::gate::GateThresholds;
 use summaries::summarizer::{Extractive, MeetingInput, SourceText, Summarizer, Votes};
 use uuid::Uuid;
@@ -10,6 +10,10 @@ use uuid::Uuid;
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut reports = Vec::new();
     for file in std::env::args().skip(1) {
+        if Path::new(&file).is_dir() {
+            println!("{:#?}", eval_evidence(Path::new(&file))?);
+            continue;
+        }
         let bytes = std::fs::read(&file)?;
         let name = Path::new(&file).file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
         let extracted = match cs_documents::extract(&name, &bytes) {

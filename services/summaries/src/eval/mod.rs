@@ -1,5 +1,6 @@
 //! Measures what the summarizer proposes and what the verifier lets through, on documents as they are published.
 
+mod folder;
 pub mod plant;
 mod report;
 
@@ -12,6 +13,7 @@ use crate::gate::{GateStats, GateThresholds, Verdict, gate};
 use crate::summarizer::{ClaimKind, MeetingInput, Summarizer};
 use crate::verify::Verifier;
 
+pub use folder::eval_evidence;
 pub use report::{EvidenceReport, MeetingReport, PlantedReport};
 
 /// Takes one meeting through summarizer, verifier and gate, and plants errors into what passed.

@@ -46,6 +46,28 @@ pub struct MeetingReport {
     pub seconds: f64,
 }
 
+impl MeetingReport {
+    /// A meeting that could not be taken through at all.
+    pub(super) fn failed(title: &str, date: &str, reason: &str) -> Self {
+        Self {
+            title: title.to_owned(),
+            date: date.to_owned(),
+            status: "failed",
+            reasons: vec![reason.to_owned()],
+            claims: 0,
+            claims_proposed: 0,
+            decisions: 0,
+            outcomes: BTreeMap::new(),
+            short_summary: Vec::new(),
+            spans: 0,
+            exact: 0,
+            rejections: Vec::new(),
+            planted: BTreeMap::new(),
+            seconds: 0.0,
+        }
+    }
+}
+
 /// A folder of meetings. Rates are from 0 to 1.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct EvidenceReport {
