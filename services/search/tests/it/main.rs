@@ -1,7 +1,12 @@
 //! The index as its callers see it.
 
+#[cfg(test)]
 mod bad_input;
+#[cfg(test)]
 mod brute_force;
+#[cfg(test)]
 mod changes;
+#[cfg(test)]
 mod damage;
+#[cfg(test)]
 mod support;
