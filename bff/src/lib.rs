@@ -42,3 +42,8 @@ where
 {
     axum::serve(listener, router).with_graceful_shutdown(shutdown).await
 }
+
+/// `extensions.code` of a reason, as clients see it (`docs/errors.md`).
+pub fn error_code(reason: cs_proto::errors::v1::Reason) -> &'static str {
+    graphql::error_code(reason)
+}

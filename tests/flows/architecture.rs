@@ -70,10 +70,7 @@ fn only_config_reads_the_environment() {
                 || path.starts_with("lib/testkit")
                 || path.contains("/tests/")
                 || path.contains("/examples/");
-            assert!(
-                allowed || !text.contains("env::var("),
-                "{path} reads the environment"
-            );
+            assert!(allowed || !text.contains("env::var("), "{path} reads the environment");
         }
     }
 }
@@ -95,4 +92,34 @@ fn errors_are_mapped_without_a_catch_all() {
 fn the_checked_in_schema_is_the_code_s() {
     let committed = std::fs::read_to_string(root().join("schema.graphql")).unwrap();
     assert_eq!(committed, councilsense::schema_sdl(), "run `just gen`");
+}
+
+/// `docs/errors.md`, line by line.
+fn errors_table() -> String {
+    use cs_proto::errors::v1::Reason;
+    let mut table = String::from(
+        "# Errors\n\nEvery failure has one reason: `ErrorInfo.reason` in gRPC, `extensions.reason` in GraphQL. A test writes this table from the \
+         code (`COUNCILSENSE_REGENERATE=1`).\n\n| reason | gRPC | GraphQL | retryable |\n|---|---|---|---|\n",
+    );
+    for number in 1..=64 {
+        let Ok(reason) = Reason::try_from(number) else { continue };
+        let retryable = if cs_rpc::is_retryable(reason) { "yes" } else { "no" };
+        table += &format!(
+            "| {} | {:?} | {} | {retryable} |\n",
+            reason.as_str_name(),
+            cs_rpc::code(reason),
+            bff::error_code(reason)
+        );
+    }
+    table
+}
+
+#[test]
+fn the_table_of_errors_is_the_code_s() {
+    let path = root().join("docs/errors.md");
+    #[expect(clippy::disallowed_methods, reason = "a test's own switch")]
+    if std::env::var("COUNCILSENSE_REGENERATE").is_ok() {
+        std::fs::write(&path, errors_table()).unwrap();
+    }
+    assert_eq!(std::fs::read_to_string(path).unwrap_or_default(), errors_table());
 }

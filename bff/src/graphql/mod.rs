@@ -52,3 +52,8 @@ pub fn schema_sdl() -> String {
     }
     sdl
 }
+
+/// The code of a reason.
+pub(crate) fn error_code(reason: cs_proto::errors::v1::Reason) -> &'static str {
+    error::code(reason).as_str()
+}

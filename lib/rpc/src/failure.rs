@@ -28,7 +28,7 @@ impl FieldViolation {
 }
 
 /// The gRPC code of a reason. Nine codes are enough.
-fn code(reason: Reason) -> Code {
+pub fn code(reason: Reason) -> Code {
     match reason {
         Reason::InvalidArgument
         | Reason::UnknownCity
@@ -48,6 +48,11 @@ fn code(reason: Reason) -> Code {
         Reason::Unavailable | Reason::StorageFull | Reason::IndexUnavailable => Code::Unavailable,
         Reason::Unspecified | Reason::Internal => Code::Internal,
     }
+}
+
+/// Whether the same call may succeed later.
+pub fn is_retryable(reason: Reason) -> bool {
+    matches!(code(reason), Code::Unavailable | Code::ResourceExhausted)
 }
 
 /// A status with `ErrorInfo`, and `BadRequest` or `RetryInfo` where they belong.
@@ -130,7 +135,7 @@ impl From<&Status> for Failure {
         Self {
             reason,
             code: code(reason),
-            retryable: matches!(code(reason), Code::Unavailable | Code::ResourceExhausted),
+            retryable: is_retryable(reason),
             fields: status
                 .get_details_bad_request()
                 .map(|bad| {

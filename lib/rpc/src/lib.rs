@@ -10,7 +10,7 @@ mod tasks;
 mod token;
 
 pub use channel::{Channel, ChannelError, InMemory, connect};
-pub use failure::{Failure, FieldViolation, chain, deadline_exceeded, report, status};
+pub use failure::{Failure, FieldViolation, chain, code, deadline_exceeded, is_retryable, report, status};
 pub use outbound::Outbound;
 pub use server::{GRACE, Guard, caller, health, reflection, serve};
 pub use tasks::Tasks;
