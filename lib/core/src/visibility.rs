@@ -21,6 +21,9 @@ pub enum Visibility {
 pub struct UnknownVisibility(pub String);
 
 impl Visibility {
+    /// Every tag, from what everybody may see to what the fewest may.
+    pub const ALL: [Self; 3] = [Self::Public, Self::Member, Self::Reviewer];
+
     /// The word used in SQL and events.
     pub fn as_str(self) -> &'static str {
         match self {

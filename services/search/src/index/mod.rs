@@ -12,9 +12,10 @@ mod request;
 mod response;
 mod types;
 
+pub use cs_core::Visibility;
 pub use request::{Filters, MAX_FIRST, Mode, SearchRequest};
 pub use response::{Explanation, Facets, Hit, SearchResponse, Span};
-pub use types::{Part, PassageDoc, PassageKind, UnknownVisibility, Visibility, VisibleTags};
+pub use types::{Part, PassageDoc, PassageKind, VisibleTags};
 
 /// What can go wrong in an index.
 #[derive(Debug, thiserror::Error)]

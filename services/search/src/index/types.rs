@@ -1,53 +1,19 @@
 //! What is indexed: passages, and the tags that say who may read them.
 
 use std::collections::BTreeMap;
-use std::str::FromStr;
 
 use chrono::NaiveDate;
+use cs_core::Visibility;
 use cs_core::document::ArtifactKind;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// Who may read a row, from everybody to the fewest. A later tag is stricter than an earlier one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Visibility {
-    /// Anybody, signed in or not.
-    Public,
-    /// Signed-in residents.
-    Member,
-    /// Reviewers.
-    Reviewer,
-}
-
-impl Visibility {
-    /// Every tag.
-    pub const ALL: [Self; 3] = [Self::Public, Self::Member, Self::Reviewer];
-
-    pub(crate) fn bit(self) -> u8 {
-        match self {
-            Self::Public => 1,
-            Self::Member => 2,
-            Self::Reviewer => 4,
-        }
-    }
-}
-
-/// A tag that is none of the three.
-#[derive(Debug, thiserror::Error)]
-#[error("unknown visibility {0:?}: use public, member or reviewer")]
-pub struct UnknownVisibility(pub String);
-
-impl FromStr for Visibility {
-    type Err = UnknownVisibility;
-
-    fn from_str(s: &str) -> Result<Self, Self::Err> {
-        match s {
-            "public" => Ok(Self::Public),
-            "member" => Ok(Self::Member),
-            "reviewer" => Ok(Self::Reviewer),
-            other => Err(UnknownVisibility(other.to_owned())),
-        }
+/// A tag as one bit of a set.
+pub(crate) fn bit(tag: Visibility) -> u8 {
+    match tag {
+        Visibility::Public => 1,
+        Visibility::Member => 2,
+        Visibility::Reviewer => 4,
     }
 }
 
@@ -58,12 +24,12 @@ pub struct VisibleTags(u8);
 impl VisibleTags {
     /// These tags and no others.
     pub fn of(tags: impl IntoIterator<Item = Visibility>) -> Self {
-        Self(tags.into_iter().fold(0, |bits, tag| bits | tag.bit()))
+        Self(tags.into_iter().fold(0, |bits, tag| bits | bit(tag)))
     }
 
     /// Whether a row with this tag may be read.
     pub fn contains(self, tag: Visibility) -> bool {
-        self.0 & tag.bit() != 0
+        self.0 & bit(tag) != 0
     }
 
     pub(crate) fn bits(self) -> u8 {

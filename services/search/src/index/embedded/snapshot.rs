@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::columns::{Columns, artifact_kind_ordinal, load};
 use super::schema::{Layout, LedgerEntry, Stored};
+use crate::index::types::bit;
 use crate::index::{IndexError, IndexStats, Part, PassageDoc, PassageKind, Visibility, VisibleTags};
 
 /// A segment as one commit left it.
@@ -111,7 +112,7 @@ impl Snapshot {
             for (doc, tag) in columns.tag.iter().enumerate() {
                 let bit = match tag {
                     Some(tag) if !reader.is_deleted(doc as u32) => {
-                        ledger.effective(*tag, columns.artifacts.get(doc)).bit()
+                        bit(ledger.effective(*tag, columns.artifacts.get(doc)))
                     }
                     _ => 0,
                 };
