@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use councilsense::wiring::{Parts, Role, Stack, migrate, system_clock};
-use cs_core::{Caller, Ids, Subject, TenantId, Trace, UserId};
+use cs_core::{Caller, Ids, Subject, TenantId, Trace};
 use cs_proto::accounts::v1::EnsureTenantRequest;
 use cs_proto::accounts::v1::accounts_client::AccountsClient;
 use cs_proto::meetings::v1 as pb;
@@ -221,16 +221,6 @@ pub(crate) fn operator(tenant: TenantId) -> Caller {
     Caller {
         subject: Subject::Operator("test".to_owned()),
         roles: [cs_core::Role::Operator].into(),
-        ..Caller::service("test", tenant, Trace::start())
-    }
-}
-
-/// A resident of a tenant.
-pub(crate) fn resident(tenant: TenantId) -> Caller {
-    let user: UserId = Ids::new(system_clock()).next();
-    Caller {
-        subject: Subject::User(user),
-        roles: [cs_core::Role::Resident].into(),
         ..Caller::service("test", tenant, Trace::start())
     }
 }

@@ -1,6 +1,8 @@
 //! The whole system from outside its services: the same flows with all roles in one process and with each on its own
 //! port, isolation between tenants, and the invariants that the database keeps.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 mod architecture;
 mod harness;
 mod invariants;

@@ -36,7 +36,8 @@ async fn search(settings: &Settings, dir: &Path, mode: &str, no_filter: bool) ->
 
 async fn evidence(settings: &Settings, dir: &Path) -> anyhow::Result<()> {
     let dir = dir.to_owned();
-    bail!("{} cannot be evaluated yet", dir.display())
+    let report = tokio::task::spawn_blocking(move || summaries::eval::eval_evidence(&dir)).await??;
+    show(settings, &serde_json::to_value(&report)?)
 }
 
 /// Figures as a table for people, whole for scripts.

@@ -30,13 +30,7 @@ impl Extractor {
     async fn extract(&self, name: &str, bytes: Bytes) -> Result<Extracted, ExtractError> {
         match self {
             Self::Isolated(program) => {
-                cs_documents::extract_isolated(
-                    program,
-                    cs_documents::Limits::default(),
-                    name,
-                    bytes,
-                )
-                .await
+                cs_documents::extract_isolated(program, cs_documents::Limits::default(), name, bytes).await
             }
             Self::InProcess => {
                 let name = name.to_owned();

@@ -230,9 +230,10 @@ fn assemble(texts: &[&str], starts: &[usize], in_vote: &[bool], with_briefs: boo
         {
             if LONE_NUMBER.is_match(texts[at]) {
                 number = number.or_else(|| Some(texts[at].trim_end_matches('.').to_owned()));
-            } else if with_briefs && capitals(texts[at]) < 0.7 && !brief_follows_in(texts, at, end) {
-                break;
-            } else if !with_briefs && (at - start > 14 || !goes_on(texts, at)) {
+            } else if match with_briefs {
+                true => capitals(texts[at]) < 0.7 && !brief_follows_in(texts, at, end),
+                false => at - start > 14 || !goes_on(texts, at),
+            } {
                 break;
             }
             at += 1;
@@ -246,7 +247,7 @@ fn assemble(texts: &[&str], starts: &[usize], in_vote: &[bool], with_briefs: boo
             while brief_end < end
                 && !in_vote[brief_end]
                 && !NOTES.is_match(texts[brief_end])
-                && !(outcomes::is_status(texts[brief_end]) && capitals(texts[brief_end]) > 0.8)
+                && (!outcomes::is_status(texts[brief_end]) || capitals(texts[brief_end]) <= 0.8)
             {
                 brief_end += 1;
             }

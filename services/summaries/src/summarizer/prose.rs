@@ -63,7 +63,7 @@ pub(crate) fn told(text: &str) -> Told {
         .into_iter()
         .filter(|&(a, b)| !HISTORY.is_match(&text[a..b]))
         .filter_map(|(a, b)| outcomes::motion_result(&text[a..b]))
-        .last();
+        .next_back();
     let counts = COUNT.captures(text).and_then(|c| Some((c["y"].parse().ok()?, c["n"].parse().ok()?)));
     let mover = first(&*MOVER);
     let action = motion_verb(text);

@@ -159,10 +159,10 @@ fn value(text: &str) -> Value {
     if matches!(bare.to_lowercase().as_str(), "0" | "none" | "o" | "ø" | "n/a") {
         return Value::Zero;
     }
-    if let Some(found) = COUNT_LAST.captures(bare) {
-        if found["who"].chars().any(char::is_alphabetic) {
-            return Value::List(people(&found["who"]), found["n"].parse().ok());
-        }
+    if let Some(found) = COUNT_LAST.captures(bare)
+        && found["who"].chars().any(char::is_alphabetic)
+    {
+        return Value::List(people(&found["who"]), found["n"].parse().ok());
     }
     if let Some(found) = COUNT_FIRST.captures(bare) {
         return Value::List(people(&found["who"]), found["n"].parse().ok());
@@ -300,11 +300,10 @@ pub(crate) fn parse(lines: &[&str]) -> Block {
     if voted {
         block.votes = Some(votes);
     }
-    if block.passed.is_none() {
-        if let Some(result) = &block.result {
-            block.passed =
-                outcomes::status(&result.to_uppercase()).map(|s| s.outcome != super::Outcome::Failed);
-        }
+    if block.passed.is_none()
+        && let Some(result) = &block.result
+    {
+        block.passed = outcomes::status(&result.to_uppercase()).map(|s| s.outcome != super::Outcome::Failed);
     }
     block
 }

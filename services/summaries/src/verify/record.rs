@@ -19,13 +19,13 @@ pub(super) fn check(claim: &ProposedClaim, evidence: &str) -> Vec<Rejection> {
     let Some(detail) = &claim.decision else { return Vec::new() };
     let mut against = Vec::new();
     let said = normalise(evidence);
-    if let Some(number) = &detail.file_number {
-        if !said.contains(number.as_str()) {
-            against.push(Rejection::new(
-                Reason::FileNumberUnsupported,
-                format!("The evidence does not name {number}."),
-            ));
-        }
+    if let Some(number) = &detail.file_number
+        && !said.contains(number.as_str())
+    {
+        against.push(Rejection::new(
+            Reason::FileNumberUnsupported,
+            format!("The evidence does not name {number}."),
+        ));
     }
     if let Some(title) = &detail.title {
         let known = words(&said);
@@ -77,21 +77,21 @@ fn compare(detail: &DecisionDetail, readings: &[Reading], what: &str) -> Vec<Rej
     }
     let mut against = Vec::new();
     let any = |f: &dyn Fn(&Reading) -> bool| readings.iter().any(f);
-    if let Some(mover) = &detail.mover {
-        if !any(&|r| r.mover.as_ref() == Some(mover)) {
-            against.push(Rejection::new(
-                Reason::MoverUnsupported,
-                format!("The {what} does not name {mover} as mover."),
-            ));
-        }
+    if let Some(mover) = &detail.mover
+        && !any(&|r| r.mover.as_ref() == Some(mover))
+    {
+        against.push(Rejection::new(
+            Reason::MoverUnsupported,
+            format!("The {what} does not name {mover} as mover."),
+        ));
     }
-    if let Some(seconder) = &detail.seconder {
-        if !any(&|r| r.seconder.as_ref() == Some(seconder)) {
-            against.push(Rejection::new(
-                Reason::SeconderUnsupported,
-                format!("The {what} does not name {seconder} as seconder."),
-            ));
-        }
+    if let Some(seconder) = &detail.seconder
+        && !any(&|r| r.seconder.as_ref() == Some(seconder))
+    {
+        against.push(Rejection::new(
+            Reason::SeconderUnsupported,
+            format!("The {what} does not name {seconder} as seconder."),
+        ));
     }
     if against.is_empty() {
         against
