@@ -19,6 +19,9 @@ use tokio::sync::OnceCell;
 use tokio_stream::wrappers::TcpListenerStream;
 use url::Url;
 
+/// A document: its name, its kind and its bytes.
+pub(crate) type File<'a> = (&'a str, &'a str, &'a [u8]);
+
 /// How the roles reach each other.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Mode {
@@ -188,7 +191,7 @@ impl Harness {
         caller: &Caller,
         city: &str,
         uid: &str,
-        files: &[(&str, &str, &[u8])],
+        files: &[File<'_>],
     ) -> pb::IngestMeetingResponse {
         let header = pb::IngestHeader {
             city: city.to_owned(),

@@ -15,7 +15,7 @@ use cs_proto::search::v1::search_client::SearchClient;
 use cs_proto::summaries::v1 as sm;
 use cs_proto::summaries::v1::summaries_client::SummariesClient;
 
-use crate::harness::{Harness, MINUTES, Mode, anonymous, operator, tenant};
+use crate::harness::{File, Harness, MINUTES, Mode, anonymous, operator, tenant};
 
 async fn summary(h: &Harness, caller: &cs_core::Caller, meeting: &str) -> Option<sm::Summary> {
     let request = sm::BatchGetCurrentSummariesRequest { meeting_ids: vec![meeting.to_owned()], view: None };
@@ -168,7 +168,7 @@ async fn every_meeting_ends_in_a_named_state_with_a_reason() {
     let h = Harness::start("states", Mode::Together).await;
     let ops = operator(tenant());
     let reader = anonymous(ops.tenant);
-    let cases: [(&str, &[(&str, &str, &[u8])], &str); 4] = [
+    let cases: [(&str, &[File], &str); 4] = [
         ("no-documents", &[], "failed"),
         ("rubbish", &[("minutes.pdf", "minutes", b"\x00\x01\x02 not a pdf")], "failed"),
         (
