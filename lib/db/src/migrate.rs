@@ -81,10 +81,16 @@ pub async fn migrate(
 
 /// Roles belong to the whole server: somebody who prepares another of its databases at the same moment makes
 /// PostgreSQL refuse one of the two, and the advisory lock, which is the database's own, cannot prevent it.
-async fn prepare_patiently(connection: &mut PgConnection, secret: &[u8], schema: &str) -> Result<(), sqlx::Error> {
+async fn prepare_patiently(
+    connection: &mut PgConnection,
+    secret: &[u8],
+    schema: &str,
+) -> Result<(), sqlx::Error> {
     for _ in 0..MET_ANOTHER {
         match prepare(connection, secret, schema).await {
-            Err(sqlx::Error::Database(e)) if matches!(e.code().as_deref(), Some("XX000" | "23505" | "42710")) => {
+            Err(sqlx::Error::Database(e))
+                if matches!(e.code().as_deref(), Some("XX000" | "23505" | "42710")) =>
+            {
                 tokio::time::sleep(std::time::Duration::from_millis(100)).await;
             }
             result => return result,

@@ -1,5 +1,7 @@
 //! What was before the body, where the record tells no decision: agendas, first readings, presentations, transcripts.
 
+use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::LazyLock;
 
 use cs_core::document::ArtifactKind;
@@ -16,6 +18,8 @@ use super::{ClaimKind, ProposedClaim, compose, prose};
 const MOST_ITEMS: usize = 150;
 /// The most sentences of a transcript that are offered.
 const MOST_SAID: usize = 8;
+/// Shorter than this, in bytes, nothing is said.
+const SHORTEST_SAID: usize = 60;
 
 static HOUSEKEEPING: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r"(?i)^(?:roll\s*call|invocation|pledge|national\s+anthem|legislative\s+grouping|consent\s+agenda|regular\s+agenda|special\s+orders|adjourn|public\s+(?:e-)?comment|e-comment|on-?line|call\s+to\s+order|land\s+use\s+matters|old\s+business|new\s+business|all\s+special|all\s+land|unfinished|and\s+the|announcements?|council\s+(?:president|vice)|(?:vice[\s-]*)?president|councilmember|please|notice)").expect("a fixed expression")
@@ -28,7 +32,7 @@ static MATTER: LazyLock<Regex> = LazyLock::new(|| {
 });
 
 /// The items that no decision, action or fact has used, as topics.
-pub(crate) fn read(page: &Page<'_>, items: &[Item], used: &[std::ops::Range<usize>]) -> Vec<Placed> {
+pub(crate) fn read(page: &Page<'_>, items: &[Item], used: &[Range<usize>]) -> Vec<Placed> {
     let mut out = Vec::new();
     for item in items {
         if item.heading.is_empty()
@@ -37,8 +41,7 @@ pub(crate) fn read(page: &Page<'_>, items: &[Item], used: &[std::ops::Range<usiz
         {
             continue;
         }
-        let join =
-            |r: std::ops::Range<usize>| page.lines[r].iter().map(|l| l.text).collect::<Vec<_>>().join("\n");
+        let join = |r: Range<usize>| page.lines[r].iter().map(|l| l.text).collect::<Vec<_>>().join("\n");
         let heading = compose::heading(&join(item.heading.clone()));
         if HOUSEKEEPING.is_match(&heading) || heading.chars().filter(|c| c.is_alphabetic()).count() < 12 {
             continue;
@@ -55,14 +58,10 @@ pub(crate) fn read(page: &Page<'_>, items: &[Item], used: &[std::ops::Range<usiz
     out
 }
 
-/// Sentences of a transcript that name business, the first of each subject. Speech is not a record: nothing is decided by it.
+/// The sentences of a transcript that name most business, one a subject. Speech is not a record: nothing is decided by it.
 pub(crate) fn said(page: &Page<'_>, topics: &Topics) -> Vec<Placed> {
-    let mut out: Vec<Placed> = Vec::new();
-    let mut seen = Vec::new();
+    let mut best: BTreeMap<String, (usize, Range<usize>, String)> = BTreeMap::new();
     for (i, line) in page.lines.iter().enumerate() {
-        if out.len() == MOST_SAID {
-            break;
-        }
         if !MATTER.is_match(line.text) {
             continue;
         }
@@ -73,23 +72,27 @@ pub(crate) fn said(page: &Page<'_>, topics: &Topics) -> Vec<Placed> {
         let whole = prose::sentences(&words)
             .iter()
             .map(|&(a, b)| words[a..b].trim().to_owned())
-            .find(|s| MATTER.is_match(s));
-        let words = whole.filter(|s| s.len() > 60).unwrap_or(words);
-        let subjects = topics.of(&words);
-        let Some(first) = subjects.first() else { continue };
-        if words.len() < 60 || seen.contains(first) {
-            continue;
+            .find(|s| MATTER.is_match(s) && s.len() > SHORTEST_SAID);
+        let words = compose::shorten(&whole.unwrap_or(words), 400);
+        let named = MATTER.find_iter(&words).count();
+        let Some(subject) = topics.of(&words).into_iter().next() else { continue };
+        if words.len() > SHORTEST_SAID && best.get(&subject).is_none_or(|(most, ..)| named > *most) {
+            best.insert(subject, (named, lines, words));
         }
-        seen.push(first.clone());
-        out.push(Placed {
-            claim: topic(page, std::slice::from_ref(&lines), compose::shorten(&words, 400), 0.4),
-            lines: vec![lines],
-        });
     }
-    out
+    let mut chosen: Vec<_> = best.into_values().collect();
+    chosen.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.start.cmp(&b.1.start)));
+    chosen.truncate(MOST_SAID);
+    chosen
+        .into_iter()
+        .map(|(_, lines, words)| Placed {
+            claim: topic(page, std::slice::from_ref(&lines), words, 0.4),
+            lines: vec![lines],
+        })
+        .collect()
 }
 
-fn topic(page: &Page<'_>, lines: &[std::ops::Range<usize>], text: String, confidence: f32) -> ProposedClaim {
+fn topic(page: &Page<'_>, lines: &[Range<usize>], text: String, confidence: f32) -> ProposedClaim {
     ProposedClaim {
         kind: ClaimKind::Topic,
         text,

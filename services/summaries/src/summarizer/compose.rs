@@ -12,7 +12,7 @@ use super::votes::Block;
 const LONGEST_TITLE: usize = 700;
 
 static ITEM_NUMBER: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"^(?:\d{1,3}[a-zA-Z]{0,3}|[A-Z]|[IVX]{1,5})[.)]\s*").expect("a fixed expression")
+    Regex::new(r"^(?:(?:\d{1,3}[a-zA-Z]{0,3}|[A-Z]|[IVX]{1,5})[.)]\s+|\d{1,3}\.[a-z]{1,3}\.?\s+|\d{1,3}[a-z]?\.(?P<keep>[A-Z]))").expect("a fixed expression")
 });
 static STOCK_ENDING: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r"(?i)[;,]?\s*and\s+(?:otherwise\s+to\s+provide|to\s+(?:otherwise\s+)?provide(?:\s+otherwise)?|to\s+otherwise\s+provide)\s+with\s+respect\s+thereto\.?").expect("a fixed expression")
@@ -29,7 +29,7 @@ fn without_lone_numbers(lines: &str) -> String {
 /// A heading without the item's number.
 pub(crate) fn heading(lines: &str) -> String {
     let text = normalise(&without_lone_numbers(lines));
-    let text = ITEM_NUMBER.replace(&text, "").into_owned();
+    let text = ITEM_NUMBER.replace(&text, "$keep").into_owned();
     shorten(text.trim(), LONGEST_TITLE)
 }
 

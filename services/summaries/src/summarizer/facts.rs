@@ -51,7 +51,9 @@ pub(crate) fn read(page: &Page<'_>, items: &[Item], used: &[Range<usize>]) -> Ve
             roll = true;
             while lines.end < texts.len()
                 && lines.end - i < 14
-                && (goes_on(texts[lines.end]) || ABSENT.is_match(texts[lines.end]))
+                && (goes_on(texts[lines.end])
+                    || ABSENT.is_match(texts[lines.end])
+                    || texts[lines.end - 1].ends_with([':', ',']))
             {
                 lines.end += 1;
             }

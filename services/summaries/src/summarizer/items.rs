@@ -31,7 +31,7 @@ impl Item {
 
 static NUMBERED: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(
-        r"^(?:\d{2}-\d{4}\s+)?(?:(?P<n>\d{1,3}[a-zA-Z]{0,3}|[A-Z]|[IVX]{1,5})[.)]\s+(?P<rest>\S.*)|(?P<m>\d{1,3}[a-z]?)\.(?P<tight>[A-Z][A-Za-z]+\s.*))$",
+        r"^(?:\d{2}-\d{4}\s+)?(?:(?:(?P<n>\d{1,3}[a-zA-Z]{0,3}|[A-Z]|[IVX]{1,5})[.)]|(?P<s>\d{1,3}\.[a-z]{1,3})\.?)\s+(?P<rest>\S.*)|(?P<m>\d{1,3}[a-z]?)\.(?P<tight>[A-Z][A-Za-z]+\s.*))$",
     )
     .expect("a fixed expression")
 });
@@ -64,7 +64,7 @@ static PART: LazyLock<Regex> = LazyLock::new(|| {
 /// A numbered line as its number and its words.
 fn numbered(line: &str) -> Option<(&str, &str)> {
     let found = NUMBERED.captures(line)?;
-    let number = found.name("n").or_else(|| found.name("m"))?.as_str();
+    let number = found.name("n").or_else(|| found.name("s")).or_else(|| found.name("m"))?.as_str();
     Some((number, found.name("rest").or_else(|| found.name("tight"))?.as_str()))
 }
 

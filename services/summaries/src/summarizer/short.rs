@@ -22,6 +22,14 @@ static ROUTINE: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r"(?i)\b(?:approval\s+of\s+the\s+minutes|adjourn\w*|suspend\s+the\s+rules|suspend\s+rule|consent\s+agenda|honorary\s+street|recogniz\w+|celebrat\w+|honoring|commend\w*|congratulat\w+|condolence|temporarily\s+waive|first\s+reading|communication|transmitting|presentation|executive\s+session|reappointment|appointment|quorum|signatory)\b").expect("a fixed expression")
 });
 
+/// What every meeting does, whatever it is about.
+static PROCEDURE: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"(?i)^(?:\S+\s+){0,3}?(?:adjourn\w*|meeting\s+adjourned|roll\s+call|suspend\s+(?:the\s+)?rules?|approv\w+\s+(?:of\s+(?:the\s+)?)?(?:minutes|agenda)|executive\s+session|present\s*:)|\bAGENDA\s+WAS\b|\bquorum\b").expect("a fixed expression")
+});
+/// One property's permit matters to its neighbours; a rule matters to all.
+static SINGLE_PROPERTY: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"(?i)municipal\s+address|conditional\s+use").expect("a fixed expression"));
+
 /// Chooses three to six claims; equal scores keep the order of the record.
 pub(crate) fn choose(claims: &[ProposedClaim]) -> Vec<usize> {
     let mut ranked: Vec<(f32, usize)> =
@@ -42,6 +50,9 @@ pub(crate) fn choose(claims: &[ProposedClaim]) -> Vec<usize> {
 
 fn score(claim: &ProposedClaim) -> f32 {
     let text = claim.text.as_str();
+    if PROCEDURE.is_match(text) {
+        return 0.0;
+    }
     let mut score = match claim.kind {
         ClaimKind::Decision => 2.0,
         ClaimKind::Action => 1.0,
@@ -75,6 +86,9 @@ fn score(claim: &ProposedClaim) -> f32 {
         .map(|m| if amount(m.as_str()) >= 100_000.0 { 2.0 } else { 1.0 })
         .sum::<f32>();
     score += (POLICY.find_iter(text).count().min(3) as f32) * 0.7;
+    if SINGLE_PROPERTY.is_match(text) {
+        score -= 1.0;
+    }
     if ROUTINE.is_match(text) {
         score -= 3.0;
     }

@@ -23,9 +23,14 @@ pub(crate) fn normalise(text: &str) -> String {
 /// The words of a normalised text, lower case, without the marks around them.
 pub(crate) fn words(text: &str) -> Vec<String> {
     text.split_whitespace()
-        // `ACTION:Suspend` is two words, `10:30` is one.
-        .flat_map(|w| match w.split_once(':') {
-            Some((a, b)) if b.starts_with(char::is_alphabetic) => [a, b],
+        // `ACTION:Suspend` and `22.RESOLUTION` are two words, `10:30` and `M.C.S.` are one.
+        .flat_map(|w| match (w.split_once(':'), w.split_once('.')) {
+            (Some((a, b)), _) if b.starts_with(char::is_alphabetic) => [a, b],
+            (_, Some((a, b)))
+                if b.starts_with(char::is_alphabetic) && a.bytes().all(|c| c.is_ascii_digit()) =>
+            {
+                [a, b]
+            }
             _ => [w, ""],
         })
         .map(|w| {

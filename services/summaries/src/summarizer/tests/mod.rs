@@ -47,8 +47,11 @@ pub(super) fn decisions(draft: &Draft) -> Vec<&DecisionDetail> {
     draft.claims.iter().filter_map(|c| c.decision.as_ref()).collect()
 }
 
+/// Number, outcome, mover, yeas and nays.
+type Brief<'a> = (&'a str, &'a str, &'a str, Option<u32>, Option<u32>);
+
 /// Number, outcome, mover, yeas and nays of each decision.
-pub(super) fn brief(draft: &Draft) -> Vec<(&str, &str, &str, Option<u32>, Option<u32>)> {
+pub(super) fn brief(draft: &Draft) -> Vec<Brief<'_>> {
     decisions(draft)
         .into_iter()
         .map(|d| {
