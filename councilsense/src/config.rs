@@ -226,7 +226,11 @@ pub enum Command {
     /// Search; with the embedded engine the indexer runs inside it
     Search,
     /// Bring the database up to date
-    Migrate,
+    Migrate {
+        /// Print idempotent SQL for a DBA instead; it holds the roles' passwords
+        #[arg(long)]
+        print_sql: bool,
+    },
     /// Sign a short-lived operator's token, for grpcurl
     Token {
         /// resident, reviewer, operator or owner

@@ -121,17 +121,26 @@ pub struct Stack {
 }
 
 /// Every schema and what is in it.
+static SCHEMAS: [SchemaSpec<'static>; 6] = [
+    SchemaSpec { name: "bus", migrators: &[&cs_events::BUS_MIGRATOR] },
+    SchemaSpec { name: "sessions", migrators: &[&bff::MIGRATOR] },
+    SchemaSpec { name: accounts::SCHEMA, migrators: &[&cs_events::SERVICE_MIGRATOR, &accounts::MIGRATOR] },
+    SchemaSpec { name: meetings::SCHEMA, migrators: &[&cs_events::SERVICE_MIGRATOR, &meetings::MIGRATOR] },
+    SchemaSpec { name: summaries::SCHEMA, migrators: &[&cs_events::SERVICE_MIGRATOR, &summaries::MIGRATOR] },
+    SchemaSpec {
+        name: notifications::SCHEMA,
+        migrators: &[&cs_events::SERVICE_MIGRATOR, &notifications::MIGRATOR],
+    },
+];
+
+/// Brings the database up to date.
 pub async fn migrate(database: &url::Url, role_secret: &[u8]) -> Result<(), cs_db::MigrateError> {
-    let events = &cs_events::SERVICE_MIGRATOR;
-    let schemas = [
-        SchemaSpec { name: "bus", migrators: &[&cs_events::BUS_MIGRATOR] },
-        SchemaSpec { name: "sessions", migrators: &[&bff::MIGRATOR] },
-        SchemaSpec { name: accounts::SCHEMA, migrators: &[events, &accounts::MIGRATOR] },
-        SchemaSpec { name: meetings::SCHEMA, migrators: &[events, &meetings::MIGRATOR] },
-        SchemaSpec { name: summaries::SCHEMA, migrators: &[events, &summaries::MIGRATOR] },
-        SchemaSpec { name: notifications::SCHEMA, migrators: &[events, &notifications::MIGRATOR] },
-    ];
-    cs_db::migrate(database, role_secret, &schemas).await
+    cs_db::migrate(database, role_secret, &SCHEMAS).await
+}
+
+/// The same as SQL, for a DBA.
+pub fn migration_sql(role_secret: &[u8]) -> String {
+    cs_db::print_sql(role_secret, &SCHEMAS)
 }
 
 impl Stack {

@@ -139,3 +139,23 @@ async fn a_row_of_another_tenant_cannot_be_written() {
     );
     assert!(run(tx.conn(), &sql).await.unwrap_err().contains("row-level security"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_printed_sql_does_what_migrate_does_and_can_be_repeated() {
+    let url = tokio::task::spawn_blocking(|| cs_testkit::postgres::database("printed")).await.unwrap();
+    let sql = councilsense::wiring::migration_sql(ROLE_SECRET);
+    for _ in 0..2 {
+        // As a DBA would: in a session of its own. Roles belong to the whole server, which other tests use too.
+        for attempt in 0.. {
+            let mut admin = <PgConnection as sqlx::Connection>::connect(url.as_str()).await.unwrap();
+            match run(&mut admin, &sql).await {
+                Err(error) if attempt < 20 && error.contains("concurrently") => {}
+                result => {
+                    result.unwrap();
+                    break;
+                }
+            }
+        }
+    }
+    councilsense::wiring::migrate(&url, ROLE_SECRET).await.unwrap();
+}

@@ -28,8 +28,12 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Summaries => role::service(settings, wiring::Role::Summaries).await?,
         Command::Notifications => role::service(settings, wiring::Role::Notifications).await?,
         Command::Search => role::service(settings, wiring::Role::Search).await?,
-        Command::Migrate => {
+        Command::Migrate { print_sql } => {
             let (dir, _) = DataDir::open(&settings.data_dir)?;
+            if print_sql {
+                print!("{}", wiring::migration_sql(&dir.secrets()?.role_secret()?));
+                return Ok(ExitCode::SUCCESS);
+            }
             let database = settings.database_url.ok_or_else(|| {
                 anyhow::anyhow!("say which database with --database-url (or DATABASE_URL); `councilsense up` migrates its own")
             })?;

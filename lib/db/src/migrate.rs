@@ -113,23 +113,64 @@ async fn prepare(connection: &mut PgConnection, secret: &[u8], schema: &str) -> 
             .bind(&name)
             .fetch_one(&mut *connection)
             .await?;
-        let verb = if exists { "ALTER" } else { "CREATE" };
-        let password = role_password(secret, &name);
-        sqlx::raw_sql(sqlx::AssertSqlSafe(format!(
-            "{verb} ROLE {user} LOGIN NOSUPERUSER NOBYPASSRLS PASSWORD '{password}';
-             ALTER ROLE {user} SET search_path = {quoted};
-             ALTER ROLE {user} SET statement_timeout = '30s';
-             ALTER ROLE {user} SET idle_in_transaction_session_timeout = '60s';
-             GRANT USAGE ON SCHEMA {quoted} TO {user}"
-        )))
-        .execute(&mut *connection)
-        .await?;
+        let create = if exists { String::new() } else { format!("CREATE ROLE {user};") };
+        let settings = role_settings(secret, &name, schema);
+        sqlx::raw_sql(sqlx::AssertSqlSafe(format!("{create}{settings}"))).execute(&mut *connection).await?;
     }
     sqlx::raw_sql(sqlx::AssertSqlSafe(format!("SET search_path = {quoted}")))
         .execute(&mut *connection)
         .await?;
     sqlx::query("SELECT pg_advisory_unlock(hashtext('councilsense roles'))").execute(connection).await?;
     Ok(())
+}
+
+/// The same as [`migrate`], as SQL for somebody else to run. Running it again changes nothing. It holds the roles'
+/// passwords: treat it as the secret it is.
+pub fn print_sql(role_secret: &[u8], schemas: &[SchemaSpec<'_>]) -> String {
+    let mut sql =
+        String::from("-- Schemas, roles and migrations. Run it again at will: what is there stays.\n");
+    for schema in schemas {
+        let quoted = quote(schema.name);
+        sql += &format!("\nCREATE SCHEMA IF NOT EXISTS {quoted};\nSET search_path = {quoted};\n");
+        for role in ["app", "system"] {
+            let name = format!("{}_{role}", schema.name);
+            let user = quote(&name);
+            sql += &format!(
+                "DO $role$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{name}') THEN CREATE ROLE {user}; END IF; END $role$;\n{}",
+                role_settings(role_secret, &name, schema.name)
+            );
+        }
+        sql += SQLX_TABLE;
+        for migration in schema.migrators.iter().flat_map(|m| m.iter()) {
+            let checksum: String = migration.checksum.iter().map(|byte| format!("{byte:02x}")).collect();
+            sql += &format!(
+                "DO $once$ BEGIN IF NOT EXISTS (SELECT FROM _sqlx_migrations WHERE version = {version}) THEN\nEXECUTE $migration${text}$migration$;\n\
+                 INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)\n\
+                 VALUES ({version}, '{description}', true, '\\x{checksum}', 0);\nEND IF; END $once$;\n",
+                version = migration.version,
+                description = migration.description.replace('\'', "''"),
+                text = migration.sql.as_str(),
+            );
+        }
+    }
+    sql
+}
+
+/// What `sqlx` keeps of the migrations it has applied.
+const SQLX_TABLE: &str = "CREATE TABLE IF NOT EXISTS _sqlx_migrations (version bigint PRIMARY KEY, description text NOT NULL, \
+    installed_on timestamptz NOT NULL DEFAULT now(), success boolean NOT NULL, checksum bytea NOT NULL, execution_time bigint NOT NULL);\n";
+
+/// Statements that give a role its password, its schema and its limits.
+fn role_settings(secret: &[u8], name: &str, schema: &str) -> String {
+    let (user, quoted, password) = (quote(name), quote(schema), role_password(secret, name));
+    format!(
+        "ALTER ROLE {user} LOGIN NOSUPERUSER NOBYPASSRLS PASSWORD '{password}';
+ALTER ROLE {user} SET search_path = {quoted};
+ALTER ROLE {user} SET statement_timeout = '30s';
+ALTER ROLE {user} SET idle_in_transaction_session_timeout = '60s';
+GRANT USAGE ON SCHEMA {quoted} TO {user};
+"
+    )
 }
 
 fn quote(identifier: &str) -> String {

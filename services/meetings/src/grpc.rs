@@ -15,8 +15,6 @@ use cs_rpc::caller;
 use futures::{Stream, StreamExt, stream};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::sync::mpsc;
-use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 use uuid::Uuid;
 
@@ -264,9 +262,8 @@ impl Meetings for MeetingsService {
         let caller = caller(&request)?;
         let request = request.into_inner();
         let city = optional_id("city_id", &request.city_id)?;
-        let (sender, receiver) = mpsc::channel(16);
-        tokio::spawn(watch::published(self.0.clone(), caller, city, request.after, sender));
-        Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
+        let stream = watch::published(&self.0, caller, city, &request.after).await?;
+        Ok(Response::new(Box::pin(stream)))
     }
 
     async fn ingest_meeting(
