@@ -212,7 +212,7 @@ impl Stack {
                         outbound,
                     };
                     stack.relay(accounts::SCHEMA, &deps.db);
-                    dead_letters.push(DeadLetterPart { db: deps.db.clone(), queue: String::new() });
+                    dead_letters.push(DeadLetterPart { db: Some(deps.db.clone()), queue: String::new() });
                     stack.add(guard.layer(AccountsServer::new(accounts::AccountsService::new(deps))));
                 }
                 Role::Meetings => {
@@ -227,8 +227,10 @@ impl Stack {
                     stack.relay(meetings::SCHEMA, &deps.db);
                     stack.consumers.push(meetings::consumer(&deps, bus.clone()));
                     stack.jobs.push((meetings::SCHEMA, meetings::job_worker(&deps, clock.clone())));
-                    dead_letters
-                        .push(DeadLetterPart { db: deps.db.clone(), queue: meetings::QUEUE.to_owned() });
+                    dead_letters.push(DeadLetterPart {
+                        db: Some(deps.db.clone()),
+                        queue: meetings::QUEUE.to_owned(),
+                    });
                     let server = MeetingsServer::new(meetings::MeetingsService::new(deps.clone()))
                         .max_encoding_message_size(LARGEST_MESSAGE)
                         .max_decoding_message_size(LARGEST_MESSAGE);
@@ -252,8 +254,10 @@ impl Stack {
                     stack.relay(summaries::SCHEMA, &deps.db);
                     stack.consumers.push(summaries::consumer(&deps, bus.clone()));
                     stack.jobs.push((summaries::SCHEMA, summaries::job_worker(&deps, clock.clone())));
-                    dead_letters
-                        .push(DeadLetterPart { db: deps.db.clone(), queue: summaries::QUEUE.to_owned() });
+                    dead_letters.push(DeadLetterPart {
+                        db: Some(deps.db.clone()),
+                        queue: summaries::QUEUE.to_owned(),
+                    });
                     let server = SummariesServer::new(summaries::SummariesService::new(deps))
                         .max_encoding_message_size(LARGEST_MESSAGE);
                     stack.add(guard.layer(server));
@@ -269,8 +273,10 @@ impl Stack {
                     stack.relay(notifications::SCHEMA, &deps.db);
                     stack.consumers.push(notifications::consumer(&deps, bus.clone()));
                     stack.jobs.push((notifications::SCHEMA, notifications::job_worker(&deps, clock.clone())));
-                    dead_letters
-                        .push(DeadLetterPart { db: deps.db.clone(), queue: notifications::QUEUE.to_owned() });
+                    dead_letters.push(DeadLetterPart {
+                        db: Some(deps.db.clone()),
+                        queue: notifications::QUEUE.to_owned(),
+                    });
                     stack.sender = Some(notifications::sender(&deps));
                     stack.add(
                         guard.layer(NotificationsServer::new(notifications::NotificationsService::new(deps))),
@@ -288,6 +294,7 @@ impl Stack {
                         deadline: DEADLINE,
                     };
                     stack.consumers.push(search::consumer(&deps, bus.clone()));
+                    dead_letters.push(DeadLetterPart { db: None, queue: search::QUEUE.to_owned() });
                     stack.add(guard.layer(SearchServer::new(search::SearchService::new(deps.clone()))));
                     stack.search = Some(deps);
                 }

@@ -23,8 +23,8 @@ const MOST: u32 = 100;
 /// One service's jobs and queue.
 #[derive(Clone)]
 pub struct DeadLetterPart {
-    /// Its schema.
-    pub db: Db,
+    /// Its schema, where it has one.
+    pub db: Option<Db>,
     /// Its queue's name; empty where it has none.
     pub queue: String,
 }
@@ -50,7 +50,8 @@ impl DeadLetters {
         caller: &Caller,
         kind: &str,
     ) -> Result<Vec<DeadLetter>, DbError> {
-        let mut tx = part.db.system(Reason::Operations).await?;
+        let Some(db) = &part.db else { return Ok(Vec::new()) };
+        let mut tx = db.system(Reason::Operations).await?;
         let rows: Vec<JobRow> = sqlx::query_as(
             "SELECT id, type, envelope, attempt, error, finished_at FROM jobs
              WHERE tenant_id = $1 AND state = 'dead' AND ($2 = '' OR type = $2) ORDER BY finished_at DESC LIMIT $3",
@@ -110,7 +111,8 @@ impl DeadLetters {
         state: &str,
         note: Option<&str>,
     ) -> Result<bool, DbError> {
-        let mut tx = part.db.system(Reason::Operations).await?;
+        let Some(db) = &part.db else { return Ok(false) };
+        let mut tx = db.system(Reason::Operations).await?;
         let changed = sqlx::query(
             "UPDATE jobs SET state = $3, attempt = 0, run_at = $4, error = coalesce($5, error)
              WHERE id = $1 AND tenant_id = $2 AND state = 'dead'",
@@ -227,18 +229,20 @@ impl Service for DeadLetters {
         operator(&request)?;
         let mut sum = GetBacklogResponse::default();
         for part in &self.parts {
-            let mut tx = part.db.system(Reason::Operations).await.map_err(|e| unavailable(&e))?;
-            let (outbox, jobs, dead): (i64, i64, i64) = sqlx::query_as(
-                "SELECT (SELECT count(*) FROM outbox WHERE published_at IS NULL),
-                        (SELECT count(*) FROM jobs WHERE state IN ('ready', 'running')),
-                        (SELECT count(*) FROM jobs WHERE state = 'dead')",
-            )
-            .fetch_one(tx.conn())
-            .await
-            .map_err(|e| unavailable(&e))?;
-            sum.outbox += outbox.unsigned_abs();
-            sum.jobs += jobs.unsigned_abs();
-            sum.dead += dead.unsigned_abs();
+            if let Some(db) = &part.db {
+                let mut tx = db.system(Reason::Operations).await.map_err(|e| unavailable(&e))?;
+                let (outbox, jobs, dead): (i64, i64, i64) = sqlx::query_as(
+                    "SELECT (SELECT count(*) FROM outbox WHERE published_at IS NULL),
+                            (SELECT count(*) FROM jobs WHERE state IN ('ready', 'running')),
+                            (SELECT count(*) FROM jobs WHERE state = 'dead')",
+                )
+                .fetch_one(tx.conn())
+                .await
+                .map_err(|e| unavailable(&e))?;
+                sum.outbox += outbox.unsigned_abs();
+                sum.jobs += jobs.unsigned_abs();
+                sum.dead += dead.unsigned_abs();
+            }
             if !part.queue.is_empty() {
                 let (waiting, dead) = self.bus.count(&part.queue).await.map_err(|e| unavailable(&e))?;
                 sum.queued += waiting;
