@@ -24,7 +24,9 @@ pub(crate) async fn up(settings: Settings, demo: Option<bool>) -> anyhow::Result
         let _ = std::io::stdout().flush();
     };
     let (dir, new) = DataDir::open(&settings.data_dir)?;
-    // Ports first: a port in use is found before anything is started.
+    // Asked here only to say so plainly; it is taken where everything starts.
+    drop(dir.lock()?);
+    // Ports next: a port in use is found before anything is started.
     let http = bind(settings.http, "http").await?;
     let grpc = bind(settings.grpc, "grpc").await?;
     let idp = if settings.oidc_issuer.is_none() { Some(bind(settings.idp, "idp").await?) } else { None };
