@@ -26,7 +26,10 @@ async fn search(settings: &Settings, dir: &Path, mode: &str, no_filter: bool) ->
         "vector" => Mode::Vector,
         other => bail!("--mode {other}: use hybrid, keyword or vector"),
     };
-    let embedder = Arc::new(tokio::task::spawn_blocking(MiniLm::load).await??);
+    // Nobody waits for a query meanwhile: every core embeds.
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let embedder = tokio::task::spawn_blocking(move || MiniLm::load_with_bulk_threads(cores)).await??;
+    let embedder = Arc::new(embedder);
     let options = EvalOptions { mode, use_filter: !no_filter, ..EvalOptions::default() };
     let report = eval_search(dir, options, embedder)
         .await
