@@ -1,0 +1,225 @@
+//! The commands and their own options.
+
+use std::path::PathBuf;
+
+use clap::Subcommand;
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Everything in one process on this machine
+    Up {
+        /// Load the bundled city; true where the data directory is new
+        #[arg(long, env = "COUNCILSENSE_DEMO", value_name = "BOOL")]
+        demo: Option<bool>,
+    },
+    /// The role that browsers and phones talk to
+    Bff,
+    /// People, tenants, roles
+    Accounts,
+    /// Cities, meetings, documents
+    Meetings,
+    /// Summaries, claims, evidence
+    Summaries,
+    /// Follows and what residents are told
+    Notifications,
+    /// Search; with the embedded engine the indexer runs inside it
+    Search,
+    /// Bring the database up to date
+    Migrate {
+        /// Print idempotent SQL for a DBA instead; it holds the roles' passwords
+        #[arg(long)]
+        print_sql: bool,
+    },
+    /// Sign a short-lived operator's token, for grpcurl
+    Token {
+        /// resident, reviewer, operator or owner
+        #[arg(long, default_value = "operator")]
+        role: cs_core::Role,
+    },
+    /// Take documents in from a file, a meeting's folder or a folder of such
+    Ingest {
+        /// The city's slug, as in new-orleans
+        #[arg(long)]
+        city: String,
+        /// Where the documents are
+        #[arg(required = true)]
+        paths: Vec<PathBuf>,
+    },
+    /// Cities
+    City {
+        /// What to do
+        #[command(subcommand)]
+        verb: CityVerb,
+    },
+    /// Where cities publish
+    Source {
+        /// What to do
+        #[command(subcommand)]
+        verb: SourceVerb,
+    },
+    /// Scan a city's sources now
+    Scan {
+        /// Its slug
+        city: String,
+    },
+    /// Take a meeting through the pipeline again
+    Rerun {
+        /// The meeting's id
+        meeting: String,
+    },
+    /// Runs, newest first
+    Runs {
+        /// Of a meeting
+        #[arg(long)]
+        meeting: Option<String>,
+        /// In a state, as in failed
+        #[arg(long)]
+        state: Option<String>,
+    },
+    /// Make a tenant, or list them
+    Tenant {
+        /// What to do
+        #[command(subcommand)]
+        verb: TenantVerb,
+    },
+    /// Role grants
+    Role {
+        /// What to do
+        #[command(subcommand)]
+        verb: RoleVerb,
+    },
+    /// Dead letters
+    Dlq {
+        /// What to do
+        #[command(subcommand)]
+        verb: DlqVerb,
+    },
+    /// Build the search index anew from meetings and summaries
+    Reindex,
+    /// Measure quality on labelled data, through the code that serves users
+    Eval {
+        /// What to measure
+        #[command(subcommand)]
+        what: EvalWhat,
+    },
+    /// Write the GraphQL schema to standard output
+    ExportSchema,
+    /// Check the machine and the configuration, and say what to do
+    Doctor,
+}
+
+/// `city …`
+#[derive(Debug, Subcommand)]
+pub enum CityVerb {
+    /// Add a city
+    Add {
+        /// Lower-case words joined by hyphens
+        slug: String,
+        /// As people call it
+        #[arg(long)]
+        name: String,
+        /// IANA time zone
+        #[arg(long, default_value = "UTC")]
+        time_zone: String,
+        /// BCP 47
+        #[arg(long, default_value = "en")]
+        language: String,
+    },
+    /// List cities
+    List,
+}
+
+/// `source …`
+#[derive(Debug, Subcommand)]
+pub enum SourceVerb {
+    /// Add a source to a city
+    Add {
+        /// The city's slug
+        city: String,
+        /// folder
+        #[arg(long, default_value = "folder")]
+        kind: String,
+        /// An absolute path on the machine that runs meetings
+        location: String,
+        /// How often it is scanned, as in 15m; left out: only when asked
+        #[arg(long, default_value = "")]
+        schedule: String,
+    },
+    /// Show how the last scans went
+    Check,
+}
+
+/// `tenant …`
+#[derive(Debug, Subcommand)]
+pub enum TenantVerb {
+    /// Make a tenant, or find it
+    Ensure {
+        /// Its slug
+        slug: String,
+        /// Its name
+        #[arg(long)]
+        name: String,
+    },
+    /// List tenants
+    List,
+}
+
+/// `role …`
+#[derive(Debug, Subcommand)]
+pub enum RoleVerb {
+    /// Grant a role to a person
+    Grant {
+        /// The person's id
+        #[arg(long)]
+        user: String,
+        /// resident, reviewer, operator or owner
+        role: String,
+    },
+}
+
+/// `dlq …`
+#[derive(Debug, Subcommand)]
+pub enum DlqVerb {
+    /// List dead letters
+    List,
+    /// Show one whole
+    Show {
+        /// Its id
+        id: String,
+    },
+    /// Send one again
+    Replay {
+        /// Its id
+        id: String,
+    },
+    /// Forget one
+    Discard {
+        /// Its id
+        id: String,
+        /// Why
+        #[arg(long)]
+        reason: String,
+    },
+}
+
+/// `eval …`
+#[derive(Debug, Subcommand)]
+pub enum EvalWhat {
+    /// Search quality on a BEIR folder (corpus.jsonl, queries.jsonl, qrels.tsv)
+    Search {
+        /// The folder
+        dir: PathBuf,
+        /// hybrid, keyword or vector
+        #[arg(long, default_value = "hybrid")]
+        mode: String,
+        /// Ignore the queries' filters
+        #[arg(long)]
+        no_filter: bool,
+    },
+    /// Evidence and decisions on a folder of documents
+    Evidence {
+        /// The folder
+        dir: PathBuf,
+    },
+}
