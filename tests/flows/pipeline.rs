@@ -203,3 +203,29 @@ async fn every_meeting_ends_in_a_named_state_with_a_reason() {
     let bad = artifacts.iter().find(|a| a.kind == "packet").unwrap();
     assert!(bad.status == "unreadable" && !bad.reason.is_empty(), "{bad:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn readers_are_served_while_every_worker_is_down() {
+    let h = Harness::start("no-workers", Mode::Split).await;
+    let tenant = h.tenant().await;
+    let (ops, reader) = (operator(tenant), anonymous(tenant));
+    let files: &[File] = &[("minutes.txt", "minutes", MINUTES.as_bytes())];
+    let read = h.ingest(&ops, "springfield", "2023-01-05", files).await;
+    h.drain().await;
+    let city = meeting(&h, &reader, &read.meeting_id).await.city_id;
+    let resident = follower(&h, tenant, &city).await;
+
+    // From here nothing steps a worker: no relay, no consumer, no job, no sender.
+    let waiting = h.ingest(&ops, "springfield", "2023-01-12", files).await;
+    assert_eq!(meeting(&h, &reader, &read.meeting_id).await.run_state, "published");
+    assert!(!summary(&h, &reader, &read.meeting_id).await.unwrap().claims.is_empty());
+    assert!(!search(&h, &reader, "Riverside").await.is_empty());
+    assert!(inbox(&h, &resident).await.is_empty());
+    assert_eq!(meeting(&h, &reader, &waiting.meeting_id).await.run_state, "requested");
+    assert!(summary(&h, &reader, &waiting.meeting_id).await.is_none());
+
+    // What was asked for meanwhile is done when they are back.
+    h.drain().await;
+    assert_eq!(meeting(&h, &reader, &waiting.meeting_id).await.run_state, "published");
+    assert_eq!(inbox(&h, &resident).await.len(), 1);
+}

@@ -10,7 +10,7 @@ use cs_rpc::caller;
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
-use crate::grpc::{id, optional_id, page, page_info};
+use crate::grpc::{id, ids, optional_id, page, page_info};
 use crate::store::runs;
 use crate::{Deps, Error, messages, read, rerun, scan};
 
@@ -47,9 +47,8 @@ impl Runs for OpsService {
     async fn batch_get_runs(&self, request: Request<BatchGetRequest>) -> Answer<pb::BatchGetRunsResponse> {
         let caller = caller(&request)?;
         allow(&caller, Action::Operate).map_err(Error::from)?;
-        let ids: Result<Vec<RunId>, Error> =
-            request.get_ref().ids.iter().map(|text| id("ids", text)).collect();
-        let ids: Vec<Uuid> = ids?.into_iter().take(read::MOST_IDS).map(RunId::uuid).collect();
+        let ids: Vec<RunId> = ids("ids", &request.get_ref().ids)?;
+        let ids: Vec<Uuid> = ids.into_iter().map(RunId::uuid).collect();
         let mut tx = self.0.db.tenant(&caller).await.map_err(Error::from)?;
         let rows = runs::by_ids(&mut tx, &ids).await.map_err(Error::from)?;
         Ok(Response::new(pb::BatchGetRunsResponse { runs: rows.into_iter().map(messages::run).collect() }))
@@ -62,7 +61,7 @@ impl Runs for OpsService {
         let caller = caller(&request)?;
         let meeting = id("meeting_id", &request.get_ref().meeting_id)?;
         let mut tx = self.0.db.tenant(&caller).await.map_err(Error::from)?;
-        let run = rerun::rerun(&mut tx, &caller, &self.0.ids, meeting).await?;
+        let run = rerun::rerun(&mut tx, &caller, &self.0.ids, meeting, &request.get_ref().idempotency_key).await?;
         let row = runs::by_ids(&mut tx, &[run.uuid()]).await.map_err(Error::from)?.pop();
         tx.commit().await.map_err(Error::from)?;
         Ok(Response::new(pb::RerunMeetingResponse { run: row.map(messages::run) }))

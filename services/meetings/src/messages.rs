@@ -64,6 +64,7 @@ pub(crate) fn meeting(row: meetings::Meeting) -> pb::Meeting {
         visibility: visibility(&row.visibility),
         body_name: row.body_name,
         updated_at: rfc3339(row.updated_at),
+        derivation: row.derivation,
     }
 }
 

@@ -25,6 +25,16 @@ pub(crate) struct Artifact {
     pub(crate) visibility: String,
 }
 
+impl Artifact {
+    /// Its reading failed for a reason that is not in the document: another try may succeed.
+    pub(crate) fn was_given_up(&self) -> bool {
+        self.status == "unreadable" && self.reason.as_deref().is_some_and(|r| r.starts_with(GIVEN_UP))
+    }
+}
+
+/// How the reason of an artifact begins whose reader failed, and not its document.
+pub(crate) const GIVEN_UP: &str = "reader: ";
+
 const ARTIFACT: &str =
     "SELECT id, meeting_id, kind, title, file_name, source_url, media_type, size_bytes, sha256, status,
     reason, pages, characters, text_sha256, visibility FROM artifacts";
@@ -136,6 +146,15 @@ pub(crate) async fn extracted(
     .bind(text_sha256)
     .execute(tx.conn())
     .await?;
+    Ok(())
+}
+
+/// Marks an artifact that the reader gave up on as one to be read again.
+pub(crate) async fn retry(tx: &mut TenantTx, id: Uuid) -> Result<(), DbError> {
+    sqlx::query("UPDATE artifacts SET status = 'fetched', reason = NULL WHERE id = $1 AND status = 'unreadable'")
+        .bind(id)
+        .execute(tx.conn())
+        .await?;
     Ok(())
 }
 

@@ -27,10 +27,11 @@ pub(crate) struct Meeting {
     pub(crate) run_state: String,
     pub(crate) run_reason: Option<String>,
     pub(crate) updated_at: DateTime<Utc>,
+    pub(crate) derivation: Vec<String>,
 }
 
 const MEETING: &str = "SELECT m.id, m.city_id, m.body_id, b.name AS body_name, m.meeting_uid, m.title, m.date, m.starts_at, m.location,
-    m.status, m.visibility, m.revision, m.run_id, m.run_state, m.run_reason, m.updated_at
+    m.status, m.visibility, m.revision, m.run_id, m.run_state, m.run_reason, m.updated_at, m.derivation
     FROM meetings m JOIN bodies b ON b.id = m.body_id";
 
 /// What an ingest writes of a meeting.
@@ -45,14 +46,19 @@ pub(crate) struct Upsert<'a> {
     pub(crate) location: Option<&'a str>,
     pub(crate) status: &'a str,
     pub(crate) visibility: &'a str,
+    pub(crate) derivation: &'a [String],
 }
 
-/// Locks the meeting of a uid, so that two ingests of it follow each other.
+/// Locks the meeting of a uid, whether it is there yet or not, so that two ingests of it follow each other.
 pub(crate) async fn lock_by_uid(
     tx: &mut TenantTx,
     city: Uuid,
     uid: &str,
 ) -> Result<Option<Meeting>, DbError> {
+    sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))")
+        .bind(format!("{city}|{uid}"))
+        .execute(tx.conn())
+        .await?;
     let sql = format!("{MEETING} WHERE m.city_id = $1 AND m.meeting_uid = $2 FOR UPDATE OF m");
     Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(city).bind(uid).fetch_optional(tx.conn()).await?)
 }
@@ -68,11 +74,12 @@ pub(crate) async fn upsert(tx: &mut TenantTx, m: &Upsert<'_>, now: DateTime<Utc>
     let tenant = tx.tenant().uuid();
     Ok(sqlx::query_scalar(
         "INSERT INTO meetings (id, tenant_id, city_id, body_id, meeting_uid, title, date, starts_at, location, status,
-                               visibility, revision, run_state, created_at, updated_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, '', 'requested', $12, $12)
+                               visibility, revision, run_state, created_at, updated_at, derivation)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, '', 'requested', $12, $12, $13)
          ON CONFLICT ON CONSTRAINT meetings_uid DO UPDATE
          SET body_id = excluded.body_id, title = excluded.title, date = excluded.date, starts_at = excluded.starts_at,
-             location = excluded.location, status = excluded.status, visibility = excluded.visibility, updated_at = excluded.updated_at
+             location = excluded.location, status = excluded.status, visibility = excluded.visibility, updated_at = excluded.updated_at,
+             derivation = excluded.derivation
          RETURNING id",
     )
     .bind(m.id.uuid())
@@ -87,6 +94,7 @@ pub(crate) async fn upsert(tx: &mut TenantTx, m: &Upsert<'_>, now: DateTime<Utc>
     .bind(m.status)
     .bind(m.visibility)
     .bind(now)
+    .bind(m.derivation)
     .fetch_one(tx.conn())
     .await?)
 }
