@@ -301,7 +301,9 @@ impl Stack {
             }
         }
         if !parts.roles.is_empty() {
-            let guard = InterceptorLayer::new(Guard::new(key.verifier(parts.roles[0].name())));
+            // One service for the letters of every role here: it is called as any of them.
+            let audiences: Vec<&str> = parts.roles.iter().map(|role| role.name()).collect();
+            let guard = InterceptorLayer::new(Guard::new(key.verifier_of(&audiences)));
             let letters = DeadLetters::new(dead_letters, bus.clone(), clock.clone());
             stack.add(guard.layer(DeadLettersServer::new(letters)));
             stack.routes = cs_rpc::reflection(std::mem::take(&mut stack.routes))?;

@@ -322,7 +322,9 @@ async fn receive(
         match message.part {
             Some(Part::File(file)) => {
                 if meeting.artifacts.len() + usize::from(open.is_some()) == announced {
-                    return Err(Error::invalid("file_count", format!("{announced} files were announced")).into());
+                    return Err(
+                        Error::invalid("file_count", format!("{announced} files were announced")).into()
+                    );
                 }
                 if let Some(done) = open.take() {
                     meeting.artifacts.push(keep(deps, done).await?);
@@ -351,14 +353,19 @@ async fn receive(
         meeting.artifacts.push(keep(deps, done).await?);
     }
     if meeting.artifacts.len() != announced {
-        let rule = format!("{announced} files were announced, {} came: send the meeting again", meeting.artifacts.len());
+        let rule = format!(
+            "{announced} files were announced, {} came: send the meeting again",
+            meeting.artifacts.len()
+        );
         return Err(Error::invalid("file_count", rule).into());
     }
     Ok((city, meeting))
 }
 
 /// The next part; a sender that stops sending does not keep its place.
-async fn next(parts: &mut Streaming<pb::IngestMeetingRequest>) -> Result<Option<pb::IngestMeetingRequest>, Status> {
+async fn next(
+    parts: &mut Streaming<pb::IngestMeetingRequest>,
+) -> Result<Option<pb::IngestMeetingRequest>, Status> {
     tokio::time::timeout(IDLE, parts.message())
         .await
         .map_err(|_| Status::deadline_exceeded("nothing came for a while: send the meeting again"))?
@@ -426,7 +433,12 @@ async fn keep(deps: &Deps, (file, bytes): (pb::IngestFile, BytesMut)) -> Result<
     let (sha256, size_bytes) = if let Some(why) = &refused {
         (name_of(format!("{}|{}|{why}", file.file_name, file.size_bytes).as_bytes()), file.size_bytes)
     } else if file.size_bytes != bytes.len() as u64 {
-        let rule = format!("{} bytes of {} were announced, {} came: send it again", file.size_bytes, file.file_name, bytes.len());
+        let rule = format!(
+            "{} bytes of {} were announced, {} came: send it again",
+            file.size_bytes,
+            file.file_name,
+            bytes.len()
+        );
         return Err(Error::invalid("size_bytes", rule));
     } else {
         (name_of(&bytes), bytes.len() as u64)

@@ -61,7 +61,8 @@ impl Runs for OpsService {
         let caller = caller(&request)?;
         let meeting = id("meeting_id", &request.get_ref().meeting_id)?;
         let mut tx = self.0.db.tenant(&caller).await.map_err(Error::from)?;
-        let run = rerun::rerun(&mut tx, &caller, &self.0.ids, meeting, &request.get_ref().idempotency_key).await?;
+        let run =
+            rerun::rerun(&mut tx, &caller, &self.0.ids, meeting, &request.get_ref().idempotency_key).await?;
         let row = runs::by_ids(&mut tx, &[run.uuid()]).await.map_err(Error::from)?.pop();
         tx.commit().await.map_err(Error::from)?;
         Ok(Response::new(pb::RerunMeetingResponse { run: row.map(messages::run) }))

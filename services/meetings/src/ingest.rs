@@ -226,7 +226,8 @@ fn check(meeting: &NewMeeting) -> Result<(), Error> {
     {
         return Err(Error::invalid("status", "must be scheduled, held, cancelled or postponed"));
     }
-    let optional = |field: &str, value: Option<&str>, most: usize| value.map_or(Ok(()), |v| text(field, v, most));
+    let optional =
+        |field: &str, value: Option<&str>, most: usize| value.map_or(Ok(()), |v| text(field, v, most));
     optional("location", meeting.location.as_deref(), 500)?;
     for artifact in &meeting.artifacts {
         text("file_name", &artifact.file_name, 500)?;

@@ -89,10 +89,21 @@ pub async fn scan(
                 };
                 jobs::put(&mut tx, &Envelope::new(SCHEMA, caller, &deps.ids, fact)?).await?;
             }
-            let failure = (!refused.is_empty())
-                .then(|| format!("{} of {} meetings cannot be taken in: {}", refused.len(), meetings.len(), refused.join("; ")));
+            let failure = (!refused.is_empty()).then(|| {
+                format!(
+                    "{} of {} meetings cannot be taken in: {}",
+                    refused.len(),
+                    meetings.len(),
+                    refused.join("; ")
+                )
+            });
             sources::scanned(&mut tx, id.uuid(), failure.as_deref(), deps.ids.now()).await?;
-            tracing::info!(event = "city.scanned", meetings = meetings.len(), refused = refused.len(), "source scanned");
+            tracing::info!(
+                event = "city.scanned",
+                meetings = meetings.len(),
+                refused = refused.len(),
+                "source scanned"
+            );
         }
         // What the source said is kept where operators look; the next window tries again.
         Err(error) => sources::scanned(&mut tx, id.uuid(), Some(&error.to_string()), deps.ids.now()).await?,

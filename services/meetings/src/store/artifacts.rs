@@ -151,10 +151,12 @@ pub(crate) async fn extracted(
 
 /// Marks an artifact that the reader gave up on as one to be read again.
 pub(crate) async fn retry(tx: &mut TenantTx, id: Uuid) -> Result<(), DbError> {
-    sqlx::query("UPDATE artifacts SET status = 'fetched', reason = NULL WHERE id = $1 AND status = 'unreadable'")
-        .bind(id)
-        .execute(tx.conn())
-        .await?;
+    sqlx::query(
+        "UPDATE artifacts SET status = 'fetched', reason = NULL WHERE id = $1 AND status = 'unreadable'",
+    )
+    .bind(id)
+    .execute(tx.conn())
+    .await?;
     Ok(())
 }
 
