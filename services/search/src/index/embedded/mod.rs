@@ -223,7 +223,7 @@ impl SearchIndex for EmbeddedIndex {
 
     async fn search(&self, request: SearchRequest) -> Result<SearchResponse, IndexError> {
         let Some(shard) = self.shard(request.tenant) else {
-            return Ok(search::nothing(&request));
+            return Ok(super::shown::nothing(&request));
         };
         let snapshot = shard.snapshot();
         let params = self.params.clone();
