@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use uuid::Uuid;
 
 pub mod embedded;
+pub mod opensearch;
 mod request;
 mod response;
 pub(crate) mod shown;

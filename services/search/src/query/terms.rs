@@ -14,6 +14,8 @@ pub(crate) struct Terms {
     pub(crate) words: Vec<QueryTerm>,
     /// Pairs of neighbours among them, each once.
     pub(crate) pairs: Vec<String>,
+    /// All of them are common ones.
+    pub(crate) common: bool,
     /// Some were left out.
     pub(crate) cut: bool,
 }
@@ -36,7 +38,7 @@ impl Terms {
         let only_common = all.iter().all(|t| t.common);
         let kept: Vec<&Token> = all.iter().filter(|t| only_common || !t.common).collect();
         let mut places: HashMap<&str, usize> = HashMap::new();
-        let mut terms = Self::default();
+        let mut terms = Self { common: only_common, ..Self::default() };
         for token in &kept {
             if let Some(&place) = places.get(token.term.as_str()) {
                 terms.words[place].weight += 1.0;
