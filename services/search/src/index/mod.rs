@@ -165,6 +165,9 @@ pub trait SearchIndex: Send + Sync {
     /// The version of a meeting's part that is indexed (or removed), if any.
     async fn version(&self, tenant: Uuid, meeting: Uuid, part: Part) -> Result<Option<i64>, IndexError>;
 
+    /// Every meeting of which there is a passage or a claim, whoever may see it, in no order.
+    async fn meetings(&self, tenant: Uuid) -> Result<Vec<Uuid>, IndexError>;
+
     /// What a tenant's index holds.
     async fn stats(&self, tenant: Uuid) -> Result<IndexStats, IndexError>;
 

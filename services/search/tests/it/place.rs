@@ -27,7 +27,7 @@ impl Place {
     /// `None`, and said, where there is no OpenSearch on this machine.
     pub(crate) fn opensearch() -> Option<Self> {
         let mut options = Options::new(node()?.parse().unwrap(), DIMS);
-        options.prefix = format!("test-{}", Uuid::new_v4().simple());
+        options.prefix = format!("test_{}", Uuid::new_v4().simple());
         // A machine that builds at the same time is slow.
         options.deadline = std::time::Duration::from_secs(30);
         Some(Self::OpenSearch(options))

@@ -236,6 +236,10 @@ impl SearchIndex for EmbeddedIndex {
         Ok(self.shard(tenant).and_then(|s| s.snapshot().ledger.parts.get(&(meeting, part)).copied()))
     }
 
+    async fn meetings(&self, tenant: Uuid) -> Result<Vec<Uuid>, IndexError> {
+        Ok(self.shard(tenant).map(|s| s.snapshot().meetings()).unwrap_or_default())
+    }
+
     async fn stats(&self, tenant: Uuid) -> Result<IndexStats, IndexError> {
         Ok(self.shard(tenant).map(|s| s.snapshot().stats()).unwrap_or_default())
     }

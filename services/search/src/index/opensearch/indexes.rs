@@ -188,12 +188,12 @@ impl OpenSearchIndex {
         }
     }
 
-    /// Lets every tenant named be searched in this version from now on, all in one step; none of them is seen without
-    /// an index in between. Tenants without that version get an empty one first.
-    pub async fn switch(&self, tenants: &[Uuid], version: u32) -> Result<(), IndexError> {
+    /// Lets every tenant named be searched in the version beside it from now on, all in one step; none of them is seen
+    /// without an index in between. A tenant without that version gets an empty one first.
+    pub async fn switch(&self, to: &[(Uuid, u32)]) -> Result<(), IndexError> {
         let generations = self.generations().await?;
         let mut actions = Vec::new();
-        for &tenant in tenants {
+        for &(tenant, version) in to {
             let generation = generations.get(&tenant).cloned().unwrap_or_default();
             if !generation.versions.contains(&version) {
                 self.create(tenant, version, false).await?;

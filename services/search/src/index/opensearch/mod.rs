@@ -175,6 +175,10 @@ impl SearchIndex for OpenSearchIndex {
         }
     }
 
+    async fn meetings(&self, tenant: Uuid) -> Result<Vec<Uuid>, IndexError> {
+        stats::meetings(&self.client, &self.name_of(tenant)).await
+    }
+
     async fn stats(&self, tenant: Uuid) -> Result<IndexStats, IndexError> {
         stats::stats(&self.client, &self.name_of(tenant)).await
     }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use super::client::{CallError, Client, Method};
 use super::wire::Answer;
@@ -45,6 +46,35 @@ pub(super) async fn stats(client: &Client, index: &str) -> Result<IndexStats, In
         embedders: named("embedder"),
         chunkers: named("chunker"),
     })
+}
+
+/// Meetings with a passage, a page of them after another.
+pub(super) async fn meetings(client: &Client, index: &str) -> Result<Vec<Uuid>, IndexError> {
+    let (mut all, mut after) = (Vec::new(), None);
+    loop {
+        let mut composite =
+            json!({ "size": 1_000, "sources": [{ "meeting": { "terms": { "field": "meeting" } } }] });
+        if let Some(after) = after {
+            composite["after"] = after;
+        }
+        let body = json!({
+            "size": 0,
+            "query": { "term": { "entry": "passage" } },
+            "aggs": { "meetings": { "composite": composite } },
+        });
+        let path = format!("/{index}/_search");
+        let answer: Answer = match client.json(Method::Post, &path, Some(&body), WITHIN).await {
+            Ok(answer) => answer,
+            Err(CallError::NotFound(_)) => return Ok(Vec::new()),
+            Err(error) => return Err(client.told(error)),
+        };
+        let named = |(key, _): (&Value, u64)| key.get("meeting")?.as_str()?.parse::<Uuid>().ok();
+        all.extend(answer.buckets("meetings").filter_map(named));
+        after = answer.aggregations.pointer("/meetings/after_key").cloned();
+        if after.is_none() {
+            return Ok(all);
+        }
+    }
 }
 
 async fn dimensions(client: &Client, index: &str) -> Result<usize, IndexError> {
