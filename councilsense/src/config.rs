@@ -99,6 +99,34 @@ pub struct Settings {
     /// Where each role that runs elsewhere is: accounts=http://HOST:PORT,meetings=…
     #[arg(long, global = true, env = "COUNCILSENSE_SERVICES", value_name = "LIST", value_delimiter = ',')]
     pub services: Vec<ServiceAddress>,
+    /// What searches: the engine inside this program, or an OpenSearch
+    #[arg(
+        long,
+        global = true,
+        env = "COUNCILSENSE_SEARCH_ENGINE",
+        value_name = "ENGINE",
+        default_value = "embedded"
+    )]
+    pub search_engine: SearchEngine,
+    /// Where that OpenSearch is; a name and password in it are used
+    #[arg(
+        long,
+        global = true,
+        env = "OPENSEARCH_URL",
+        value_name = "URL",
+        hide_env_values = true,
+        default_value = "http://127.0.0.1:9200"
+    )]
+    pub opensearch_url: url::Url,
+    /// What the names of its indexes begin with
+    #[arg(
+        long,
+        global = true,
+        env = "COUNCILSENSE_OPENSEARCH_PREFIX",
+        value_name = "NAME",
+        default_value = "councilsense"
+    )]
+    pub opensearch_prefix: String,
     /// Serve only; leave jobs and consumers to other replicas
     #[arg(long, global = true, env = "COUNCILSENSE_NO_WORKERS")]
     pub no_workers: bool,
@@ -147,6 +175,25 @@ pub struct Settings {
     /// Machine-readable output
     #[arg(long, global = true)]
     pub json: bool,
+}
+
+/// What searches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SearchEngine {
+    /// The engine inside this program.
+    Embedded,
+    /// An OpenSearch with k-NN.
+    Opensearch,
+}
+
+impl SearchEngine {
+    /// The word on the command line.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Embedded => "embedded",
+            Self::Opensearch => "opensearch",
+        }
+    }
 }
 
 /// How logs are written.
@@ -230,6 +277,13 @@ fn check(settings: &Settings) -> Result<(), clap::Error> {
     if !(0.0..=1.0).contains(&pass) || !(0.0..=1.0).contains(&reject) || reject > pass {
         return Err(bad(format!(
             "--gate-reject-ecr {reject} and --gate-pass-ecr {pass} must lie between 0 and 1, the first not above the second"
+        )));
+    }
+    let prefix = &settings.opensearch_prefix;
+    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
+    if prefix.is_empty() || !prefix.bytes().all(plain) || prefix.starts_with('_') {
+        return Err(bad(format!(
+            "--opensearch-prefix {prefix:?}: use lower-case letters, digits and underscores, a letter first"
         )));
     }
     let tenant = &settings.tenant;

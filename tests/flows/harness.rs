@@ -103,6 +103,7 @@ impl Harness {
                 }),
                 embedder: search
                     .then(|| Arc::new(MiniLm::load().unwrap()) as Arc<dyn cs_text::embed::Embedder>),
+                search_indexes: true,
                 roles,
             }
         };

@@ -5,14 +5,12 @@ use std::sync::Arc;
 use anyhow::Context;
 use cs_text::embed::{Embedder, MiniLm};
 use search::index::SearchIndex;
-use search::index::embedded::{EmbeddedIndex, OnDamage};
-use search::rank::RankParams;
 use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::sync::CancellationToken;
 
 use super::local::{bind, thresholds};
 use super::up::stop_signal;
-use crate::config::Settings;
+use crate::config::{SearchEngine, Settings};
 use crate::data_dir::DataDir;
 use crate::wiring::{Parts, Role, Stack, system_clock};
 
@@ -20,7 +18,13 @@ use crate::wiring::{Parts, Role, Stack, system_clock};
 pub(crate) async fn service(settings: Settings, role: Role) -> anyhow::Result<()> {
     let (dir, _) = DataDir::open(&settings.data_dir)?;
     let grpc = bind(settings.grpc, "grpc").await?;
-    let (index, embedder) = if role == Role::Search { engine(&dir)? } else { (None, None) };
+    let (index, embedder) = match role {
+        Role::Indexer if settings.search_engine == SearchEngine::Embedded => anyhow::bail!(
+            "the embedded engine is filled by the role that searches in it: run `councilsense search`, or choose --search-engine opensearch"
+        ),
+        Role::Search | Role::Indexer => engine(&settings, &dir).await?,
+        _ => (None, None),
+    };
     let stack = Stack::new(parts(&settings, &dir, vec![role], index, embedder)?).await?;
     if !settings.no_workers {
         stack.subscribe().await?;
@@ -72,13 +76,14 @@ pub(crate) async fn serve_web(
 
 type Engine = (Option<Arc<dyn SearchIndex>>, Option<Arc<dyn Embedder>>);
 
-fn engine(dir: &DataDir) -> anyhow::Result<Engine> {
-    let (index, damaged) =
-        EmbeddedIndex::open(&dir.path().join("index"), RankParams::default(), OnDamage::StartEmpty)?;
-    if !damaged.is_empty() {
+async fn engine(settings: &Settings, dir: &DataDir) -> anyhow::Result<Engine> {
+    let embedder = MiniLm::load()?;
+    let super::engine::Engine { index, rebuild } =
+        super::engine::open(settings, dir, embedder.dimensions()).await?;
+    if rebuild {
         tracing::error!("the search index was damaged and is empty now: run `councilsense reindex`");
     }
-    Ok((Some(Arc::new(index)), Some(Arc::new(MiniLm::load()?))))
+    Ok((Some(index), Some(Arc::new(embedder))))
 }
 
 fn parts(
@@ -105,6 +110,8 @@ fn parts(
         thresholds: thresholds(settings),
         index,
         embedder,
+        // An OpenSearch is filled by `councilsense indexer`.
+        search_indexes: settings.search_engine == SearchEngine::Embedded,
     })
 }
 

@@ -11,6 +11,7 @@ use tonic::service::{Interceptor, Routes};
 use tonic::transport::Server;
 use tonic::transport::server::Connected;
 use tonic::{Request, Status};
+pub use tonic_health::server::HealthReporter;
 
 use crate::{Verifier, status};
 
@@ -65,15 +66,24 @@ pub fn caller<T>(request: &Request<T>) -> Result<Caller, Status> {
         .ok_or_else(|| status(Reason::Unauthenticated, "a valid caller token is needed", &[]))
 }
 
-/// `grpc.health.v1`, with each named service serving.
+/// `grpc.health.v1`, with each named service serving; the reporter tells later what changed.
 pub async fn health(
     services: &[&str],
-) -> tonic_health::pb::health_server::HealthServer<impl tonic_health::pb::health_server::Health> {
+) -> (
+    HealthReporter,
+    tonic_health::pb::health_server::HealthServer<impl tonic_health::pb::health_server::Health>,
+) {
     let (reporter, server) = tonic_health::server::health_reporter();
     for service in services {
         reporter.set_service_status(service, tonic_health::ServingStatus::Serving).await;
     }
-    server
+    (reporter, server)
+}
+
+/// Says of one service whether it serves.
+pub async fn set_health(reporter: &HealthReporter, service: &str, serving: bool) {
+    use tonic_health::ServingStatus::{NotServing, Serving};
+    reporter.set_service_status(service, if serving { Serving } else { NotServing }).await;
 }
 
 /// Adds reflection, v1 and v1alpha, of every message of ours.

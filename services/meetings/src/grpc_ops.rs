@@ -1,9 +1,10 @@
-//! `ops.v1.Runs` and `ops.v1.Sources`: this service's part of the operators' interface.
+//! `ops.v1.Runs`, `ops.v1.Sources` and `ops.v1.Records`: this service's part of the operators' interface.
 
 use cs_core::{CityId, RunId, SourceId};
 use cs_policy::{Action, allow};
 use cs_proto::common::v1::BatchGetRequest;
 use cs_proto::ops::v1 as pb;
+use cs_proto::ops::v1::records_server::Records;
 use cs_proto::ops::v1::runs_server::Runs;
 use cs_proto::ops::v1::sources_server::Sources;
 use cs_rpc::caller;
@@ -12,7 +13,7 @@ use uuid::Uuid;
 
 use crate::grpc::{id, ids, optional_id, page, page_info};
 use crate::store::runs;
-use crate::{Deps, Error, messages, read, rerun, scan};
+use crate::{Deps, Error, messages, read, rerun, scan, visibility, withdraw};
 
 /// The service.
 #[derive(Clone)]
@@ -103,5 +104,35 @@ impl Sources for OpsService {
         tx.commit().await.map_err(Error::from)?;
         let source_ids = asked.iter().map(SourceId::to_string).collect();
         Ok(Response::new(pb::ScanCityResponse { source_ids }))
+    }
+}
+
+#[tonic::async_trait]
+impl Records for OpsService {
+    async fn withdraw_meeting(
+        &self,
+        request: Request<pb::WithdrawMeetingRequest>,
+    ) -> Answer<pb::WithdrawMeetingResponse> {
+        let caller = caller(&request)?;
+        let r = request.into_inner();
+        let meeting = id("meeting_id", &r.meeting_id)?;
+        let mut tx = self.0.db.tenant(&caller).await.map_err(Error::from)?;
+        let changed = withdraw::withdraw(&mut tx, &caller, &self.0.ids, meeting, &r.reason).await?;
+        tx.commit().await.map_err(Error::from)?;
+        Ok(Response::new(pb::WithdrawMeetingResponse { changed }))
+    }
+
+    async fn set_artifact_visibility(
+        &self,
+        request: Request<pb::SetArtifactVisibilityRequest>,
+    ) -> Answer<pb::SetArtifactVisibilityResponse> {
+        let caller = caller(&request)?;
+        let r = request.get_ref();
+        let artifact = id("artifact_id", &r.artifact_id)?;
+        let tag = messages::tag_given("visibility", r.visibility())?;
+        let mut tx = self.0.db.tenant(&caller).await.map_err(Error::from)?;
+        let changed = visibility::set(&mut tx, &caller, &self.0.ids, artifact, tag).await?;
+        tx.commit().await.map_err(Error::from)?;
+        Ok(Response::new(pb::SetArtifactVisibilityResponse { changed }))
     }
 }

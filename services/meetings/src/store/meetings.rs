@@ -138,7 +138,8 @@ pub(crate) async fn by_ids(
     ids: &[Uuid],
     visible: &[&str],
 ) -> Result<Vec<Meeting>, DbError> {
-    let sql = format!("{MEETING} WHERE m.id = ANY ($1) AND m.visibility = ANY ($2)");
+    let sql =
+        format!("{MEETING} WHERE m.id = ANY ($1) AND m.visibility = ANY ($2) AND m.withdrawn_at IS NULL");
     Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(ids).bind(visible).fetch_all(tx.conn()).await?)
 }
 
@@ -154,7 +155,7 @@ pub(crate) async fn list(
     let (compare, direction) = if descending { ("<", "DESC") } else { (">", "ASC") };
     let (date, id) = page.cursor.unzip();
     let sql = format!(
-        "{MEETING} WHERE m.visibility = ANY ($1)
+        "{MEETING} WHERE m.visibility = ANY ($1) AND m.withdrawn_at IS NULL
          AND ($2::uuid IS NULL OR m.city_id = $2) AND ($3::uuid IS NULL OR m.body_id = $3)
          AND ($4::date IS NULL OR m.date >= $4) AND ($5::date IS NULL OR m.date <= $5)
          AND ($6::text IS NULL OR m.status = $6) AND (NOT $7 OR m.summary_version > 0)
@@ -174,6 +175,44 @@ pub(crate) async fn list(
         .bind(i64::from(page.size) + 1)
         .fetch_all(tx.conn())
         .await?)
+}
+
+/// Takes a meeting and its documents away from readers; gives its summary's version. `None`: it was away already.
+pub(crate) async fn withdraw(
+    tx: &mut TenantTx,
+    id: Uuid,
+    reason: &str,
+    now: DateTime<Utc>,
+) -> Result<Option<i64>, DbError> {
+    let version = sqlx::query_scalar(
+        "UPDATE meetings SET withdrawn_at = $2, withdrawn_reason = $3, updated_at = $2
+         WHERE id = $1 AND withdrawn_at IS NULL RETURNING summary_version",
+    )
+    .bind(id)
+    .bind(now)
+    .bind(reason)
+    .fetch_optional(tx.conn())
+    .await?;
+    if version.is_some() {
+        sqlx::query(
+            "UPDATE artifacts SET status = 'withdrawn', reason = $2 WHERE meeting_id = $1 AND status <> 'withdrawn'",
+        )
+        .bind(id)
+        .bind(reason)
+        .execute(tx.conn())
+        .await?;
+    }
+    Ok(version)
+}
+
+/// Something about it changed that its readers, and those who keep copies, must see.
+pub(crate) async fn touch(tx: &mut TenantTx, id: Uuid, now: DateTime<Utc>) -> Result<(), DbError> {
+    sqlx::query("UPDATE meetings SET updated_at = $2 WHERE id = $1")
+        .bind(id)
+        .bind(now)
+        .execute(tx.conn())
+        .await?;
+    Ok(())
 }
 
 /// Follows a publication; an older version changes nothing. `false`: it was known.
