@@ -69,6 +69,9 @@ pub struct Settings {
         default_value = "127.0.0.1:8081"
     )]
     pub idp: SocketAddr,
+    /// Where Prometheus finds this process's metrics; without it, with the page where sign-in is for development, else nowhere
+    #[arg(long, global = true, env = "COUNCILSENSE_METRICS", value_name = "ADDR")]
+    pub metrics: Option<SocketAddr>,
     /// The address people use, where it is not that of --http
     #[arg(long, global = true, env = "COUNCILSENSE_PUBLIC_URL", value_name = "URL")]
     pub public_url: Option<url::Url>,
@@ -258,7 +261,7 @@ impl std::str::FromStr for ServiceAddress {
 /// Parses the command line over the environment over the file.
 pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
     let args: Vec<OsString> = args.into_iter().collect();
-    let mut command = Cli::command();
+    let mut command = each_option(Cli::command(), &mut with_variable);
     if let Some(path) = config_file(&args) {
         command = with_file(command, &path)?;
     }
@@ -292,6 +295,24 @@ fn check(settings: &Settings) -> Result<(), clap::Error> {
         return Err(bad(format!("--tenant {tenant:?}: a slug is lower-case letters, digits and hyphens")));
     }
     Ok(())
+}
+
+/// Changes every option of a command and of what is below it.
+fn each_option(command: clap::Command, change: &mut dyn FnMut(clap::Arg) -> clap::Arg) -> clap::Command {
+    let command = command.mut_args(|arg| if arg.get_long().is_some() { change(arg) } else { arg });
+    let below: Vec<String> = command.get_subcommands().map(|sub| sub.get_name().to_owned()).collect();
+    below
+        .into_iter()
+        .fold(command, |command, name| command.mut_subcommand(name, |sub| each_option(sub, change)))
+}
+
+/// Every option is also an environment variable.
+fn with_variable(arg: clap::Arg) -> clap::Arg {
+    if arg.get_env().is_some() || ["help", "version", "config"].contains(&arg.get_id().as_str()) {
+        return arg;
+    }
+    let name = format!("COUNCILSENSE_{}", arg.get_id().as_str().to_uppercase());
+    arg.env(name)
 }
 
 /// The file of `--config`, before everything else is parsed.
@@ -328,12 +349,12 @@ fn with_file(command: clap::Command, path: &std::path::Path) -> Result<clap::Com
         values.insert(key.replace('-', "_"), text);
     }
     let mut unknown: Vec<String> = values.keys().cloned().collect();
-    let command = command.mut_args(|arg| {
+    let command = each_option(command, &mut |arg| {
         let id = arg.get_id().to_string();
         unknown.retain(|key| *key != id);
         match values.get(&id) {
             Some(value) if !matches!(arg.get_action(), clap::ArgAction::SetTrue) => {
-                arg.default_value(value.clone())
+                arg.required(false).default_value(value.clone())
             }
             Some(value) => arg.default_value(if value == "true" { "true" } else { "false" }),
             None => arg,
@@ -372,6 +393,12 @@ mod tests {
         assert_eq!(cli.settings.max_artifact_mb, 7);
         let cli = parse_line(&format!("councilsense --config {path} up --http 127.0.0.1:9")).unwrap();
         assert_eq!(cli.settings.http.port(), 9);
+        // An option of one command alone.
+        std::fs::write(&file, "demo = false\nmode = \"keyword\"\n").unwrap();
+        let cli = parse_line(&format!("councilsense --config {path} up")).unwrap();
+        assert!(matches!(cli.command, Command::Up { demo: Some(false) }));
+        let cli = parse_line(&format!("councilsense --config {path} up --demo true")).unwrap();
+        assert!(matches!(cli.command, Command::Up { demo: Some(true) }));
         std::fs::write(&file, "htttp = \"x\"\n").unwrap();
         assert!(
             parse_line(&format!("councilsense --config {path} up"))

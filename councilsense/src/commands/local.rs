@@ -166,7 +166,7 @@ pub(crate) struct Services {
 impl Services {
     /// Finds the running instance of the data directory, else becomes one.
     pub(crate) async fn reach(settings: &Settings) -> anyhow::Result<Self> {
-        let (dir, _) = DataDir::open(&settings.data_dir)?;
+        let dir = DataDir::open(&settings.data_dir)?;
         let caller = operator(settings);
         let key = dir.secrets()?.internal_key()?;
         let outbound = Outbound::new("cli", key, wiring::system_clock());
@@ -175,7 +175,7 @@ impl Services {
         }
         let local = start(settings, &dir, |_| {}).await?;
         local.stack.work();
-        super::up::ensure_tenants(&local, &["default"]).await?;
+        super::up::ensure_tenants(&local.stack, &["default"]).await?;
         Ok(Self { local: Some(local), remote: None, outbound, caller })
     }
 

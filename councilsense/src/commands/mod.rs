@@ -32,7 +32,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Search => role::service(settings, wiring::Role::Search).await?,
         Command::Indexer => role::service(settings, wiring::Role::Indexer).await?,
         Command::Migrate { print_sql } => {
-            let (dir, _) = DataDir::open(&settings.data_dir)?;
+            let dir = DataDir::open(&settings.data_dir)?;
             if print_sql {
                 print!("{}", wiring::migration_sql(&dir.secrets()?.role_secret()?));
                 return Ok(ExitCode::SUCCESS);

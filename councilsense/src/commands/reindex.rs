@@ -68,7 +68,7 @@ pub(crate) async fn reindex(
     rollback: bool,
 ) -> anyhow::Result<()> {
     let engine = to.unwrap_or(settings.search_engine);
-    let (dir, _) = DataDir::open(&settings.data_dir)?;
+    let dir = DataDir::open(&settings.data_dir)?;
     match (engine, rollback) {
         (SearchEngine::Embedded, true) => embedded_back(&settings, &dir),
         (SearchEngine::Embedded, false) => embedded(&settings, &dir).await,
