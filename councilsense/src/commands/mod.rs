@@ -1,5 +1,7 @@
 //! The commands.
 
+mod bus;
+mod dead_letters;
 mod doctor;
 mod eval;
 mod ingest;
@@ -49,7 +51,8 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Runs { meeting, state } => operate::runs(settings, meeting, state).await?,
         Command::Tenant { verb } => operate::tenant(settings, verb).await?,
         Command::Role { verb } => operate::role(settings, verb).await?,
-        Command::Dlq { verb } => operate::dead_letters(settings, verb).await?,
+        Command::Bus { verb } => bus::bus(&settings, verb).await?,
+        Command::Dlq { verb } => dead_letters::dead_letters(settings, verb).await?,
         Command::Reindex => operate::reindex(settings).await?,
         Command::Eval { what } => return eval::eval(&settings, what).await,
         Command::ExportSchema => print!("{}", bff::schema_sdl()),

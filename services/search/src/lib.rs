@@ -22,7 +22,7 @@ use cs_text::embed::Embedder;
 
 pub use error::Error;
 pub use grpc::SearchService;
-pub use indexer::{QUEUE, consumer, rebuild};
+pub use indexer::{EVENTS, QUEUE, consumer, rebuild};
 
 /// The role's name.
 pub const NAME: &str = "search";
