@@ -23,7 +23,7 @@ use cs_text::embed::Embedder;
 
 pub use error::Error;
 pub use grpc::SearchService;
-pub use indexer::{QUEUE, consumer};
+pub use indexer::{EVENTS, QUEUE, consumer};
 
 /// The role's name.
 pub const NAME: &str = "search";
