@@ -175,6 +175,13 @@ pub async fn migrate(database: &url::Url, role_secret: &[u8]) -> anyhow::Result<
     Ok(())
 }
 
+/// Whether roles of an instance are connected to a database.
+pub async fn in_use(database: &url::Url) -> anyhow::Result<bool> {
+    cs_db::roles_connected(database, &SCHEMAS.each_ref().map(|schema| schema.name))
+        .await
+        .context("the database cannot be asked")
+}
+
 /// The same as SQL, for a DBA.
 pub fn migration_sql(role_secret: &[u8]) -> String {
     cs_db::print_sql(role_secret, &SCHEMAS)

@@ -26,7 +26,7 @@ fn row(letter: ops::DeadLetter) -> (String, Value) {
 }
 
 pub(crate) async fn dead_letters(settings: Settings, verb: DlqVerb) -> anyhow::Result<()> {
-    let services = Services::reach(&settings).await?;
+    Services::during(&settings, async |services| {
     // Every service of an instance answers for all of them.
     let mut client = DeadLettersClient::new(services.channel(Role::Meetings)?);
     match verb {
@@ -45,6 +45,7 @@ pub(crate) async fn dead_letters(settings: Settings, verb: DlqVerb) -> anyhow::R
         DlqVerb::Replay { ids, kind, all } => {
             let request = services.request(ops::ReplayDeadLettersRequest { ids, r#type: kind, all })?;
             let ids = client.replay_dead_letters(request).await.map_err(told)?.into_inner().ids;
+            services.settle().await?;
             print(
                 &settings,
                 ids.into_iter().map(|id| (format!("{id} sent again"), json!({ "id": id }))).collect(),
@@ -75,5 +76,6 @@ pub(crate) async fn dead_letters(settings: Settings, verb: DlqVerb) -> anyhow::R
             print(&settings, vec![(line, json!({ "queue": queue, "facts": facts }))])?;
         }
     }
-    services.close().await
+    Ok(())
+    }).await
 }
