@@ -291,4 +291,9 @@ pub enum EvalWhat {
         /// The folder
         dir: PathBuf,
     },
+    /// Decisions and votes against structured records: rolls beside minutes, or a legislature's events and matters
+    Extraction {
+        /// The folder
+        dir: PathBuf,
+    },
 }
