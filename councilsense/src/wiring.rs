@@ -93,6 +93,8 @@ pub struct Parts {
     pub index: Option<Arc<dyn SearchIndex>>,
     /// Makes vectors, where search runs here.
     pub embedder: Option<Arc<dyn Embedder>>,
+    /// How notifications are sent.
+    pub notify: notifications::Settings,
 }
 
 /// The roles of this process, ready to be served and to work.
@@ -268,7 +270,13 @@ impl Stack {
                         ids: ids.clone(),
                         wakeups: wakeups.clone(),
                         meetings: channel(Role::Meetings, *role)?,
+                        accounts: channel(Role::Accounts, *role).ok(),
+                        search: channel(Role::Search, *role).ok(),
                         outbound,
+                        keys: notifications::keys::Keys::derive(&parts.role_secret),
+                        public_url: parts.notify.public_url(),
+                        trust: parts.notify.trust(),
+                        available: parts.notify.available(),
                     };
                     stack.relay(notifications::SCHEMA, &deps.db);
                     stack.consumers.push(notifications::consumer(&deps, bus.clone()));
@@ -277,7 +285,7 @@ impl Stack {
                         db: Some(deps.db.clone()),
                         queue: notifications::QUEUE.to_owned(),
                     });
-                    stack.sender = Some(notifications::sender(&deps));
+                    stack.sender = Some(notifications::sender(&deps, &parts.notify)?);
                     stack.add(
                         guard.layer(NotificationsServer::new(notifications::NotificationsService::new(deps))),
                     );

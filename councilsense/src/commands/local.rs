@@ -80,6 +80,7 @@ pub(crate) async fn start(
         thresholds: thresholds(settings),
         index: Some(Arc::new(index) as Arc<dyn SearchIndex>),
         embedder: Some(embedder),
+        notify: settings.notify(),
     })
     .await?;
     stack.subscribe().await?;

@@ -105,6 +105,7 @@ fn parts(
         thresholds: thresholds(settings),
         index,
         embedder,
+        notify: settings.notify(),
     })
 }
 
