@@ -187,6 +187,15 @@ pub struct NotificationMatchRequested {
 #[derive(serde::Serialize, serde::Deserialize)]
 #[serde(default)]
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AccountDeleted {
+    #[prost(string, tag = "1")]
+    pub user_id: ::prost::alloc::string::String,
+    #[prost(uint64, tag = "2")]
+    pub version: u64,
+}
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct MeetingWithdrawn {
     #[prost(string, tag = "1")]
     pub meeting_id: ::prost::alloc::string::String,
@@ -203,9 +212,14 @@ pub struct MeetingWithdrawn {
 #[derive(serde::Serialize, serde::Deserialize)]
 #[serde(default)]
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct AccountDeleted {
+pub struct ArtifactVisibilityChanged {
     #[prost(string, tag = "1")]
-    pub user_id: ::prost::alloc::string::String,
-    #[prost(uint64, tag = "2")]
-    pub version: u64,
+    pub artifact_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub meeting_id: ::prost::alloc::string::String,
+    /// public, member, reviewer
+    #[prost(string, tag = "3")]
+    pub visibility: ::prost::alloc::string::String,
+    #[prost(string, tag = "4")]
+    pub previous_visibility: ::prost::alloc::string::String,
 }
