@@ -8,6 +8,7 @@ mod headers;
 mod health;
 pub(crate) mod problem;
 mod sse;
+mod unsubscribe;
 mod ws;
 
 use std::sync::Arc;
@@ -51,6 +52,8 @@ pub(crate) fn router(app: Arc<App>) -> Router {
     let mut open = Router::new()
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
+        // Whoever holds a message stops it: no session, and so no forgery.
+        .route("/unsubscribe", get(unsubscribe::page).post(unsubscribe::stop))
         .fallback(assets::serve);
     if app.config.development {
         open = open.route("/graphiql", get(graphql::graphiql));

@@ -181,6 +181,25 @@ pub struct Settings {
         default_value_t = 0.5
     )]
     pub gate_reject_ecr: f64,
+    /// The mail server for notifications: smtps://USER:PASSWORD@HOST, or smtp://HOST:PORT; without it none are mailed
+    #[arg(
+        long,
+        global = true,
+        env = "COUNCILSENSE_SMTP_URL",
+        value_name = "URL",
+        hide_env_values = true,
+        requires = "mail_from"
+    )]
+    pub smtp_url: Option<Redacted>,
+    /// Whom those e-mails come from: name@host, or NAME <name@host>
+    #[arg(long, global = true, env = "COUNCILSENSE_MAIL_FROM", value_name = "MAILBOX")]
+    pub mail_from: Option<String>,
+    /// Whom a push service may write to about our pushes: mailto:name@host, or an https address; else the public one
+    #[arg(long, global = true, env = "COUNCILSENSE_PUSH_CONTACT", value_name = "URL")]
+    pub push_contact: Option<String>,
+    /// For development: webhooks and push endpoints may lie on this machine, and be plain http
+    #[arg(long, global = true, env = "COUNCILSENSE_ALLOW_LOOPBACK_RECEIVERS")]
+    pub allow_loopback_receivers: bool,
     /// How logs are written; auto: for people on a terminal, else JSON
     #[arg(
         long,
@@ -199,6 +218,21 @@ pub struct Settings {
     /// Machine-readable output
     #[arg(long, global = true)]
     pub json: bool,
+}
+
+impl Settings {
+    /// How notifications are sent.
+    pub fn notify(&self) -> notifications::Settings {
+        // Links lead to the web page; where nobody says under which name, to its listener.
+        let here = format!("http://{}/", self.http).parse().ok();
+        notifications::Settings {
+            public_url: self.public_url.clone().or(here),
+            smtp_url: self.smtp_url.as_ref().map(|url| url.expose().to_owned()),
+            mail_from: self.mail_from.clone(),
+            push_contact: self.push_contact.clone(),
+            allow_loopback: self.allow_loopback_receivers,
+        }
+    }
 }
 
 /// What searches.
@@ -472,5 +506,11 @@ mod tests {
         assert!(parse_line("councilsense up --http nowhere").is_err());
         let shown = format!("{:?}", parse_line("councilsense up --oidc-client-secret canary").unwrap());
         assert!(!shown.contains("canary"));
+        let line =
+            "councilsense up --smtp-url smtps://a:canary@mail.example --mail-from news@council.example";
+        let cli = parse_line(line).unwrap();
+        assert!(!format!("{cli:?}").contains("canary"));
+        assert!(cli.settings.notify().available().contains(&"email"));
+        assert!(parse_line("councilsense up --smtp-url smtp://mail.example").is_err(), "nobody sends it");
     }
 }

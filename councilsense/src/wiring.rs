@@ -107,6 +107,8 @@ pub struct Parts {
     pub index: Option<Arc<dyn SearchIndex>>,
     /// Makes vectors, where search runs here.
     pub embedder: Option<Arc<dyn Embedder>>,
+    /// How notifications are sent.
+    pub notify: notifications::Settings,
     /// Whether search also fills the index here. Else a role of its own does.
     pub search_indexes: bool,
 }
@@ -317,7 +319,13 @@ impl Stack {
                         ids: ids.clone(),
                         wakeups: wakeups.clone(),
                         meetings: channel(Role::Meetings, *role)?,
+                        accounts: channel(Role::Accounts, *role).ok(),
+                        search: channel(Role::Search, *role).ok(),
                         outbound,
+                        keys: notifications::keys::Keys::derive(&parts.role_secret),
+                        public_url: parts.notify.public_url(),
+                        trust: parts.notify.trust(),
+                        available: parts.notify.available(),
                     };
                     stack.relay(notifications::SCHEMA, &deps.db);
                     stack.consumers.push(notifications::consumer(&deps, bus.clone()));
@@ -326,7 +334,7 @@ impl Stack {
                         db: Some(deps.db.clone()),
                         queue: notifications::QUEUE.to_owned(),
                     });
-                    stack.sender = Some(notifications::sender(&deps));
+                    stack.sender = Some(notifications::sender(&deps, &parts.notify)?);
                     stack.add(
                         guard.layer(NotificationsServer::new(notifications::NotificationsService::new(deps))),
                     );

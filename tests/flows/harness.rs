@@ -104,6 +104,7 @@ impl Harness {
                 }),
                 embedder: search
                     .then(|| Arc::new(MiniLm::load().unwrap()) as Arc<dyn cs_text::embed::Embedder>),
+                notify: notifications::Settings::default(),
                 search_indexes: true,
                 roles,
             }

@@ -18,14 +18,17 @@ pub(crate) enum Kind {
     Identity,
     Meeting,
     Notification,
+    PushSubscription,
     Run,
+    SavedSearch,
     Session,
     Source,
     Summary,
     User,
+    Webhook,
 }
 
-const KINDS: [(Kind, &str); 14] = [
+const KINDS: [(Kind, &str); 17] = [
     (Kind::Artifact, "Artifact"),
     (Kind::Body, "Body"),
     (Kind::City, "City"),
@@ -35,11 +38,14 @@ const KINDS: [(Kind, &str); 14] = [
     (Kind::Identity, "Identity"),
     (Kind::Meeting, "Meeting"),
     (Kind::Notification, "Notification"),
+    (Kind::PushSubscription, "PushSubscription"),
     (Kind::Run, "Run"),
+    (Kind::SavedSearch, "SavedSearch"),
     (Kind::Session, "Session"),
     (Kind::Source, "Source"),
     (Kind::Summary, "Summary"),
     (Kind::User, "Viewer"),
+    (Kind::Webhook, "Webhook"),
 ];
 /// No id of ours is longer.
 const LONGEST: usize = 200;

@@ -92,6 +92,7 @@ fn route(path: &str) -> &'static str {
         "/auth/callback" => "auth_callback",
         "/auth/logout" => "auth_logout",
         "/auth/session" => "auth_session",
+        "/unsubscribe" => "unsubscribe",
         "/healthz" | "/readyz" | "/metrics" => "health",
         _ if path.starts_with("/artifacts/") => "artifact",
         _ => "page",

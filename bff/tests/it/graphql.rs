@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::browser::Browser;
 use crate::stack::Stack;
 
-fn ulid(n: usize) -> String {
+pub(crate) fn ulid(n: usize) -> String {
     format!("01J{n:023}")
 }
 
@@ -313,6 +313,7 @@ async fn the_same_key_changes_once_and_answers_the_same() {
             target_id: request.target_id,
             origin: "resident".into(),
             created_at: "2024-01-01T00:00:00Z".into(),
+            name: String::new(),
         };
         Ok(notifications::FollowResponse { follow: Some(follow) })
     });

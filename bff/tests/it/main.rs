@@ -8,6 +8,7 @@ mod documents;
 mod fakes;
 mod graphql;
 mod http;
+mod notifying;
 mod schema;
 mod sessions;
 mod sign_in;

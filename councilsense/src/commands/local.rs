@@ -84,6 +84,7 @@ pub(crate) async fn start(
         thresholds: thresholds(settings),
         index: Some(index),
         embedder: Some(embedder),
+        notify: settings.notify(),
         search_indexes: true,
     })
     .await?;

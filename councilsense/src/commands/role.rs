@@ -145,6 +145,7 @@ fn parts(
         thresholds: thresholds(settings),
         index,
         embedder,
+        notify: settings.notify(),
         // An OpenSearch is filled by `councilsense indexer`.
         search_indexes: settings.search_engine == SearchEngine::Embedded,
     })

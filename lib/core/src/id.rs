@@ -100,6 +100,14 @@ id! {
     FollowId,
     /// One notification to one person.
     DeliveryId,
+    /// A search that a resident kept.
+    SavedSearchId,
+    /// A browser that takes pushes.
+    PushSubscriptionId,
+    /// An address that is told by web.
+    WebhookId,
+    /// What is handed to a channel outside.
+    MessageId,
     /// An event or a job.
     EventId,
     /// A row of a service's `jobs`.

@@ -181,6 +181,34 @@ pub struct NotificationFanOutRequested {
     /// The last follower that was served; empty: from the first.
     #[prost(string, tag = "2")]
     pub after_user_id: ::prost::alloc::string::String,
+    /// meeting_published, summary_changed:<version>; empty: meeting_published.
+    #[prost(string, tag = "3")]
+    pub r#type: ::prost::alloc::string::String,
+    /// Who follows saved searches that match, instead of who follows city, body and topics.
+    #[prost(bool, tag = "4")]
+    pub saved_searches: bool,
+}
+/// Which saved searches does a meeting match: asked when the index has it.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct NotificationMatchRequested {
+    #[prost(message, optional, tag = "1")]
+    pub meeting: ::core::option::Option<MeetingPublished>,
+    /// The last search that was tried; empty: from the first.
+    #[prost(string, tag = "2")]
+    pub after_key: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub r#type: ::prost::alloc::string::String,
+}
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AccountDeleted {
+    #[prost(string, tag = "1")]
+    pub user_id: ::prost::alloc::string::String,
+    #[prost(uint64, tag = "2")]
+    pub version: u64,
 }
 #[derive(serde::Serialize, serde::Deserialize)]
 #[serde(default)]

@@ -6,8 +6,40 @@ pub struct Preferences {
     /// RFC 3339; empty: not paused.
     #[prost(string, tag = "2")]
     pub pause_until: ::prost::alloc::string::String,
+    /// in_app, email, push, webhook
     #[prost(string, repeated, tag = "3")]
     pub channels: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// IANA; quiet hours and digests are told by its clocks.
+    #[prost(string, tag = "4")]
+    pub time_zone: ::prost::alloc::string::String,
+    /// Left out: no quiet hours.
+    #[prost(message, optional, tag = "5")]
+    pub quiet_hours: ::core::option::Option<QuietHours>,
+    /// off, daily, weekly
+    #[prost(string, tag = "6")]
+    pub digest: ::prost::alloc::string::String,
+    /// 0 to 23, the hour a digest is sent at; a weekly one on Mondays.
+    #[prost(uint32, tag = "7")]
+    pub digest_hour: u32,
+    /// Whether a changed summary of a meeting told before is told again.
+    #[prost(bool, tag = "8")]
+    pub changed_summaries: bool,
+    /// What this instance can send by; the other channels cannot be chosen.
+    #[prost(string, repeated, tag = "9")]
+    pub available_channels: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+/// Local times, HH:MM; from later than until: over midnight.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct QuietHours {
+    #[prost(string, tag = "1")]
+    pub from: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub until: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Channels {
+    #[prost(string, repeated, tag = "1")]
+    pub names: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetPreferencesRequest {}
@@ -25,6 +57,20 @@ pub struct UpdatePreferencesRequest {
     pub pause_until: ::core::option::Option<::prost::alloc::string::String>,
     #[prost(string, tag = "3")]
     pub idempotency_key: ::prost::alloc::string::String,
+    /// Left out: as they are.
+    #[prost(message, optional, tag = "4")]
+    pub channels: ::core::option::Option<Channels>,
+    #[prost(string, optional, tag = "5")]
+    pub time_zone: ::core::option::Option<::prost::alloc::string::String>,
+    /// Both empty: no quiet hours any more.
+    #[prost(message, optional, tag = "6")]
+    pub quiet_hours: ::core::option::Option<QuietHours>,
+    #[prost(string, optional, tag = "7")]
+    pub digest: ::core::option::Option<::prost::alloc::string::String>,
+    #[prost(uint32, optional, tag = "8")]
+    pub digest_hour: ::core::option::Option<u32>,
+    #[prost(bool, optional, tag = "9")]
+    pub changed_summaries: ::core::option::Option<bool>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct UpdatePreferencesResponse {
@@ -35,7 +81,7 @@ pub struct UpdatePreferencesResponse {
 pub struct FollowedInterest {
     #[prost(string, tag = "1")]
     pub id: ::prost::alloc::string::String,
-    /// city, body, topic
+    /// city, body, topic, saved_search
     #[prost(string, tag = "2")]
     pub kind: ::prost::alloc::string::String,
     #[prost(string, tag = "3")]
@@ -45,6 +91,9 @@ pub struct FollowedInterest {
     pub origin: ::prost::alloc::string::String,
     #[prost(string, tag = "5")]
     pub created_at: ::prost::alloc::string::String,
+    /// Of a saved search.
+    #[prost(string, tag = "6")]
+    pub name: ::prost::alloc::string::String,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ListFollowsRequest {}
@@ -135,6 +184,169 @@ pub struct MarkReadResponse {
     pub notifications: ::prost::alloc::vec::Vec<Notification>,
     #[prost(uint32, tag = "2")]
     pub unread_count: u32,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SavedSearch {
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub query: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "4")]
+    pub filter: ::core::option::Option<SavedSearchFilter>,
+    #[prost(string, tag = "5")]
+    pub created_at: ::prost::alloc::string::String,
+    #[prost(bool, tag = "6")]
+    pub followed: bool,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SavedSearchFilter {
+    #[prost(string, repeated, tag = "1")]
+    pub city_ids: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    #[prost(string, repeated, tag = "2")]
+    pub body_ids: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    #[prost(string, repeated, tag = "3")]
+    pub artifact_kinds: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SaveSearchRequest {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub query: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "3")]
+    pub filter: ::core::option::Option<SavedSearchFilter>,
+    /// Whether to be told of meetings that match it.
+    #[prost(bool, tag = "4")]
+    pub follow: bool,
+    #[prost(string, tag = "5")]
+    pub idempotency_key: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SaveSearchResponse {
+    #[prost(message, optional, tag = "1")]
+    pub saved_search: ::core::option::Option<SavedSearch>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListSavedSearchesRequest {}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListSavedSearchesResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub saved_searches: ::prost::alloc::vec::Vec<SavedSearch>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DeleteSavedSearchRequest {
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DeleteSavedSearchResponse {
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PushSubscription {
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    /// The push service's host; the whole address is a secret.
+    #[prost(string, tag = "2")]
+    pub host: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub user_agent: ::prost::alloc::string::String,
+    #[prost(string, tag = "4")]
+    pub created_at: ::prost::alloc::string::String,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListPushSubscriptionsRequest {}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListPushSubscriptionsResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub subscriptions: ::prost::alloc::vec::Vec<PushSubscription>,
+    /// The application server's key (RFC 8292), base64url.
+    #[prost(string, tag = "2")]
+    pub public_key: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RegisterPushSubscriptionRequest {
+    #[prost(string, tag = "1")]
+    pub endpoint: ::prost::alloc::string::String,
+    /// As the browser gives them, base64url.
+    #[prost(string, tag = "2")]
+    pub p256dh: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub auth: ::prost::alloc::string::String,
+    #[prost(string, tag = "4")]
+    pub user_agent: ::prost::alloc::string::String,
+    #[prost(string, tag = "5")]
+    pub idempotency_key: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RegisterPushSubscriptionResponse {
+    #[prost(message, optional, tag = "1")]
+    pub subscription: ::core::option::Option<PushSubscription>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RemovePushSubscriptionRequest {
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RemovePushSubscriptionResponse {
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Webhook {
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub url: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub created_at: ::prost::alloc::string::String,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListWebhooksRequest {}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListWebhooksResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub webhooks: ::prost::alloc::vec::Vec<Webhook>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AddWebhookRequest {
+    #[prost(string, tag = "1")]
+    pub url: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub idempotency_key: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AddWebhookResponse {
+    #[prost(message, optional, tag = "1")]
+    pub webhook: ::core::option::Option<Webhook>,
+    /// Signs what is sent there (Standard Webhooks).
+    #[prost(string, tag = "2")]
+    pub secret: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RemoveWebhookRequest {
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RemoveWebhookResponse {
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UnsubscribeRequest {
+    #[prost(string, tag = "1")]
+    pub token: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UnsubscribeResponse {
+    /// email, push, webhook
+    #[prost(string, tag = "1")]
+    pub channel: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct WatchInboxRequest {
@@ -383,6 +595,299 @@ pub mod notifications_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        pub async fn save_search(
+            &mut self,
+            request: impl tonic::IntoRequest<super::SaveSearchRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::SaveSearchResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/councilsense.notifications.v1.Notifications/SaveSearch",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "councilsense.notifications.v1.Notifications",
+                        "SaveSearch",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        pub async fn list_saved_searches(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListSavedSearchesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListSavedSearchesResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/councilsense.notifications.v1.Notifications/ListSavedSearches",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "councilsense.notifications.v1.Notifications",
+                        "ListSavedSearches",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Also ends the follow of it.
+        pub async fn delete_saved_search(
+            &mut self,
+            request: impl tonic::IntoRequest<super::DeleteSavedSearchRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::DeleteSavedSearchResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/councilsense.notifications.v1.Notifications/DeleteSavedSearch",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "councilsense.notifications.v1.Notifications",
+                        "DeleteSavedSearch",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Where the caller's browsers are reached. The key is what a browser is given to subscribe with.
+        pub async fn list_push_subscriptions(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListPushSubscriptionsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListPushSubscriptionsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/councilsense.notifications.v1.Notifications/ListPushSubscriptions",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "councilsense.notifications.v1.Notifications",
+                        "ListPushSubscriptions",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        pub async fn register_push_subscription(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RegisterPushSubscriptionRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RegisterPushSubscriptionResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/councilsense.notifications.v1.Notifications/RegisterPushSubscription",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "councilsense.notifications.v1.Notifications",
+                        "RegisterPushSubscription",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        pub async fn remove_push_subscription(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RemovePushSubscriptionRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RemovePushSubscriptionResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/councilsense.notifications.v1.Notifications/RemovePushSubscription",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "councilsense.notifications.v1.Notifications",
+                        "RemovePushSubscription",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        pub async fn list_webhooks(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListWebhooksRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListWebhooksResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/councilsense.notifications.v1.Notifications/ListWebhooks",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "councilsense.notifications.v1.Notifications",
+                        "ListWebhooks",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        pub async fn add_webhook(
+            &mut self,
+            request: impl tonic::IntoRequest<super::AddWebhookRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::AddWebhookResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/councilsense.notifications.v1.Notifications/AddWebhook",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "councilsense.notifications.v1.Notifications",
+                        "AddWebhook",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        pub async fn remove_webhook(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RemoveWebhookRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RemoveWebhookResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/councilsense.notifications.v1.Notifications/RemoveWebhook",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "councilsense.notifications.v1.Notifications",
+                        "RemoveWebhook",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Stops a channel for whom a signed link names. Nobody is signed in: called by the BFF, as service:bff.
+        pub async fn unsubscribe(
+            &mut self,
+            request: impl tonic::IntoRequest<super::UnsubscribeRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::UnsubscribeResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/councilsense.notifications.v1.Notifications/Unsubscribe",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "councilsense.notifications.v1.Notifications",
+                        "Unsubscribe",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
         /// The caller's in-app notifications, newest first.
         pub async fn list_notifications(
             &mut self,
@@ -517,6 +1022,79 @@ pub mod notifications_server {
             request: tonic::Request<super::UnfollowRequest>,
         ) -> std::result::Result<
             tonic::Response<super::UnfollowResponse>,
+            tonic::Status,
+        >;
+        async fn save_search(
+            &self,
+            request: tonic::Request<super::SaveSearchRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::SaveSearchResponse>,
+            tonic::Status,
+        >;
+        async fn list_saved_searches(
+            &self,
+            request: tonic::Request<super::ListSavedSearchesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListSavedSearchesResponse>,
+            tonic::Status,
+        >;
+        /// Also ends the follow of it.
+        async fn delete_saved_search(
+            &self,
+            request: tonic::Request<super::DeleteSavedSearchRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::DeleteSavedSearchResponse>,
+            tonic::Status,
+        >;
+        /// Where the caller's browsers are reached. The key is what a browser is given to subscribe with.
+        async fn list_push_subscriptions(
+            &self,
+            request: tonic::Request<super::ListPushSubscriptionsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListPushSubscriptionsResponse>,
+            tonic::Status,
+        >;
+        async fn register_push_subscription(
+            &self,
+            request: tonic::Request<super::RegisterPushSubscriptionRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RegisterPushSubscriptionResponse>,
+            tonic::Status,
+        >;
+        async fn remove_push_subscription(
+            &self,
+            request: tonic::Request<super::RemovePushSubscriptionRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RemovePushSubscriptionResponse>,
+            tonic::Status,
+        >;
+        async fn list_webhooks(
+            &self,
+            request: tonic::Request<super::ListWebhooksRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListWebhooksResponse>,
+            tonic::Status,
+        >;
+        async fn add_webhook(
+            &self,
+            request: tonic::Request<super::AddWebhookRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::AddWebhookResponse>,
+            tonic::Status,
+        >;
+        async fn remove_webhook(
+            &self,
+            request: tonic::Request<super::RemoveWebhookRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RemoveWebhookResponse>,
+            tonic::Status,
+        >;
+        /// Stops a channel for whom a signed link names. Nobody is signed in: called by the BFF, as service:bff.
+        async fn unsubscribe(
+            &self,
+            request: tonic::Request<super::UnsubscribeRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::UnsubscribeResponse>,
             tonic::Status,
         >;
         /// The caller's in-app notifications, newest first.
@@ -834,6 +1412,472 @@ pub mod notifications_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = UnfollowSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/councilsense.notifications.v1.Notifications/SaveSearch" => {
+                    #[allow(non_camel_case_types)]
+                    struct SaveSearchSvc<T: Notifications>(pub Arc<T>);
+                    impl<
+                        T: Notifications,
+                    > tonic::server::UnaryService<super::SaveSearchRequest>
+                    for SaveSearchSvc<T> {
+                        type Response = super::SaveSearchResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::SaveSearchRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Notifications>::save_search(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = SaveSearchSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/councilsense.notifications.v1.Notifications/ListSavedSearches" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListSavedSearchesSvc<T: Notifications>(pub Arc<T>);
+                    impl<
+                        T: Notifications,
+                    > tonic::server::UnaryService<super::ListSavedSearchesRequest>
+                    for ListSavedSearchesSvc<T> {
+                        type Response = super::ListSavedSearchesResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListSavedSearchesRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Notifications>::list_saved_searches(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListSavedSearchesSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/councilsense.notifications.v1.Notifications/DeleteSavedSearch" => {
+                    #[allow(non_camel_case_types)]
+                    struct DeleteSavedSearchSvc<T: Notifications>(pub Arc<T>);
+                    impl<
+                        T: Notifications,
+                    > tonic::server::UnaryService<super::DeleteSavedSearchRequest>
+                    for DeleteSavedSearchSvc<T> {
+                        type Response = super::DeleteSavedSearchResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::DeleteSavedSearchRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Notifications>::delete_saved_search(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = DeleteSavedSearchSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/councilsense.notifications.v1.Notifications/ListPushSubscriptions" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListPushSubscriptionsSvc<T: Notifications>(pub Arc<T>);
+                    impl<
+                        T: Notifications,
+                    > tonic::server::UnaryService<super::ListPushSubscriptionsRequest>
+                    for ListPushSubscriptionsSvc<T> {
+                        type Response = super::ListPushSubscriptionsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListPushSubscriptionsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Notifications>::list_push_subscriptions(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListPushSubscriptionsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/councilsense.notifications.v1.Notifications/RegisterPushSubscription" => {
+                    #[allow(non_camel_case_types)]
+                    struct RegisterPushSubscriptionSvc<T: Notifications>(pub Arc<T>);
+                    impl<
+                        T: Notifications,
+                    > tonic::server::UnaryService<super::RegisterPushSubscriptionRequest>
+                    for RegisterPushSubscriptionSvc<T> {
+                        type Response = super::RegisterPushSubscriptionResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                super::RegisterPushSubscriptionRequest,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Notifications>::register_push_subscription(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RegisterPushSubscriptionSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/councilsense.notifications.v1.Notifications/RemovePushSubscription" => {
+                    #[allow(non_camel_case_types)]
+                    struct RemovePushSubscriptionSvc<T: Notifications>(pub Arc<T>);
+                    impl<
+                        T: Notifications,
+                    > tonic::server::UnaryService<super::RemovePushSubscriptionRequest>
+                    for RemovePushSubscriptionSvc<T> {
+                        type Response = super::RemovePushSubscriptionResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RemovePushSubscriptionRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Notifications>::remove_push_subscription(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RemovePushSubscriptionSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/councilsense.notifications.v1.Notifications/ListWebhooks" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListWebhooksSvc<T: Notifications>(pub Arc<T>);
+                    impl<
+                        T: Notifications,
+                    > tonic::server::UnaryService<super::ListWebhooksRequest>
+                    for ListWebhooksSvc<T> {
+                        type Response = super::ListWebhooksResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListWebhooksRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Notifications>::list_webhooks(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListWebhooksSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/councilsense.notifications.v1.Notifications/AddWebhook" => {
+                    #[allow(non_camel_case_types)]
+                    struct AddWebhookSvc<T: Notifications>(pub Arc<T>);
+                    impl<
+                        T: Notifications,
+                    > tonic::server::UnaryService<super::AddWebhookRequest>
+                    for AddWebhookSvc<T> {
+                        type Response = super::AddWebhookResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::AddWebhookRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Notifications>::add_webhook(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = AddWebhookSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/councilsense.notifications.v1.Notifications/RemoveWebhook" => {
+                    #[allow(non_camel_case_types)]
+                    struct RemoveWebhookSvc<T: Notifications>(pub Arc<T>);
+                    impl<
+                        T: Notifications,
+                    > tonic::server::UnaryService<super::RemoveWebhookRequest>
+                    for RemoveWebhookSvc<T> {
+                        type Response = super::RemoveWebhookResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RemoveWebhookRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Notifications>::remove_webhook(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RemoveWebhookSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/councilsense.notifications.v1.Notifications/Unsubscribe" => {
+                    #[allow(non_camel_case_types)]
+                    struct UnsubscribeSvc<T: Notifications>(pub Arc<T>);
+                    impl<
+                        T: Notifications,
+                    > tonic::server::UnaryService<super::UnsubscribeRequest>
+                    for UnsubscribeSvc<T> {
+                        type Response = super::UnsubscribeResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::UnsubscribeRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Notifications>::unsubscribe(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = UnsubscribeSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

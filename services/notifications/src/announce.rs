@@ -1,15 +1,17 @@
 //! A meeting was published: one notice of it, and the first step of telling its followers.
 //!
-//! A meeting is announced once a type, by whichever version residents may see first. A later version tells nobody:
-//! neither who was told, nor who began to follow since.
+//! A meeting is announced once, by whichever version residents may see first. A later version tells nobody again: neither
+//! who was told, nor who began to follow since. Where its words differ from what was told, it is announced as
+//! `summary_changed:<version>` to those followers who asked for that.
 
 use cs_core::{BodyId, Caller, CityId, Ids, MeetingId, Visibility};
 use cs_db::TenantTx;
 use cs_events::{Envelope, Fact, HandlerError, inbox, jobs};
-use cs_proto::events::v1::{MeetingPublished, NotificationFanOutRequested};
+use cs_proto::events::v1::{MeetingPublished, NotificationFanOutRequested, NotificationMatchRequested};
 
 use crate::home::parse;
 use crate::store::notices::{self, NewNotice};
+use crate::store::{preferences, searches};
 use crate::{Deps, Error, SCHEMA, places};
 
 const HANDLER: &str = "notifications.announce";
@@ -17,6 +19,8 @@ const HANDLER: &str = "notifications.announce";
 pub const MEETING_PUBLISHED: &str = "meeting_published";
 /// The job that tells a batch of followers.
 pub(crate) const FAN_OUT: &str = "notification.enqueue.requested";
+/// The job that tries a batch of saved searches.
+pub(crate) const MATCH: &str = "notification.match.requested";
 
 /// `meeting.published`.
 pub async fn published(deps: &Deps, caller: &Caller, envelope: &Envelope) -> Result<(), HandlerError> {
@@ -33,21 +37,42 @@ pub async fn published(deps: &Deps, caller: &Caller, envelope: &Envelope) -> Res
     let city: CityId = parse("city_id", &event.city_id)?;
     parse::<BodyId>("body_id", &event.body_id)?;
     let city_name = places::city_name(deps, caller, city).await?.unwrap_or_else(|| "this city".to_owned());
-    let notice = NewNotice {
+    let version = i64::try_from(event.version).map_err(|e| HandlerError::Permanent(e.to_string()))?;
+    let title = title(&event);
+    let mut notice = NewNotice {
         kind: MEETING_PUBLISHED,
         meeting,
         city,
         city_name: &city_name,
-        title: &title(&event),
+        title: &title,
         body: &event.short_summary,
-        summary_version: i64::try_from(event.version).map_err(|e| HandlerError::Permanent(e.to_string()))?,
+        summary_version: version,
     };
     let mut tx = deps.db.tenant(caller).await?;
     if !inbox::first_time(&mut tx, HANDLER, envelope).await? {
         return Ok(());
     }
+    let changed = format!("summary_changed:{version}");
+    let told = notices::latest(&mut tx, meeting).await?;
+    if let Some(told) = told {
+        let newer = version > told.summary_version;
+        let differs = told.title != title || told.body != event.short_summary;
+        if !newer || !differs || !preferences::anybody_wants_changes(&mut tx).await? {
+            return Ok(tx.commit().await?);
+        }
+        notice.kind = &changed;
+    }
     if notices::insert(&mut tx, deps.ids.next(), &notice, deps.ids.now()).await? {
-        let first = NotificationFanOutRequested { meeting: Some(event), after_user_id: String::new() };
+        let kind = notice.kind.to_owned();
+        if searches::any_followed(&mut tx).await? {
+            let first = NotificationMatchRequested {
+                meeting: Some(event.clone()),
+                after_key: String::new(),
+                r#type: kind.clone(),
+            };
+            ask_match(&mut tx, caller, &deps.ids, &first).await?;
+        }
+        let first = NotificationFanOutRequested { meeting: Some(event), r#type: kind, ..Default::default() };
         ask(&mut tx, caller, &deps.ids, &first).await?;
     }
     Ok(tx.commit().await?)
@@ -61,9 +86,28 @@ pub(crate) async fn ask(
     batch: &NotificationFanOutRequested,
 ) -> Result<(), Error> {
     let meeting = batch.meeting.as_ref().map(|m| m.meeting_id.clone()).unwrap_or_default();
+    let searches = if batch.saved_searches { "|searches" } else { "" };
     let fact = Fact {
         kind: FAN_OUT,
-        key: format!("{meeting}|{MEETING_PUBLISHED}|{}", batch.after_user_id),
+        key: format!("{meeting}|{}|{}{searches}", batch.r#type, batch.after_user_id),
+        resource: ("meeting", meeting),
+        payload: batch,
+    };
+    jobs::put(tx, &Envelope::new(SCHEMA, caller, ids, fact)?).await?;
+    Ok(())
+}
+
+/// Asks for a batch of saved searches to be tried on a meeting, once a batch.
+pub(crate) async fn ask_match(
+    tx: &mut TenantTx,
+    caller: &Caller,
+    ids: &Ids,
+    batch: &NotificationMatchRequested,
+) -> Result<(), Error> {
+    let meeting = batch.meeting.as_ref().map(|m| m.meeting_id.clone()).unwrap_or_default();
+    let fact = Fact {
+        kind: MATCH,
+        key: format!("{meeting}|{}|{}", batch.r#type, batch.after_key),
         resource: ("meeting", meeting),
         payload: batch,
     };

@@ -29,6 +29,12 @@ pub enum Error {
     /// Meetings could not say which cities and bodies there are.
     #[error("meetings could not be asked: {}", .0.message)]
     Meetings(Failure),
+    /// Accounts could not say who somebody is.
+    #[error("accounts could not be asked: {}", .0.message)]
+    Accounts(Failure),
+    /// Search could not say what a meeting matches.
+    #[error("search could not be asked: {}", .0.message)]
+    Search(Failure),
     /// The database failed.
     #[error(transparent)]
     Db(#[from] DbError),
@@ -59,12 +65,20 @@ impl Error {
             Self::NotFound(_) => Reason::NotFound,
             Self::Denied(Denied::SignInFirst) => Reason::Unauthenticated,
             Self::Denied(Denied::NeedsRole(_) | Denied::ServicesOnly) => Reason::Forbidden,
-            Self::Meetings(failure) if failure.retryable => Reason::Unavailable,
+            Self::Meetings(failure) | Self::Accounts(failure) | Self::Search(failure)
+                if failure.retryable =>
+            {
+                Reason::Unavailable
+            }
             Self::Db(DbError::Refused { .. }) => Reason::InvalidTransition,
             Self::Db(DbError::Unique { .. }) => Reason::AlreadyExists,
             Self::Db(DbError::StorageFull) => Reason::StorageFull,
             Self::Db(DbError::Unavailable(_) | DbError::Conflict(_)) => Reason::Unavailable,
-            Self::Meetings(_) | Self::Db(DbError::Other(_)) | Self::Payload(_) => Reason::Internal,
+            Self::Meetings(_)
+            | Self::Accounts(_)
+            | Self::Search(_)
+            | Self::Db(DbError::Other(_))
+            | Self::Payload(_) => Reason::Internal,
         }
     }
 }
@@ -75,9 +89,13 @@ impl From<Error> for Status {
             Error::Invalid(violation) => vec![violation.clone()],
             Error::UnknownCity => vec![FieldViolation::new("target_id", error.to_string())],
             Error::Page(page) => vec![FieldViolation::new("page", page.to_string())],
-            Error::NotFound(_) | Error::Denied(_) | Error::Meetings(_) | Error::Db(_) | Error::Payload(_) => {
-                Vec::new()
-            }
+            Error::NotFound(_)
+            | Error::Denied(_)
+            | Error::Meetings(_)
+            | Error::Accounts(_)
+            | Error::Search(_)
+            | Error::Db(_)
+            | Error::Payload(_) => Vec::new(),
         };
         cs_rpc::report(error.reason(), &error, &fields)
     }
@@ -88,8 +106,14 @@ impl From<Error> for HandlerError {
         match error {
             Error::Db(db) => db.into(),
             Error::Payload(payload) => payload.into(),
-            Error::Meetings(ref failure) if failure.retryable => Self::Transient(error.to_string()),
+            Error::Meetings(ref failure) | Error::Accounts(ref failure) | Error::Search(ref failure)
+                if failure.retryable =>
+            {
+                Self::Transient(error.to_string())
+            }
             Error::Meetings(_)
+            | Error::Accounts(_)
+            | Error::Search(_)
             | Error::Invalid(_)
             | Error::UnknownCity
             | Error::Page(_)

@@ -7,11 +7,11 @@ use cs_core::{Caller, DeliveryId, MeetingId, UserId};
 use cs_events::HandlerError;
 use cs_events::jobs::{self, Job};
 use cs_proto::events::v1::NotificationFanOutRequested;
-use sha2::{Digest, Sha256};
 
 use crate::announce::{MEETING_PUBLISHED, ask};
+use crate::hand_over::hex;
 use crate::home::parse;
-use crate::preferences::silence;
+use crate::schedule::Due;
 use crate::store::deliveries::{self, NewDelivery};
 use crate::store::{follows, notices};
 use crate::{Deps, Error, reason};
@@ -28,32 +28,37 @@ pub async fn fan_out(
 ) -> Result<(), HandlerError> {
     let event = request.meeting.as_ref().ok_or_else(|| Error::invalid("meeting", "must be given"))?;
     let meeting: MeetingId = parse("meeting_id", &event.meeting_id)?;
+    let kind = if request.r#type.is_empty() { MEETING_PUBLISHED } else { &request.r#type };
     let after: Option<UserId> = match request.after_user_id.as_str() {
         "" => None,
         id => Some(parse("after_user_id", id)?),
     };
-    let now = deps.ids.now();
+    let (now, most) = (deps.ids.now(), i64::try_from(BATCH).unwrap_or(i64::MAX));
     let mut tx = deps.db.tenant(caller).await?;
-    let notice = notices::of(&mut tx, meeting, MEETING_PUBLISHED).await?.ok_or(Error::NotFound("notice"))?;
-    let followers = follows::followers(
-        &mut tx,
-        &event.city_id,
-        &event.body_id,
-        &event.topics,
-        after,
-        i64::try_from(BATCH).unwrap_or(i64::MAX),
-    )
-    .await?;
+    let notice = notices::of(&mut tx, meeting, kind).await?.ok_or(Error::NotFound("notice"))?;
+    let followers = if request.saved_searches {
+        follows::searchers(&mut tx, notice.id, after, most).await?
+    } else {
+        follows::followers(&mut tx, &event.city_id, &event.body_id, &event.topics, after, most).await?
+    };
     let last = followers.last().map(|follower| follower.user);
     let full = followers.len() == BATCH;
+    let changes_only = kind != MEETING_PUBLISHED;
     let made: Vec<NewDelivery> = followers
         .into_iter()
-        .map(|follower| NewDelivery {
-            id: deps.ids.next::<DeliveryId>().uuid(),
-            user: follower.user.uuid(),
-            dedupe_key: dedupe_key(follower.user, meeting, MEETING_PUBLISHED),
-            reason: reason::sentence(&follower.matched, &notice.city_name, &event.body_name),
-            silence: silence(follower.enabled, follower.pause_until, now),
+        .filter(|follower| {
+            !changes_only || follower.preferences.as_ref().is_some_and(|chosen| chosen.changed_summaries)
+        })
+        .map(|follower| {
+            let chosen = follower.preferences.as_ref();
+            NewDelivery {
+                id: deps.ids.next::<DeliveryId>().uuid(),
+                user: follower.user.uuid(),
+                dedupe_key: dedupe_key(follower.user, meeting, kind),
+                reason: reason::sentence(&follower.matched, &notice.city_name, &event.body_name),
+                silence: chosen.and_then(|chosen| chosen.silence(now)),
+                due: chosen.map_or(Due { at: now, digest_at: None }, |chosen| chosen.schedule().due(now)),
+            }
         })
         .collect();
     let asked = made.len();
@@ -64,14 +69,13 @@ pub async fn fan_out(
     }
     jobs::finish(&mut tx, job, now).await?;
     tx.commit().await?;
-    tracing::info!(meeting_id = %meeting, followers = asked, new, "a batch of followers is to be told");
+    tracing::info!(meeting_id = %meeting, followers = asked, new, kind, "a batch of followers is to be told");
     Ok(())
 }
 
 /// One logical send per this key (contracts §6).
 pub fn dedupe_key(user: UserId, meeting: MeetingId, kind: &str) -> String {
-    let digest = Sha256::digest(format!("{user}|{meeting}|{kind}"));
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&format!("{user}|{meeting}|{kind}"))
 }
 
 #[cfg(test)]

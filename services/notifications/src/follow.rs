@@ -1,11 +1,11 @@
-//! What a resident follows: cities, bodies, topics.
+//! What a resident follows: cities, bodies, topics, saved searches.
 
-use cs_core::{BodyId, Caller, CityId, FollowId, Ids, UserId};
+use cs_core::{BodyId, Caller, CityId, FollowId, Ids, SavedSearchId, UserId};
 use cs_db::TenantTx;
 use cs_policy::{Action, Denied, allow};
 
-use crate::store::follows;
 pub use crate::store::follows::Follow;
+use crate::store::{follows, searches};
 use crate::{Deps, Error, places};
 
 /// Most follows of one person: the list has no pages.
@@ -27,6 +27,10 @@ pub enum Target {
     Body(BodyId),
     /// Every meeting with a claim on a subject, by its slug.
     Topic(String),
+    /// Every meeting that matches a search of the person's own.
+    SavedSearch(SavedSearchId),
+    /// The same, by what the search of everybody who searches the same is known by.
+    Match(String),
 }
 
 impl Target {
@@ -47,7 +51,10 @@ impl Target {
                     Err(wrong("must be a topic, such as housing"))
                 }
             }
-            _ => Err(Error::invalid("kind", "must be city, body or topic")),
+            "saved_search" => {
+                target.parse().map(Self::SavedSearch).map_err(|_| wrong("must be the id of a saved search"))
+            }
+            _ => Err(Error::invalid("kind", "must be city, body, topic or saved_search")),
         }
     }
 
@@ -56,6 +63,7 @@ impl Target {
             Self::City(_) => "city",
             Self::Body(_) => "body",
             Self::Topic(_) => "topic",
+            Self::SavedSearch(_) | Self::Match(_) => "saved_search",
         }
     }
 
@@ -64,6 +72,8 @@ impl Target {
             Self::City(id) => id.to_string(),
             Self::Body(id) => id.to_string(),
             Self::Topic(slug) => slug.clone(),
+            Self::SavedSearch(id) => id.to_string(),
+            Self::Match(key) => key.clone(),
         }
     }
 }
@@ -78,7 +88,8 @@ pub async fn check(deps: &Deps, caller: &Caller, target: &Target) -> Result<(), 
         Target::Body(body) if !places::is_body(deps, caller, *body).await? => {
             Err(Error::invalid("target_id", "there is no such body"))
         }
-        Target::Body(_) | Target::Topic(_) => Ok(()),
+        // A saved search is the person's own: it is looked for with the follow.
+        Target::Body(_) | Target::Topic(_) | Target::SavedSearch(_) | Target::Match(_) => Ok(()),
     }
 }
 
@@ -86,7 +97,13 @@ pub async fn check(deps: &Deps, caller: &Caller, target: &Target) -> Result<(), 
 /// resident's own, and outlives a move.
 pub async fn follow(tx: &mut TenantTx, caller: &Caller, ids: &Ids, target: &Target) -> Result<Follow, Error> {
     let user = own(caller)?;
-    let follow = follows::insert(tx, ids.next(), user, target, ids.now()).await?;
+    let follow = match target {
+        Target::SavedSearch(id) => {
+            let search = searches::one(tx, user, id.uuid()).await?.ok_or(Error::NotFound("saved search"))?;
+            follows::insert(tx, ids.next(), user, &Target::Match(search.match_key), ids.now()).await?
+        }
+        target => follows::insert(tx, ids.next(), user, target, ids.now()).await?,
+    };
     // Counted afterwards, so that what is followed already never is one too many.
     if follows::count(tx, user).await? > MOST {
         return Err(Error::invalid("target_id", format!("at most {MOST} follows: remove one first")));

@@ -15,9 +15,12 @@ use cs_proto::notifications::v1::notifications_server::Notifications;
 use futures::Stream;
 use tonic::{Request, Response, Status};
 
+use crate::addresses::Browser;
 use crate::follow::{Target, own};
 use crate::inbox::Which;
-use crate::{Deps, Error, follow, inbox, preferences, watch};
+use crate::saved_search::Wanted;
+use crate::schedule::{Digest, QuietHours};
+use crate::{Deps, Error, addresses, follow, inbox, messages, preferences, saved_search, unsubscribe, watch};
 
 /// `notifications.v1.Notifications`.
 #[derive(Clone)]
@@ -59,6 +62,37 @@ fn time(field: &str, text: &str) -> Result<Option<DateTime<Utc>>, Error> {
     Ok(Some(parsed.to_utc()))
 }
 
+/// What is to change of somebody's preferences.
+fn change(request: pb::UpdatePreferencesRequest) -> Result<preferences::Change, Error> {
+    let zone = |text: String| {
+        text.parse()
+            .map_err(|_| Error::invalid("time_zone", "must be an IANA time zone, such as America/Chicago"))
+    };
+    let quiet = |hours: pb::QuietHours| match (hours.from.as_str(), hours.until.as_str()) {
+        ("", "") => Ok(None),
+        (from, until) => messages::minutes(from)
+            .zip(messages::minutes(until))
+            .map(|(from, until)| Some(QuietHours { from, until }))
+            .ok_or_else(|| {
+                Error::invalid("quiet_hours", "must be two times of day, such as 22:00 and 07:00")
+            }),
+    };
+    let digest = |word: String| {
+        Digest::parse(&word).ok_or_else(|| Error::invalid("digest", "must be off, daily or weekly"))
+    };
+    let hour = |hour: u32| u8::try_from(hour).map_err(|_| Error::invalid("digest_hour", "must be 0 to 23"));
+    Ok(preferences::Change {
+        enabled: request.enabled,
+        pause_until: request.pause_until.map(|text| time("pause_until", &text)).transpose()?,
+        channels: request.channels.map(|channels| channels.names),
+        time_zone: request.time_zone.map(zone).transpose()?,
+        quiet: request.quiet_hours.map(quiet).transpose()?,
+        digest: request.digest.map(digest).transpose()?,
+        digest_hour: request.digest_hour.map(hour).transpose()?,
+        changed_summaries: request.changed_summaries,
+    })
+}
+
 async fn commit(tx: TenantTx) -> Result<(), Error> {
     Ok(tx.commit().await?)
 }
@@ -73,7 +107,8 @@ impl Notifications for NotificationsService {
     ) -> Answer<pb::GetPreferencesResponse> {
         let caller = cs_rpc::caller(&request)?;
         let found = preferences::get(&mut self.begin(&caller).await?, &caller).await?;
-        Ok(Response::new(pb::GetPreferencesResponse { preferences: Some(found.into()) }))
+        let found = messages::preferences(found, &self.deps.available);
+        Ok(Response::new(pb::GetPreferencesResponse { preferences: Some(found) }))
     }
 
     async fn update_preferences(
@@ -81,13 +116,12 @@ impl Notifications for NotificationsService {
         request: Request<pb::UpdatePreferencesRequest>,
     ) -> Answer<pb::UpdatePreferencesResponse> {
         let caller = cs_rpc::caller(&request)?;
-        let request = request.into_inner();
-        let pause_until = request.pause_until.map(|text| time("pause_until", &text)).transpose()?;
-        let change = preferences::Change { enabled: request.enabled, pause_until };
+        let change = change(request.into_inner())?;
         let mut tx = self.begin(&caller).await?;
-        let changed = preferences::update(&mut tx, &caller, &self.deps.ids, &change).await?;
+        let changed = preferences::update(&mut tx, &caller, &self.deps, &change).await?;
         commit(tx).await?;
-        Ok(Response::new(pb::UpdatePreferencesResponse { preferences: Some(changed.into()) }))
+        let changed = messages::preferences(changed, &self.deps.available);
+        Ok(Response::new(pb::UpdatePreferencesResponse { preferences: Some(changed) }))
     }
 
     async fn list_follows(
@@ -118,6 +152,114 @@ impl Notifications for NotificationsService {
         follow::unfollow(&mut tx, &caller, follow).await?;
         commit(tx).await?;
         Ok(Response::new(pb::UnfollowResponse { id: text }))
+    }
+
+    async fn save_search(&self, request: Request<pb::SaveSearchRequest>) -> Answer<pb::SaveSearchResponse> {
+        let caller = cs_rpc::caller(&request)?;
+        let pb::SaveSearchRequest { name, query, filter, follow, .. } = request.into_inner();
+        let wanted = Wanted { name, query, filter: filter.unwrap_or_default().into(), follow };
+        let mut tx = self.begin(&caller).await?;
+        let saved = saved_search::save(&mut tx, &caller, &self.deps.ids, wanted).await?;
+        commit(tx).await?;
+        Ok(Response::new(pb::SaveSearchResponse { saved_search: Some(saved.into()) }))
+    }
+
+    async fn list_saved_searches(
+        &self,
+        request: Request<pb::ListSavedSearchesRequest>,
+    ) -> Answer<pb::ListSavedSearchesResponse> {
+        let caller = cs_rpc::caller(&request)?;
+        let saved = saved_search::list(&mut self.begin(&caller).await?, &caller).await?;
+        let saved_searches = saved.into_iter().map(Into::into).collect();
+        Ok(Response::new(pb::ListSavedSearchesResponse { saved_searches }))
+    }
+
+    async fn delete_saved_search(
+        &self,
+        request: Request<pb::DeleteSavedSearchRequest>,
+    ) -> Answer<pb::DeleteSavedSearchResponse> {
+        let caller = cs_rpc::caller(&request)?;
+        let text = request.into_inner().id;
+        let mut tx = self.begin(&caller).await?;
+        saved_search::delete(&mut tx, &caller, id("id", &text)?).await?;
+        commit(tx).await?;
+        Ok(Response::new(pb::DeleteSavedSearchResponse { id: text }))
+    }
+
+    async fn list_push_subscriptions(
+        &self,
+        request: Request<pb::ListPushSubscriptionsRequest>,
+    ) -> Answer<pb::ListPushSubscriptionsResponse> {
+        let caller = cs_rpc::caller(&request)?;
+        let browsers = addresses::browsers(&mut self.begin(&caller).await?, &caller).await?;
+        Ok(Response::new(pb::ListPushSubscriptionsResponse {
+            subscriptions: browsers.into_iter().map(Into::into).collect(),
+            public_key: self.deps.keys.push_public(),
+        }))
+    }
+
+    async fn register_push_subscription(
+        &self,
+        request: Request<pb::RegisterPushSubscriptionRequest>,
+    ) -> Answer<pb::RegisterPushSubscriptionResponse> {
+        let caller = cs_rpc::caller(&request)?;
+        let pb::RegisterPushSubscriptionRequest { endpoint, p256dh, auth, user_agent, .. } =
+            request.into_inner();
+        let browser = Browser { endpoint, p256dh, auth, user_agent };
+        let mut tx = self.begin(&caller).await?;
+        let made = addresses::register(&mut tx, &caller, &self.deps, &browser).await?;
+        commit(tx).await?;
+        Ok(Response::new(pb::RegisterPushSubscriptionResponse { subscription: Some(made.into()) }))
+    }
+
+    async fn remove_push_subscription(
+        &self,
+        request: Request<pb::RemovePushSubscriptionRequest>,
+    ) -> Answer<pb::RemovePushSubscriptionResponse> {
+        let caller = cs_rpc::caller(&request)?;
+        let text = request.into_inner().id;
+        let mut tx = self.begin(&caller).await?;
+        addresses::remove(&mut tx, &caller, id("id", &text)?).await?;
+        commit(tx).await?;
+        Ok(Response::new(pb::RemovePushSubscriptionResponse { id: text }))
+    }
+
+    async fn list_webhooks(
+        &self,
+        request: Request<pb::ListWebhooksRequest>,
+    ) -> Answer<pb::ListWebhooksResponse> {
+        let caller = cs_rpc::caller(&request)?;
+        let webhooks = addresses::webhooks(&mut self.begin(&caller).await?, &caller).await?;
+        Ok(Response::new(pb::ListWebhooksResponse {
+            webhooks: webhooks.into_iter().map(Into::into).collect(),
+        }))
+    }
+
+    async fn add_webhook(&self, request: Request<pb::AddWebhookRequest>) -> Answer<pb::AddWebhookResponse> {
+        let caller = cs_rpc::caller(&request)?;
+        let mut tx = self.begin(&caller).await?;
+        let (made, secret) =
+            addresses::add_webhook(&mut tx, &caller, &self.deps, &request.get_ref().url).await?;
+        commit(tx).await?;
+        Ok(Response::new(pb::AddWebhookResponse { webhook: Some(made.into()), secret }))
+    }
+
+    async fn remove_webhook(
+        &self,
+        request: Request<pb::RemoveWebhookRequest>,
+    ) -> Answer<pb::RemoveWebhookResponse> {
+        let caller = cs_rpc::caller(&request)?;
+        let text = request.into_inner().id;
+        let mut tx = self.begin(&caller).await?;
+        addresses::remove_webhook(&mut tx, &caller, id("id", &text)?).await?;
+        commit(tx).await?;
+        Ok(Response::new(pb::RemoveWebhookResponse { id: text }))
+    }
+
+    async fn unsubscribe(&self, request: Request<pb::UnsubscribeRequest>) -> Answer<pb::UnsubscribeResponse> {
+        let caller = cs_rpc::caller(&request)?;
+        let channel = unsubscribe::stop(&self.deps, &caller, &request.get_ref().token).await?;
+        Ok(Response::new(pb::UnsubscribeResponse { channel }))
     }
 
     async fn list_notifications(

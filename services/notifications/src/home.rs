@@ -4,7 +4,7 @@ use cs_core::{Caller, CityId, UserId};
 use cs_events::{Envelope, HandlerError, inbox};
 use cs_proto::events::v1::AccountHomeCityChanged;
 
-use crate::store::follows;
+use crate::store::{erasure, follows};
 use crate::{Deps, Error};
 
 const HANDLER: &str = "notifications.home";
@@ -21,6 +21,9 @@ pub async fn changed(deps: &Deps, caller: &Caller, envelope: &Envelope) -> Resul
     let mut tx = deps.db.tenant(caller).await?;
     if !inbox::first_time(&mut tx, HANDLER, envelope).await? {
         return Ok(());
+    }
+    if erasure::is_erased(&mut tx, user).await? {
+        return Ok(tx.commit().await?);
     }
     if follows::move_home(&mut tx, user, city, version, now).await? {
         follows::leave_home(&mut tx, user).await?;

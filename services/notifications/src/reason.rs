@@ -11,6 +11,8 @@ pub(crate) struct Matched {
     pub(crate) body: bool,
     /// They follow these of its topics.
     pub(crate) topics: Vec<String>,
+    /// They follow saved searches of these names, which it matches.
+    pub(crate) searches: Vec<String>,
 }
 
 /// One sentence that names every follow that matched.
@@ -23,6 +25,7 @@ pub(crate) fn sentence(matched: &Matched, city: &str, body: &str) -> String {
         parts.push(if body.is_empty() { "its council".to_owned() } else { body.to_owned() });
     }
     parts.extend(matched.topics.iter().map(|topic| format!("the topic {topic}")));
+    parts.extend(matched.searches.iter().map(|name| format!("the search “{name}”")));
     match parts.split_last() {
         Some((last, [])) => format!("You follow {last}"),
         Some((last, before)) => format!("You follow {} and {last}", before.join(", ")),
@@ -38,11 +41,13 @@ mod tests {
     fn every_follow_is_named() {
         let home = Matched { home: true, city: true, ..Matched::default() };
         assert_eq!(sentence(&home, "New Orleans", "City Council"), "You follow New Orleans (home city)");
-        let all =
-            Matched { city: true, body: true, topics: vec!["budget".into(), "housing".into()], home: false };
+        let topics = vec!["budget".into(), "housing".into()];
+        let all = Matched { city: true, body: true, topics, ..Matched::default() };
         assert_eq!(
             sentence(&all, "New Orleans", "City Council"),
             "You follow New Orleans, City Council, the topic budget and the topic housing"
         );
+        let search = Matched { searches: vec!["Short-term rentals".into()], ..Matched::default() };
+        assert_eq!(sentence(&search, "New Orleans", ""), "You follow the search “Short-term rentals”");
     }
 }

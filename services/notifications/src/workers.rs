@@ -2,18 +2,20 @@
 //! [`crate::send`].
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use cs_core::Clock;
 use cs_events::jobs::Job;
 use cs_events::{Bus, Consumer, Envelope, EventHandler, HandlerError, JobHandler, JobWorker, RetryPolicy};
 
-use crate::{Deps, SCHEMA, announce, fan_out, home};
+use crate::{Deps, SCHEMA, announce, fan_out, home, matching, retract};
 
 /// This service's queue.
 pub const QUEUE: &str = "notifications";
 /// What that queue gets.
-pub const EVENTS: &[&str] = &["account.home_city_changed", "meeting.published"];
+pub const EVENTS: &[&str] =
+    &["account.deleted", "account.home_city_changed", "meeting.published", "meeting.withdrawn"];
 
 struct Facts(Deps);
 
@@ -27,7 +29,9 @@ impl EventHandler for Facts {
         let caller = envelope.caller(SCHEMA);
         match envelope.kind.as_str() {
             "account.home_city_changed" => home::changed(&self.0, &caller, envelope).await,
+            "account.deleted" => retract::deleted(&self.0, &caller, envelope).await,
             "meeting.published" => announce::published(&self.0, &caller, envelope).await,
+            "meeting.withdrawn" => retract::withdrawn(&self.0, &caller, envelope).await,
             other => Err(HandlerError::Permanent(format!("no handler takes {other}"))),
         }
     }
@@ -38,11 +42,23 @@ struct Jobs(Deps);
 #[async_trait]
 impl JobHandler for Jobs {
     fn types(&self) -> &'static [&'static str] {
-        &[announce::FAN_OUT]
+        &[announce::FAN_OUT, announce::MATCH]
+    }
+
+    fn policy(&self, kind: &str) -> RetryPolicy {
+        if kind == announce::MATCH {
+            // The index has a meeting seconds after it is published; where search is away, an hour is waited.
+            RetryPolicy { attempts: 20, base: Duration::from_secs(1), most: Duration::from_secs(300) }
+        } else {
+            RetryPolicy::STANDARD
+        }
     }
 
     async fn handle(&self, job: &Job) -> Result<(), HandlerError> {
         let caller = job.envelope.caller(SCHEMA);
+        if job.envelope.kind == announce::MATCH {
+            return matching::matching(&self.0, &caller, job, &job.envelope.payload()?).await;
+        }
         fan_out::fan_out(&self.0, &caller, job, &job.envelope.payload()?).await
     }
 }

@@ -19,6 +19,10 @@ const FollowsQuery = graphql(`
         id
         name
       }
+      savedSearch {
+        id
+        name
+      }
     }
   }
 `);
@@ -69,7 +73,8 @@ export function Follows() {
   );
 }
 
-function nameOf({ city, body, topic }: Follow): string {
+function nameOf({ city, body, topic, savedSearch }: Follow): string {
+  if (savedSearch) return `Search “${savedSearch.name}”`;
   if (topic) return humanize(topic);
   return body?.name ?? city?.name ?? 'A city that is no longer listed';
 }

@@ -9,9 +9,12 @@ import { Page } from '../ui/page.tsx';
 import { Pager } from '../ui/pager.tsx';
 import { Empty, Failed, Loading, PartlyFailed } from '../ui/states.tsx';
 import { ForViewer } from '../viewer/for-viewer.tsx';
+import { Browsers } from './browsers.tsx';
 import { Follows } from './follows.tsx';
 import { MarkRead } from './mark-read.ts';
 import { Preferences } from './preferences.tsx';
+import { SavedSearches } from './saved-searches.tsx';
+import { Webhooks } from './webhooks.tsx';
 
 const InboxQuery = graphql(`
   query Inbox($after: String, $unreadOnly: Boolean) {
@@ -54,6 +57,9 @@ export default function NotificationsPage() {
             <aside aria-label="Settings">
               <Preferences preferences={viewer.notificationPreferences} />
               <Follows />
+              <SavedSearches />
+              <Browsers />
+              <Webhooks />
             </aside>
           </div>
         </Page>

@@ -1,9 +1,10 @@
 import { useState } from 'react';
 import { useMutation } from 'urql';
-import { graphql } from '../graphql/graphql.ts';
+import { graphql, type VariablesOf } from '../graphql/graphql.ts';
 import { describeFailure } from '../text/errors.ts';
 import { formatMoment } from '../text/dates.ts';
 import type { Viewer } from '../viewer/viewer.tsx';
+import { Schedule } from './schedule.tsx';
 
 const UpdatePreferences = graphql(`
   mutation UpdateNotificationPreferences($input: UpdateNotificationPreferencesInput!) {
@@ -13,6 +14,16 @@ const UpdatePreferences = graphql(`
         notificationPreferences {
           enabled
           pauseUntil
+          channels
+          availableChannels
+          timeZone
+          quietHours {
+            from
+            until
+          }
+          digest
+          digestHour
+          changedSummaries
         }
       }
       userErrors {
@@ -22,6 +33,9 @@ const UpdatePreferences = graphql(`
   }
 `);
 
+export type Change = VariablesOf<typeof UpdatePreferences>['input'];
+export type Chosen = Viewer['notificationPreferences'];
+
 const DAY = 24 * 60 * 60 * 1000;
 const PAUSES = [
   { label: 'One day', days: 1 },
@@ -29,14 +43,14 @@ const PAUSES = [
   { label: 'Four weeks', days: 28 },
 ] as const;
 
-/** Whether to be told at all, and a pause. Each choice is saved as it is made. */
-export function Preferences({ preferences }: { preferences: Viewer['notificationPreferences'] }) {
+/** Whether, how and when to be told. Each choice is saved as it is made. */
+export function Preferences({ preferences }: { preferences: Chosen }) {
   const [state, execute] = useMutation(UpdatePreferences);
   const [said, setSaid] = useState('');
   const { enabled, pauseUntil } = preferences;
   const paused = pauseUntil !== null && new Date(pauseUntil).getTime() > Date.now();
 
-  const save = async (input: { enabled?: boolean; pauseUntil?: string | null }) => {
+  const save = async (input: Change) => {
     setSaid('');
     const result = await execute({ input });
     const refusal = result.data?.updateNotificationPreferences.userErrors[0];
@@ -90,10 +104,63 @@ export function Preferences({ preferences }: { preferences: Viewer['notification
           <PauseDate disabled={state.fetching} onChoose={(moment) => void save({ pauseUntil: moment })} />
         </fieldset>
       ) : null}
+      {enabled ? (
+        <>
+          <Channels preferences={preferences} disabled={state.fetching} onChange={save} />
+          <Schedule preferences={preferences} disabled={state.fetching} onChange={save} />
+          <label className="check">
+            <input
+              type="checkbox"
+              checked={preferences.changedSummaries}
+              disabled={state.fetching}
+              onChange={(event) => void save({ changedSummaries: event.target.checked })}
+            />
+            <span>Tell me again when a summary changes</span>
+          </label>
+        </>
+      ) : null}
       <p className="fine" role="status">
         {said}
       </p>
     </section>
+  );
+}
+
+const CHANNELS: Record<Chosen['channels'][number], string> = {
+  IN_APP: 'In the inbox here',
+  EMAIL: 'By e-mail',
+  PUSH: 'In browsers that allow it',
+  WEBHOOK: 'To web addresses of yours',
+};
+
+interface PartProps {
+  preferences: Chosen;
+  disabled: boolean;
+  onChange: (change: Change) => Promise<void>;
+}
+
+/** By what to be told: what this instance cannot send by is left out. */
+function Channels({ preferences, disabled, onChange }: PartProps) {
+  const { channels, availableChannels } = preferences;
+  return (
+    <fieldset className="pauses">
+      <legend>Tell me</legend>
+      {availableChannels.map((channel) => (
+        <label key={channel} className="check">
+          <input
+            type="checkbox"
+            checked={channels.includes(channel)}
+            disabled={disabled}
+            onChange={(event) =>
+              void onChange({
+                channels: event.target.checked ? [...channels, channel] : channels.filter((other) => other !== channel),
+              })
+            }
+          />
+          <span>{CHANNELS[channel]}</span>
+        </label>
+      ))}
+    </fieldset>
   );
 }
 

@@ -10,6 +10,7 @@ import { Hit } from './hit.tsx';
 import { SearchBox } from './search-box.tsx';
 import { LIST_FILTERS, modeOf, searchInputOf, withParam } from './search-request.ts';
 import { SearchQuery, type SearchAnswer } from './search-query.ts';
+import { SaveThisSearch } from './save-search.tsx';
 
 export default function SearchPage() {
   const [params, setParams] = useSearchParams();
@@ -65,6 +66,12 @@ function Results({ params, setParams }: ResultsProps) {
         <h2 id="results" aria-live="polite">
           {answer.totalCount === 0 ? 'Nothing found' : plural(answer.totalCount, 'passage')}
         </h2>
+        <SaveThisSearch
+          key={params.toString()}
+          query={params.get('q')?.trim() ?? ''}
+          cityIds={params.getAll('city')}
+          bodyIds={params.getAll('body')}
+        />
         <PartlyFailed error={loaded.error} />
         <Cautions answer={answer} />
         {answer.nodes.length > 0 ? (

@@ -19,6 +19,16 @@ const ViewerQuery = graphql(`
       notificationPreferences {
         enabled
         pauseUntil
+        channels
+        availableChannels
+        timeZone
+        quietHours {
+          from
+          until
+        }
+        digest
+        digestHour
+        changedSummaries
       }
     }
   }

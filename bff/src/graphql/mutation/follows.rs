@@ -11,13 +11,15 @@ use crate::graphql::idempotent::once;
 use crate::graphql::scope::{Scope, write};
 use crate::graphql::types::{Follow, UserError};
 
-/// One of the three.
+/// One of the four.
 #[derive(InputObject, Debug)]
 struct FollowInput {
     city_id: Option<ID>,
     body_id: Option<ID>,
     /// The slug of a topic.
     topic: Option<String>,
+    /// A saved search of the person's own.
+    saved_search_id: Option<ID>,
     idempotency_key: Option<String>,
 }
 
@@ -41,11 +43,14 @@ struct UnfollowPayload {
 }
 
 fn target(input: &FollowInput) -> Result<(&'static str, String), Fault> {
-    match (&input.city_id, &input.body_id, &input.topic) {
-        (Some(city), None, None) => Ok(("city", Kind::City.own(city, "input.cityId")?)),
-        (None, Some(body), None) => Ok(("body", Kind::Body.own(body, "input.bodyId")?)),
-        (None, None, Some(topic)) => Ok(("topic", topic.clone())),
-        _ => Err(Fault::input("input", "give one of cityId, bodyId and topic")),
+    match (&input.city_id, &input.body_id, &input.topic, &input.saved_search_id) {
+        (Some(city), None, None, None) => Ok(("city", Kind::City.own(city, "input.cityId")?)),
+        (None, Some(body), None, None) => Ok(("body", Kind::Body.own(body, "input.bodyId")?)),
+        (None, None, Some(topic), None) => Ok(("topic", topic.clone())),
+        (None, None, None, Some(search)) => {
+            Ok(("saved_search", Kind::SavedSearch.own(search, "input.savedSearchId")?))
+        }
+        _ => Err(Fault::input("input", "give one of cityId, bodyId, topic and savedSearchId")),
     }
 }
 
@@ -54,7 +59,7 @@ pub(super) struct FollowMutations;
 
 #[Object]
 impl FollowMutations {
-    /// Follows a city, a body or a topic. What is followed already stays as it is.
+    /// Follows a city, a body, a topic or a saved search. What is followed already stays as it is.
     async fn follow(&self, context: &Context<'_>, input: FollowInput) -> Result<FollowPayload> {
         let scope = Scope::of(context);
         let (kind, target_id) = target(&input)?;

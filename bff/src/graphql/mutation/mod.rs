@@ -1,17 +1,21 @@
 //! What can be changed.
 
+mod addresses;
 mod follows;
 mod notifications;
 mod operations;
 mod profile;
+mod saved_searches;
 mod sessions;
 
 /// Everything that can be changed.
 #[derive(async_graphql::MergedObject, Default)]
 pub(crate) struct Mutation(
+    addresses::AddressMutations,
     follows::FollowMutations,
     notifications::NotificationMutations,
     operations::OperationMutations,
     profile::ProfileMutations,
+    saved_searches::SavedSearchMutations,
     sessions::SessionMutations,
 );

@@ -10,13 +10,25 @@ use crate::graphql::global_id::Kind;
 use crate::graphql::idempotent::once;
 use crate::graphql::scalars::DateTime;
 use crate::graphql::scope::{Scope, write};
-use crate::graphql::types::{Notification, UserError, Viewer};
+use crate::graphql::types::{
+    DigestFrequency, Notification, NotificationChannel, QuietHoursInput, UserError, Viewer,
+};
 
 #[derive(InputObject, Debug)]
 struct UpdateNotificationPreferencesInput {
     enabled: Option<bool>,
     /// null ends the pause.
     pause_until: MaybeUndefined<DateTime>,
+    /// All that are to be on.
+    channels: Option<Vec<NotificationChannel>>,
+    /// IANA, such as America/Chicago.
+    time_zone: Option<String>,
+    /// null: at any time.
+    quiet_hours: MaybeUndefined<QuietHoursInput>,
+    digest: Option<DigestFrequency>,
+    /// 0 to 23.
+    digest_hour: Option<u32>,
+    changed_summaries: Option<bool>,
     idempotency_key: Option<String>,
 }
 
@@ -60,6 +72,18 @@ impl NotificationMutations {
                 MaybeUndefined::Null => Some(String::new()),
                 MaybeUndefined::Value(time) => Some(time.0.clone()),
             },
+            channels: input.channels.as_ref().map(|channels| pb::Channels {
+                names: channels.iter().map(|channel| channel.word().to_owned()).collect(),
+            }),
+            time_zone: input.time_zone.clone(),
+            quiet_hours: match &input.quiet_hours {
+                MaybeUndefined::Undefined => None,
+                MaybeUndefined::Null => Some(pb::QuietHours::default()),
+                MaybeUndefined::Value(hours) => Some(hours.clone().into()),
+            },
+            digest: input.digest.map(|digest| digest.word().to_owned()),
+            digest_hour: input.digest_hour,
+            changed_summaries: input.changed_summaries,
             idempotency_key: input.idempotency_key.clone().unwrap_or_default(),
         };
         let change = async {

@@ -1,5 +1,6 @@
 //! What can be asked.
 
+mod addresses;
 mod cities;
 mod follows;
 mod meetings;
@@ -12,6 +13,7 @@ mod viewer;
 /// Everything that can be asked.
 #[derive(async_graphql::MergedObject, Default)]
 pub(crate) struct Query(
+    addresses::AddressQueries,
     cities::CityQueries,
     follows::FollowQueries,
     meetings::MeetingQueries,

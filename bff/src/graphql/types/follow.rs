@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use async_graphql::{Context, ID, Object, Result};
+use async_graphql::{Context, ID, Object, Result, SimpleObject};
 use cs_proto::notifications::v1 as pb;
 
 use super::city::{Body, City};
@@ -13,7 +13,14 @@ use crate::graphql::scope::Scope;
 
 words! {
     /// What can be followed.
-    FollowKind { City = "city", Body = "body", Topic = "topic" }
+    FollowKind { City = "city", Body = "body", Topic = "topic", SavedSearch = "saved_search" }
+}
+
+/// A search of the person's own that is followed.
+#[derive(SimpleObject)]
+struct FollowedSearch {
+    id: ID,
+    name: String,
 }
 
 /// A resident's interest.
@@ -48,6 +55,11 @@ impl Follow {
     /// The slug of a topic.
     async fn topic(&self) -> Option<&str> {
         (self.0.kind == FollowKind::Topic.word()).then_some(self.0.target_id.as_str())
+    }
+
+    async fn saved_search(&self) -> Option<FollowedSearch> {
+        let is = self.0.kind == FollowKind::SavedSearch.word();
+        is.then(|| FollowedSearch { id: Kind::SavedSearch.id(&self.0.target_id), name: self.0.name.clone() })
     }
 
     /// home_city, or resident

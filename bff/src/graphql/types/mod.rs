@@ -1,5 +1,6 @@
 //! What is shown, a file a noun.
 
+mod address;
 mod artifact;
 mod city;
 mod claim;
@@ -8,6 +9,8 @@ mod meeting;
 mod notification;
 mod operations;
 pub(crate) mod page;
+mod preferences;
+mod saved_search;
 mod search;
 mod session;
 mod summary;
@@ -16,6 +19,7 @@ mod viewer;
 
 use async_graphql::{ID, Interface, SchemaBuilder};
 
+pub(crate) use address::{PushSubscription, Webhook};
 pub(crate) use artifact::Artifact;
 pub(crate) use city::{Body, City};
 pub(crate) use claim::Claim;
@@ -23,6 +27,8 @@ pub(crate) use follow::Follow;
 pub(crate) use meeting::{Meeting, MeetingFilter, MeetingOrder, MeetingPublished, list as list_meetings};
 pub(crate) use notification::{Notification, Totals};
 pub(crate) use operations::{DeadLetter, Run, Source};
+pub(crate) use preferences::{DigestFrequency, NotificationChannel, QuietHoursInput};
+pub(crate) use saved_search::SavedSearch;
 pub(crate) use search::{SearchConnection, SearchInput, find};
 pub(crate) use session::{Identity, Session};
 pub(crate) use summary::Summary;

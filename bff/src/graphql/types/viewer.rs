@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
-use async_graphql::{Context, Enum, ID, Object, Result, SimpleObject};
+use async_graphql::{Context, Enum, ID, Object, Result};
 use cs_proto::accounts::v1 as pb;
 use cs_proto::common::v1::PageRequest;
 use cs_proto::notifications::v1 as notifications;
 
 use super::city::City;
+use super::preferences::NotificationPreferences;
 use crate::graphql::error::Fault;
 use crate::graphql::global_id::Kind;
-use crate::graphql::scalars::{DateTime, text, time};
+use crate::graphql::scalars::text;
 use crate::graphql::scope::{Scope, read};
 
 /// What a person may be.
@@ -87,31 +88,12 @@ impl Viewer {
     async fn notification_preferences(&self, context: &Context<'_>) -> Result<NotificationPreferences> {
         let request = notifications::GetPreferencesRequest {};
         let answer = read!(Scope::of(context).calls, notifications.get_preferences, request)?;
-        Ok(answer.preferences.unwrap_or_default().into())
+        Ok(NotificationPreferences::try_from(answer.preferences.unwrap_or_default())?)
     }
 
     async fn unread_notification_count(&self, context: &Context<'_>) -> Result<u32> {
         let page = Some(PageRequest { first: 1, ..PageRequest::default() });
         let request = notifications::ListNotificationsRequest { page, unread_only: true };
         Ok(read!(Scope::of(context).calls, notifications.list_notifications, request)?.unread_count)
-    }
-}
-
-/// Whether, how and from when on a person is told of things.
-#[derive(SimpleObject)]
-pub(crate) struct NotificationPreferences {
-    enabled: bool,
-    /// null: not paused.
-    pause_until: Option<DateTime>,
-    channels: Vec<String>,
-}
-
-impl From<notifications::Preferences> for NotificationPreferences {
-    fn from(preferences: notifications::Preferences) -> Self {
-        Self {
-            enabled: preferences.enabled,
-            pause_until: time(&preferences.pause_until),
-            channels: preferences.channels,
-        }
     }
 }

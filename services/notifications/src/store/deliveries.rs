@@ -1,9 +1,14 @@
-//! Deliveries on their way, and the attempts to send them.
+//! Deliveries on their way into inboxes and to channels.
+
+use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
 use cs_core::{EventId, Ids};
 use cs_db::{DbError, SystemTx, TenantTx, Tx};
 use uuid::Uuid;
+
+use crate::schedule::Due;
+use crate::store::preferences::{Preferences, columns};
 
 /// A delivery to be made.
 pub(crate) struct NewDelivery {
@@ -13,6 +18,8 @@ pub(crate) struct NewDelivery {
     pub(crate) reason: String,
     /// Why it is not to be sent; `None`: it is.
     pub(crate) silence: Option<String>,
+    /// From when on.
+    pub(crate) due: Due,
 }
 
 /// Makes the deliveries whose keys are new; gives their number.
@@ -25,20 +32,23 @@ pub(crate) async fn insert(
 ) -> Result<u64, DbError> {
     let (mut ids, mut users, mut keys, mut reasons, mut silences) =
         (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut dues, mut digests) = (Vec::new(), Vec::new());
     for delivery in made {
         ids.push(delivery.id);
         users.push(delivery.user);
         keys.push(delivery.dedupe_key);
         reasons.push(delivery.reason);
         silences.push(delivery.silence);
+        dues.push(delivery.due.at);
+        digests.push(delivery.due.digest_at);
     }
     let made = sqlx::query(
         "INSERT INTO deliveries (id, tenant_id, user_id, notice_id, dedupe_key, reason, state, state_reason, due_at,
-                                 traceparent, created_at)
+                                 digest_at, traceparent, created_at)
          SELECT id, $1, user_id, $2, dedupe_key, reason, CASE WHEN silence IS NULL THEN 'pending' ELSE 'suppressed' END,
-                silence, $3, $4, $3
-         FROM unnest($5::uuid[], $6::uuid[], $7::text[], $8::text[], $9::text[])
-              AS u (id, user_id, dedupe_key, reason, silence)
+                silence, due_at, digest_at, $4, $3
+         FROM unnest($5::uuid[], $6::uuid[], $7::text[], $8::text[], $9::text[], $10::timestamptz[], $11::timestamptz[])
+              AS u (id, user_id, dedupe_key, reason, silence, due_at, digest_at)
          ON CONFLICT ON CONSTRAINT deliveries_dedupe DO NOTHING",
     )
     .bind(tx.tenant().uuid())
@@ -50,6 +60,8 @@ pub(crate) async fn insert(
     .bind(keys)
     .bind(reasons)
     .bind(silences)
+    .bind(dues)
+    .bind(digests)
     .execute(tx.conn())
     .await?;
     Ok(made.rows_affected())
@@ -86,84 +98,66 @@ pub(crate) async fn claim(
     .await?)
 }
 
-/// What is to be sent, and whether the person still wants it.
+/// What is due, and how the person wants it now.
 #[derive(sqlx::FromRow)]
-pub(crate) struct Outgoing {
+pub(crate) struct Ready {
     pub(crate) id: Uuid,
     pub(crate) attempt: i32,
     pub(crate) user_id: Uuid,
     pub(crate) dedupe_key: String,
-    pub(crate) reason: String,
     pub(crate) traceparent: String,
-    pub(crate) title: String,
-    pub(crate) body: String,
-    pub(crate) enabled: bool,
-    pub(crate) pause_until: Option<DateTime<Utc>>,
+    pub(crate) digest_at: Option<DateTime<Utc>>,
+    pub(crate) withdrawn: bool,
+    #[sqlx(flatten)]
+    pub(crate) preferences: Preferences,
 }
 
-/// The text of what was claimed, in the order of the ids; what another sender holds by now is left out.
-pub(crate) async fn outgoing(tx: &mut TenantTx, claims: &[Claim]) -> Result<Vec<Outgoing>, DbError> {
+/// What was claimed, in the order of the ids; what another sender holds by now is left out.
+pub(crate) async fn ready(tx: &mut TenantTx, claims: &[Claim]) -> Result<Vec<Ready>, DbError> {
     let ids: Vec<Uuid> = claims.iter().map(|c| c.id).collect();
     let attempts: Vec<i32> = claims.iter().map(|c| c.attempt).collect();
-    Ok(sqlx::query_as(
-        "SELECT d.id, d.attempt, d.user_id, d.dedupe_key, d.reason, d.traceparent, n.title, n.body,
-                coalesce(p.enabled, true) AS enabled, p.pause_until
-         FROM unnest($1::uuid[], $2::integer[]) AS c (id, attempt)
+    Ok(sqlx::query_as(concat!(
+        "SELECT d.id, d.attempt, d.user_id, d.dedupe_key, d.traceparent, d.digest_at, w.meeting_id IS NOT NULL AS withdrawn, ",
+        columns!(),
+        " FROM unnest($1::uuid[], $2::integer[]) AS c (id, attempt)
          JOIN deliveries d ON d.id = c.id AND d.attempt = c.attempt AND d.state = 'sending'
-         JOIN notices n ON n.id = d.notice_id LEFT JOIN preferences p ON p.user_id = d.user_id ORDER BY d.id",
-    )
+         JOIN notices n ON n.id = d.notice_id
+         LEFT JOIN withdrawals w ON w.meeting_id = n.meeting_id AND n.summary_version <= w.version
+         LEFT JOIN preferences p ON p.user_id = d.user_id ORDER BY d.id"
+    ))
     .bind(ids)
     .bind(attempts)
     .fetch_all(tx.conn())
     .await?)
 }
 
-/// What became of a try.
+/// What becomes of a delivery that was due.
+#[derive(Debug)]
 pub(crate) enum Outcome {
-    Sent,
+    /// It is told: in the inbox, or by channels outside alone.
+    Sent {
+        /// Whether it stands in the inbox.
+        in_app: bool,
+    },
     Suppressed(String),
-    Failed(String),
-    /// Failed, and to be tried again from then on.
-    Again(String, DateTime<Utc>),
+    /// It waits until then.
+    Held(DateTime<Utc>),
 }
 
-impl Outcome {
-    pub(crate) fn word(&self) -> &'static str {
-        match self {
-            Self::Sent => "sent",
-            Self::Suppressed(_) => "suppressed",
-            Self::Failed(_) => "failed",
-            Self::Again(..) => "again",
-        }
-    }
-}
-
-/// A try that ended.
+/// A delivery whose turn has come and gone.
 pub(crate) struct Ended {
     pub(crate) id: Uuid,
     pub(crate) attempt: i32,
     pub(crate) outcome: Outcome,
 }
 
-/// How many of a batch ended how.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Kept {
-    pub(crate) sent: usize,
-    pub(crate) suppressed: usize,
-    pub(crate) failed: usize,
-    pub(crate) again: usize,
-    /// The lease was lost: another sender's word counts.
-    pub(crate) lost: usize,
-}
-
-/// Writes state and attempt of each try whose lease still holds.
+/// Writes the state of each whose lease still holds; gives their ids.
 pub(crate) async fn end(
     tx: &mut TenantTx,
     ids: &Ids,
-    channel: &str,
     mut ended: Vec<Ended>,
-) -> Result<Kept, DbError> {
-    // Held until the commit: see the head of `send`.
+) -> Result<HashSet<Uuid>, DbError> {
+    // Held until the commit: see the head of `hand_over`.
     sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended('inbox of ' || $1, 0))")
         .bind(tx.tenant().to_string())
         .execute(tx.conn())
@@ -171,28 +165,29 @@ pub(crate) async fn end(
     // Rows are locked in one order by everybody, and stand in the inbox in that of their making.
     ended.sort_unstable_by_key(|e| e.id);
     let now = ids.now();
-    let (mut rows, mut receipts, mut states, mut reasons, mut dues) =
-        (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    for Ended { id, attempt, outcome } in &ended {
-        let (state, reason, due) = match outcome {
-            Outcome::Sent => ("sent", None, None),
-            Outcome::Suppressed(why) => ("suppressed", Some(why.as_str()), None),
-            Outcome::Failed(error) => ("failed", Some(error.as_str()), None),
-            Outcome::Again(error, at) => ("sending", Some(error.as_str()), Some(*at)),
+    let (mut rows, mut receipts, mut states, mut reasons, mut dues, mut in_apps) =
+        (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for Ended { id, attempt, outcome } in ended {
+        let (state, reason, due, in_app) = match outcome {
+            Outcome::Sent { in_app } => ("sent", None, None, in_app),
+            Outcome::Suppressed(why) => ("suppressed", Some(why), None, true),
+            // It was claimed, so it stays in a sender's hands, whose lease ends then.
+            Outcome::Held(at) => ("sending", None, Some(at), true),
         };
-        rows.push(*id);
-        receipts.push(*attempt);
+        rows.push(id);
+        receipts.push(attempt);
         states.push(state);
         reasons.push(reason);
         dues.push(due);
+        in_apps.push(in_app);
     }
-    let kept: Vec<Uuid> = sqlx::query_scalar(
-        "UPDATE deliveries d SET state = u.state, state_reason = u.reason, due_at = coalesce(u.due, d.due_at),
+    let kept: Vec<(Uuid, i32, String, bool)> = sqlx::query_as(
+        "UPDATE deliveries d SET state = u.state, state_reason = u.reason, due_at = coalesce(u.due, d.due_at), in_app = u.in_app,
                 sequence = CASE WHEN u.state = 'sent' THEN nextval('inbox_sequence') END,
                 sent_at = CASE WHEN u.state = 'sent' THEN $6::timestamptz END
-         FROM unnest($1::uuid[], $2::integer[], $3::text[], $4::text[], $5::timestamptz[])
-              AS u (id, attempt, state, reason, due)
-         WHERE d.id = u.id AND d.attempt = u.attempt AND d.state = 'sending' RETURNING d.id",
+         FROM unnest($1::uuid[], $2::integer[], $3::text[], $4::text[], $5::timestamptz[], $7::boolean[])
+              AS u (id, attempt, state, reason, due, in_app)
+         WHERE d.id = u.id AND d.attempt = u.attempt AND d.state = 'sending' RETURNING d.id, d.attempt, d.state, d.in_app",
     )
     .bind(rows)
     .bind(receipts)
@@ -200,57 +195,26 @@ pub(crate) async fn end(
     .bind(reasons)
     .bind(dues)
     .bind(now)
+    .bind(in_apps)
     .fetch_all(tx.conn())
     .await?;
-
-    let mut count = Kept::default();
-    let kept: std::collections::HashSet<Uuid> = kept.into_iter().collect();
-    let (mut rows, mut tries, mut outcomes, mut errors) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    for Ended { id, attempt, outcome } in ended {
-        if !kept.contains(&id) {
-            count.lost += 1;
-            continue;
-        }
-        let (outcome, error) = match outcome {
-            Outcome::Sent => {
-                count.sent += 1;
-                ("sent", None)
-            }
-            // No channel was tried.
-            Outcome::Suppressed(_) => {
-                count.suppressed += 1;
-                continue;
-            }
-            Outcome::Failed(error) => {
-                count.failed += 1;
-                ("failed", Some(error))
-            }
-            Outcome::Again(error, _) => {
-                count.again += 1;
-                ("failed", Some(error))
-            }
-        };
-        rows.push(id);
-        tries.push(attempt);
-        outcomes.push(outcome);
-        errors.push(error);
-    }
-    let attempt_ids: Vec<Uuid> = rows.iter().map(|_| ids.next::<EventId>().uuid()).collect();
+    let (told, tries): (Vec<Uuid>, Vec<i32>) = kept
+        .iter()
+        .filter(|(_, _, state, in_app)| state == "sent" && *in_app)
+        .map(|(id, attempt, _, _)| (*id, *attempt))
+        .unzip();
+    let attempt_ids: Vec<Uuid> = told.iter().map(|_| ids.next::<EventId>().uuid()).collect();
     sqlx::query(
-        "INSERT INTO delivery_attempts (id, tenant_id, delivery_id, attempt, channel, outcome, error, created_at)
-         SELECT id, $1, delivery_id, attempt, $2, outcome, error, $3
-         FROM unnest($4::uuid[], $5::uuid[], $6::integer[], $7::text[], $8::text[])
-              AS u (id, delivery_id, attempt, outcome, error)",
+        "INSERT INTO delivery_attempts (id, tenant_id, delivery_id, attempt, channel, outcome, created_at)
+         SELECT id, $1, delivery_id, attempt, 'in_app', 'sent', $2
+         FROM unnest($3::uuid[], $4::uuid[], $5::integer[]) AS u (id, delivery_id, attempt)",
     )
     .bind(tx.tenant().uuid())
-    .bind(channel)
     .bind(now)
     .bind(attempt_ids)
-    .bind(rows)
+    .bind(told)
     .bind(tries)
-    .bind(outcomes)
-    .bind(errors)
     .execute(tx.conn())
     .await?;
-    Ok(count)
+    Ok(kept.into_iter().map(|(id, _, _, _)| id).collect())
 }

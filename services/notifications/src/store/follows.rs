@@ -7,16 +7,21 @@ use uuid::Uuid;
 
 use crate::follow::Target;
 use crate::reason::Matched;
+use crate::store::preferences::{Preferences, columns};
 
 /// A resident's interest.
 #[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
 pub struct Follow {
     /// Its row.
     pub id: Uuid,
-    /// `city`, `body` or `topic`.
+    /// `city`, `body`, `topic` or `saved_search`.
     pub kind: String,
-    /// The id of the city or body, or the topic's slug.
+    /// The id of the city or body, the topic's slug, the saved search's match key.
     pub target_id: String,
+    /// The saved search that it follows.
+    pub saved_search: Option<Uuid>,
+    /// Its name.
+    pub name: Option<String>,
     /// `home_city`, or `resident` where the person chose it.
     pub origin: String,
     /// Since when.
@@ -35,7 +40,9 @@ pub(crate) async fn insert(
         "INSERT INTO follows (id, tenant_id, user_id, kind, target_id, origin, created_at)
          VALUES ($1, $2, $3, $4, $5, 'resident', $6)
          ON CONFLICT ON CONSTRAINT follows_once DO UPDATE SET origin = 'resident'
-         RETURNING id, kind, target_id, origin, created_at",
+         RETURNING id, kind, target_id, origin, created_at,
+             (SELECT s.id FROM saved_searches s WHERE $4 = 'saved_search' AND s.user_id = $3 AND s.match_key = $5) AS saved_search,
+             (SELECT s.name FROM saved_searches s WHERE $4 = 'saved_search' AND s.user_id = $3 AND s.match_key = $5) AS name",
     )
     .bind(id.uuid())
     .bind(tx.tenant().uuid())
@@ -58,7 +65,10 @@ pub(crate) async fn count(tx: &mut TenantTx, user: UserId) -> Result<i64, DbErro
 /// A person's follows, oldest first.
 pub(crate) async fn of(tx: &mut TenantTx, user: UserId) -> Result<Vec<Follow>, DbError> {
     Ok(sqlx::query_as(
-        "SELECT id, kind, target_id, origin, created_at FROM follows WHERE user_id = $1 ORDER BY id",
+        "SELECT f.id, f.kind, f.target_id, f.origin, f.created_at, s.id AS saved_search, s.name
+         FROM follows f LEFT JOIN saved_searches s
+              ON f.kind = 'saved_search' AND s.user_id = f.user_id AND s.match_key = f.target_id
+         WHERE f.user_id = $1 ORDER BY f.id",
     )
     .bind(user.uuid())
     .fetch_all(tx.conn())
@@ -135,8 +145,8 @@ pub(crate) async fn insert_home(
 pub(crate) struct Follower {
     pub(crate) user: UserId,
     pub(crate) matched: Matched,
-    pub(crate) enabled: bool,
-    pub(crate) pause_until: Option<DateTime<Utc>>,
+    /// `None`: who never chose has the usual ones.
+    pub(crate) preferences: Option<Preferences>,
 }
 
 #[derive(sqlx::FromRow)]
@@ -145,9 +155,22 @@ struct FollowerRow {
     city: bool,
     body: bool,
     topics: Vec<String>,
+    searches: Vec<String>,
     home: bool,
-    enabled: bool,
-    pause_until: Option<DateTime<Utc>>,
+    chose: bool,
+    #[sqlx(flatten)]
+    preferences: Preferences,
+}
+
+impl From<FollowerRow> for Follower {
+    fn from(row: FollowerRow) -> Self {
+        let FollowerRow { city, body, topics, searches, home, .. } = row;
+        Self {
+            user: row.user_id.into(),
+            matched: Matched { home, city, body, topics, searches },
+            preferences: row.chose.then_some(row.preferences),
+        }
+    }
 }
 
 /// The next people who follow a meeting's city, body or one of its topics, in the order of their ids.
@@ -162,7 +185,7 @@ pub(crate) async fn followers(
     after: Option<UserId>,
     most: i64,
 ) -> Result<Vec<Follower>, DbError> {
-    let rows: Vec<FollowerRow> = sqlx::query_as(
+    let rows: Vec<FollowerRow> = sqlx::query_as(concat!(
         "WITH wanted (kind, target_id) AS (
              SELECT 'city', $1 UNION SELECT 'body', $2 UNION SELECT 'topic', t FROM unnest($3::text[]) t
          ), hits AS (
@@ -175,10 +198,11 @@ pub(crate) async fn followers(
                     coalesce(array_agg(target_id ORDER BY target_id) FILTER (WHERE kind = 'topic'), '{}') AS topics
              FROM hits GROUP BY user_id ORDER BY user_id LIMIT $5
          )
-         SELECT user_id, city, body, topics, coalesce(h.city_id = $1, false) AS home,
-                coalesce(p.enabled, true) AS enabled, p.pause_until
-         FROM people LEFT JOIN homes h USING (user_id) LEFT JOIN preferences p USING (user_id) ORDER BY user_id",
-    )
+         SELECT user_id, city, body, topics, '{}'::text[] AS searches, coalesce(h.city_id = $1, false) AS home,
+                p.user_id IS NOT NULL AS chose, ",
+        columns!(),
+        " FROM people LEFT JOIN homes h USING (user_id) LEFT JOIN preferences p USING (user_id) ORDER BY user_id"
+    ))
     .bind(city)
     .bind(body)
     .bind(topics)
@@ -186,13 +210,37 @@ pub(crate) async fn followers(
     .bind(most)
     .fetch_all(tx.conn())
     .await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| Follower {
-            user: row.user_id.into(),
-            matched: Matched { home: row.home, city: row.city, body: row.body, topics: row.topics },
-            enabled: row.enabled,
-            pause_until: row.pause_until,
-        })
-        .collect())
+    Ok(rows.into_iter().map(Follower::from).collect())
+}
+
+/// The next people who follow a saved search that a notice matches, the same way.
+pub(crate) async fn searchers(
+    tx: &mut TenantTx,
+    notice: Uuid,
+    after: Option<UserId>,
+    most: i64,
+) -> Result<Vec<Follower>, DbError> {
+    let rows: Vec<FollowerRow> = sqlx::query_as(concat!(
+        "WITH hits AS (
+             SELECT f.* FROM search_matches m CROSS JOIN LATERAL (
+                 SELECT f.user_id, f.target_id FROM follows f
+                 WHERE f.kind = 'saved_search' AND f.target_id = m.match_key AND f.user_id > $2
+                 ORDER BY f.user_id LIMIT $3) f
+             WHERE m.notice_id = $1
+         ), people AS (
+             SELECT h.user_id, coalesce(array_agg(s.name ORDER BY s.name) FILTER (WHERE s.name IS NOT NULL), '{}') AS searches
+             FROM hits h LEFT JOIN saved_searches s ON s.user_id = h.user_id AND s.match_key = h.target_id
+             GROUP BY h.user_id ORDER BY h.user_id LIMIT $3
+         )
+         SELECT user_id, false AS city, false AS body, '{}'::text[] AS topics, searches, false AS home,
+                p.user_id IS NOT NULL AS chose, ",
+        columns!(),
+        " FROM people LEFT JOIN preferences p USING (user_id) ORDER BY user_id"
+    ))
+    .bind(notice)
+    .bind(after.map_or(Uuid::nil(), UserId::uuid))
+    .bind(most)
+    .fetch_all(tx.conn())
+    .await?;
+    Ok(rows.into_iter().map(Follower::from).collect())
 }

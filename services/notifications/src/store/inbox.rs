@@ -40,7 +40,8 @@ macro_rules! select {
             "SELECT d.id, d.sequence, n.type AS kind, n.meeting_id, n.city_id, n.title, n.body, d.reason,
                     n.summary_version, d.sent_at, d.read_at
              FROM deliveries d JOIN notices n ON n.id = d.notice_id
-             WHERE d.user_id = $1 AND d.state = 'sent' AND ",
+             WHERE d.user_id = $1 AND d.state = 'sent' AND d.in_app AND NOT EXISTS (
+                 SELECT FROM withdrawals w WHERE w.meeting_id = n.meeting_id AND n.summary_version <= w.version) AND ",
             $rest
         )
     };
@@ -102,7 +103,9 @@ pub(crate) async fn newest(tx: &mut TenantTx, user: UserId) -> Result<i64, DbErr
 /// How many a person has not read.
 pub(crate) async fn unread(tx: &mut TenantTx, user: UserId) -> Result<u32, DbError> {
     let count: i64 = sqlx::query_scalar(
-        "SELECT count(*) FROM deliveries WHERE user_id = $1 AND state = 'sent' AND read_at IS NULL",
+        "SELECT count(*) FROM deliveries d JOIN notices n ON n.id = d.notice_id
+         WHERE d.user_id = $1 AND d.state = 'sent' AND d.in_app AND d.read_at IS NULL AND NOT EXISTS (
+             SELECT FROM withdrawals w WHERE w.meeting_id = n.meeting_id AND n.summary_version <= w.version)",
     )
     .bind(user.uuid())
     .fetch_one(tx.conn())

@@ -49,6 +49,24 @@ pub(crate) async fn insert(
     Ok(made.rows_affected() == 1)
 }
 
+/// What was told of a meeting last.
+#[derive(sqlx::FromRow)]
+pub(crate) struct Told {
+    pub(crate) title: String,
+    pub(crate) body: String,
+    pub(crate) summary_version: i64,
+}
+
+/// What was told of a meeting last.
+pub(crate) async fn latest(tx: &mut TenantTx, meeting: MeetingId) -> Result<Option<Told>, DbError> {
+    Ok(sqlx::query_as(
+        "SELECT title, body, summary_version FROM notices WHERE meeting_id = $1 ORDER BY summary_version DESC LIMIT 1",
+    )
+    .bind(meeting.uuid())
+    .fetch_optional(tx.conn())
+    .await?)
+}
+
 /// The notice of a meeting.
 pub(crate) async fn of(tx: &mut TenantTx, meeting: MeetingId, kind: &str) -> Result<Option<Notice>, DbError> {
     Ok(sqlx::query_as("SELECT id, city_name FROM notices WHERE meeting_id = $1 AND type = $2")

@@ -132,7 +132,7 @@ async fn who_wants_silence_has_it_with_the_reason_kept() {
         world.follow(user, &Target::City(world.places.city)).await;
         let caller = world.person(user);
         let mut tx = world.tx(&caller).await;
-        preferences::update(&mut tx, &caller, &world.ids, wish).await.unwrap();
+        preferences::update(&mut tx, &caller, &world.deps, wish).await.unwrap();
         tx.commit().await.unwrap();
     }
     let states =

@@ -126,15 +126,18 @@ async fn preferences_change_field_by_field() {
     );
     let until = world.now() + TimeDelta::days(1);
     let pause = Change { pause_until: Some(Some(until)), ..Default::default() };
-    preferences::update(&mut tx, &caller, &world.ids, &pause).await.unwrap();
+    preferences::update(&mut tx, &caller, &world.deps, &pause).await.unwrap();
     let off = Change { enabled: Some(false), ..Default::default() };
-    let kept = preferences::update(&mut tx, &caller, &world.ids, &off).await.unwrap();
+    let kept = preferences::update(&mut tx, &caller, &world.deps, &off).await.unwrap();
     assert_eq!((kept.enabled, kept.pause_until), (false, Some(until)));
-    let on = Change { pause_until: Some(None), enabled: Some(true) };
-    let kept = preferences::update(&mut tx, &caller, &world.ids, &on).await.unwrap();
+    let on = Change { pause_until: Some(None), enabled: Some(true), ..Default::default() };
+    let kept = preferences::update(&mut tx, &caller, &world.deps, &on).await.unwrap();
     assert_eq!((kept.enabled, kept.pause_until), (true, None));
     let past = Change { pause_until: Some(Some(world.now())), ..Default::default() };
-    assert!(matches!(preferences::update(&mut tx, &caller, &world.ids, &past).await, Err(Error::Invalid(_))));
+    assert!(matches!(
+        preferences::update(&mut tx, &caller, &world.deps, &past).await,
+        Err(Error::Invalid(_))
+    ));
     assert_eq!(preferences::get(&mut tx, &caller).await.unwrap(), usual);
     let anonymous = cs_core::Caller { subject: Subject::Anonymous, ..world.service() };
     for caller in [anonymous, world.service()] {

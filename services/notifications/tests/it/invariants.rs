@@ -15,7 +15,7 @@ async fn told(world: &World) -> UserId {
     world.move_home(user, Some(world.places.city), 1).await;
     let caller = world.person(user);
     let mut tx = world.tx(&caller).await;
-    preferences::update(&mut tx, &caller, &world.ids, &preferences::Change::default()).await.unwrap();
+    preferences::update(&mut tx, &caller, &world.deps, &preferences::Change::default()).await.unwrap();
     tx.commit().await.unwrap();
     world.publish(world.ids.next()).await;
     user

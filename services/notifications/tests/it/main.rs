@@ -2,9 +2,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod channels;
 mod fan_out;
 mod follows;
+mod holding;
 mod invariants;
+mod receivers;
+mod retracting;
+mod searches;
 mod sending;
 mod support;
 mod watching;

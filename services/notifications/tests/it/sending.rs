@@ -10,8 +10,8 @@ use cs_core::{MeetingId, UserId};
 use notifications::Sender;
 use notifications::channel::{Channel, ChannelError, Message};
 use notifications::follow::Target;
-use notifications::preferences::{self, Change};
-use notifications::send::LEASE;
+use notifications::preferences::Change;
+use notifications::send::{LEASE, POLICY};
 use tokio::sync::Notify;
 
 use crate::support::World;
@@ -28,7 +28,7 @@ struct Scripted {
 #[async_trait]
 impl Channel for Scripted {
     fn name(&self) -> &'static str {
-        "scripted"
+        "email"
     }
 
     async fn send(&self, message: &Message) -> Result<(), ChannelError> {
@@ -44,35 +44,70 @@ impl Channel for Scripted {
     }
 }
 
-/// One follower, one meeting, and the delivery that is to be sent.
+/// One follower by e-mail alone, one meeting, and the delivery that is to be told.
 async fn pending(world: &World) -> UserId {
     let user: UserId = world.ids.next();
     world.follow(user, &Target::City(world.places.city)).await;
+    world
+        .prefer(user, &Change { channels: Some(vec!["in_app".into(), "email".into()]), ..Change::default() })
+        .await;
     world.announce(&world.published(world.ids.next::<MeetingId>(), |_| {})).await.unwrap();
     world.work().await;
     user
 }
 
-const STATE: &str = "SELECT state FROM deliveries";
-const ATTEMPTS: &str = "SELECT attempt || ' ' || channel || ' ' || outcome || coalesce(' ' || error, '') FROM delivery_attempts ORDER BY attempt";
+const STATE: &str = "SELECT state FROM messages";
+const ATTEMPTS: &str =
+    "SELECT attempt || ' ' || outcome || coalesce(' ' || error, '') FROM message_attempts ORDER BY attempt";
+
+fn by(world: &World, channel: Arc<Scripted>) -> Sender {
+    world.sender(vec![channel])
+}
 
 #[tokio::test]
-async fn a_sender_that_dies_is_followed_by_one_that_sends_once() {
+async fn a_worker_that_dies_before_the_inbox_is_followed_by_one_that_tells_once() {
+    let world = World::start("crash_inbox").await;
+    pending(&world).await;
+    // What a killed worker leaves: claimed, and not handed over.
+    let mut owner = world.owner().await;
+    let until = world.now() + LEASE;
+    sqlx::query("UPDATE notifications.deliveries SET state = 'sending', attempt = 1, due_at = $1")
+        .bind(until)
+        .execute(&mut owner)
+        .await
+        .unwrap();
+    let sender = world.sender(vec![]);
+    assert_eq!(sender.step().await.unwrap(), 0, "the lease holds");
+    world.clock.advance(LEASE);
+    assert_eq!(sender.step().await.unwrap(), 1);
+    assert_eq!(sender.step().await.unwrap(), 0);
+    assert_eq!(world.texts("SELECT state || ' ' || attempt FROM deliveries").await, ["sent 2"]);
+    assert_eq!(world.texts("SELECT channel || ' ' || outcome FROM delivery_attempts").await, ["in_app sent"]);
+    assert_eq!(world.count("messages").await, 1);
+}
+
+#[tokio::test]
+async fn a_sender_that_dies_after_the_channel_took_it_is_followed_by_one_with_the_same_key() {
     let world = World::start("crash").await;
     pending(&world).await;
-    let dies = Scripted { hold: Some(Arc::default()), ..Default::default() };
-    let dying = Sender::new(&world.deps, Arc::new(dies));
-    // Dropped between the claim and the last commit, as a killed process is.
-    assert!(tokio::time::timeout(Duration::from_millis(500), dying.step()).await.is_err());
+    let dies = Arc::new(Scripted { hold: Some(Arc::default()), ..Default::default() });
+    // Dropped between the channel's acceptance and the commit, as a killed process is.
+    let dying = by(&world, dies.clone());
+    assert!(tokio::time::timeout(Duration::from_millis(1500), dying.step()).await.is_err());
+    assert_eq!(dies.got.lock().unwrap().len(), 1);
     assert_eq!(world.texts(STATE).await, ["sending"]);
 
-    let sender = notifications::sender(&world.deps);
+    let second = Arc::new(Scripted::default());
+    let sender = by(&world, second.clone());
     assert_eq!(sender.step().await.unwrap(), 0, "the lease holds");
     world.clock.advance(LEASE);
     assert_eq!(sender.step().await.unwrap(), 1);
     assert_eq!(sender.step().await.unwrap(), 0);
     assert_eq!(world.texts(STATE).await, ["sent"]);
-    assert_eq!(world.texts(ATTEMPTS).await, ["2 in_app sent"]);
+    assert_eq!(world.texts(ATTEMPTS).await, ["2 sent"]);
+    let (first, again) = (dies.got.lock().unwrap()[0].clone(), second.got.lock().unwrap()[0].clone());
+    assert_eq!(first.dedupe_key, again.dedupe_key);
+    assert_eq!((first.items, first.created_at, first.stop), (again.items, again.created_at, again.stop));
 }
 
 #[tokio::test]
@@ -81,71 +116,83 @@ async fn who_lost_the_lease_writes_nothing() {
     pending(&world).await;
     let release = Arc::new(Notify::new());
     let slow = Arc::new(Scripted { hold: Some(release.clone()), ..Default::default() });
-    let slow_sender = Sender::new(&world.deps, slow.clone());
+    let slow_sender = by(&world, slow.clone());
     let step = tokio::spawn(async move { slow_sender.step().await });
     while slow.got.lock().unwrap().is_empty() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     world.clock.advance(LEASE);
-    notifications::sender(&world.deps).step().await.unwrap();
-    let sent = world.texts("SELECT sequence || ' ' || sent_at FROM deliveries").await;
+    by(&world, Arc::default()).step().await.unwrap();
+    let sent = world.texts("SELECT sent_at::text FROM messages").await;
     world.clock.advance(TimeDelta::seconds(1));
     release.notify_one();
     step.await.unwrap().unwrap();
-    assert_eq!(world.texts("SELECT sequence || ' ' || sent_at FROM deliveries").await, sent);
-    assert_eq!(world.texts(ATTEMPTS).await, ["2 in_app sent"]);
+    assert_eq!(world.texts("SELECT sent_at::text FROM messages").await, sent);
+    assert_eq!(world.texts(ATTEMPTS).await, ["2 sent"]);
 }
 
 #[tokio::test]
 async fn senders_at_once_share_the_work() {
     let world = World::start("many_senders").await;
     for _ in 0..40 {
-        world.follow(world.ids.next(), &Target::City(world.places.city)).await;
+        let user = world.ids.next();
+        world.follow(user, &Target::City(world.places.city)).await;
+        world
+            .prefer(
+                user,
+                &Change { channels: Some(vec!["in_app".into(), "email".into()]), ..Change::default() },
+            )
+            .await;
     }
     for _ in 0..25 {
         world.announce(&world.published(world.ids.next(), |_| {})).await.unwrap();
     }
     world.work().await;
     let channel = Arc::new(Scripted::default());
-    let sender = Sender::new(&world.deps, channel.clone());
+    let sender = by(&world, channel.clone());
     let lanes = (0..4).map(|_| async { while sender.step().await.unwrap() > 0 {} });
     futures::future::join_all(lanes).await;
+    while sender.step().await.unwrap() > 0 {}
     let mut keys: Vec<String> = channel.got.lock().unwrap().iter().map(|m| m.dedupe_key.clone()).collect();
     assert_eq!(keys.len(), 1_000);
     keys.sort();
     keys.dedup();
     assert_eq!(keys.len(), 1_000, "each key once");
-    assert_eq!(world.count("deliveries WHERE state = 'sent'").await, 1_000);
-    assert_eq!(world.count("delivery_attempts").await, 1_000);
+    for table in [
+        "deliveries WHERE state = 'sent'",
+        "delivery_attempts",
+        "messages WHERE state = 'sent'",
+        "message_attempts",
+    ] {
+        assert_eq!(world.count(table).await, 1_000, "{table}");
+    }
 }
 
 #[tokio::test]
-async fn a_busy_channel_is_tried_again_and_a_gone_one_is_not() {
+async fn a_busy_channel_is_tried_again_and_a_refusing_one_is_not() {
     let world = World::start("retries").await;
     pending(&world).await;
     let busy = Arc::new(Scripted { fail: AtomicUsize::new(2), ..Default::default() });
-    let sender = Sender::new(&world.deps, busy.clone());
-    for _ in 0..3 {
-        assert_eq!(sender.step().await.unwrap(), 1);
-        world.clock.advance(TimeDelta::minutes(2));
+    let sender = by(&world, busy.clone());
+    for tried in [2, 1, 1] {
+        assert_eq!(sender.step().await.unwrap(), tried);
+        world.clock.advance(TimeDelta::minutes(31));
     }
     assert_eq!(world.texts(STATE).await, ["sent"]);
-    assert_eq!(
-        world.texts(ATTEMPTS).await,
-        ["1 scripted failed busy", "2 scripted failed busy", "3 scripted sent"]
-    );
+    assert_eq!(world.texts(ATTEMPTS).await, ["1 failed busy", "2 failed busy", "3 sent"]);
     let messages = busy.got.lock().unwrap().clone();
-    assert!(messages.iter().all(|m| *m == messages[0]), "the same message with the same key");
-    assert_eq!(messages[0].body, "The council adopted the budget.");
-    assert_eq!(messages[0].reason, "You follow New Orleans");
+    assert!(messages.iter().all(|m| m.dedupe_key == messages[0].dedupe_key && m.items == messages[0].items));
+    assert_eq!(messages[0].items[0].body, "The council adopted the budget.");
+    assert_eq!(messages[0].items[0].reason, "You follow New Orleans");
 
     world.announce(&world.published(world.ids.next(), |_| {})).await.unwrap();
     world.work().await;
-    let gone = Sender::new(&world.deps, Arc::new(Scripted { refuse: true, ..Default::default() }));
-    assert_eq!((gone.step().await.unwrap(), gone.step().await.unwrap()), (1, 0));
+    let refusing = by(&world, Arc::new(Scripted { refuse: true, ..Default::default() }));
+    assert_eq!((refusing.step().await.unwrap(), refusing.step().await.unwrap()), (2, 0));
     world.clock.advance(LEASE);
-    assert_eq!(gone.step().await.unwrap(), 0);
-    assert_eq!(world.count("deliveries WHERE state = 'failed' AND state_reason = 'gone'").await, 1);
+    assert_eq!(refusing.step().await.unwrap(), 0);
+    assert_eq!(world.count("messages WHERE state = 'failed' AND state_reason = 'gone'").await, 1);
+    assert_eq!(world.count("deliveries WHERE state = 'sent'").await, 2, "the inbox has it all the same");
 }
 
 #[tokio::test]
@@ -153,29 +200,78 @@ async fn a_channel_that_stays_busy_fails_in_the_end() {
     let world = World::start("gives_up").await;
     pending(&world).await;
     let busy = Scripted { fail: AtomicUsize::new(usize::MAX), ..Default::default() };
-    let sender = Sender::new(&world.deps, Arc::new(busy));
+    let sender = by(&world, Arc::new(busy));
     let mut steps = 0;
-    while world.count("deliveries WHERE state = 'failed'").await == 0 {
-        assert_eq!(sender.step().await.unwrap(), 1);
-        world.clock.advance(TimeDelta::minutes(2));
+    while world.count("messages WHERE state = 'failed'").await == 0 {
+        assert!(sender.step().await.unwrap() > 0);
+        world.clock.advance(TimeDelta::minutes(31));
         steps += 1;
     }
-    assert_eq!(steps, 6);
-    assert_eq!(world.count("delivery_attempts").await, 6);
+    assert_eq!(steps, POLICY.attempts);
+    assert_eq!(world.count("message_attempts").await, i64::from(POLICY.attempts));
 }
 
 #[tokio::test]
-async fn a_pause_that_began_meanwhile_counts() {
+async fn what_the_person_chose_meanwhile_counts() {
     let world = World::start("late_pause").await;
     let user = pending(&world).await;
-    let caller = world.person(user);
-    let mut tx = world.tx(&caller).await;
-    let off = Change { enabled: Some(false), ..Default::default() };
-    preferences::update(&mut tx, &caller, &world.ids, &off).await.unwrap();
-    tx.commit().await.unwrap();
     let channel = Arc::new(Scripted::default());
-    Sender::new(&world.deps, channel.clone()).step().await.unwrap();
-    assert_eq!(world.texts(STATE).await, ["suppressed"]);
+    // In the inbox, and not yet sent outside.
+    world.sender(vec![]).step().await.unwrap();
+    world.prefer(user, &Change { channels: Some(vec!["in_app".into()]), ..Change::default() }).await;
+    by(&world, channel.clone()).step().await.unwrap();
+    assert_eq!(
+        world.texts("SELECT state || ': ' || state_reason FROM messages").await,
+        ["suppressed: the channel is switched off"]
+    );
+    world.announce(&world.published(world.ids.next(), |_| {})).await.unwrap();
+    world.work().await;
+    world.prefer(user, &Change { enabled: Some(false), ..Change::default() }).await;
+    by(&world, channel.clone()).step().await.unwrap();
+    assert_eq!(world.count("deliveries WHERE state = 'suppressed'").await, 1);
     assert!(channel.got.lock().unwrap().is_empty());
-    assert_eq!(world.count("delivery_attempts").await, 0);
+    assert_eq!(world.count("message_attempts").await, 0);
+}
+
+#[tokio::test]
+async fn a_message_goes_forward_only_and_begins_pending() {
+    let world = World::start("message_states").await;
+    pending(&world).await;
+    world.sender(vec![]).step().await.unwrap();
+    let mut owner = world.owner().await;
+    let states = ["pending", "sending", "sent", "failed", "suppressed"];
+    let allowed = [
+        ("pending", "sending"),
+        ("pending", "suppressed"),
+        ("sending", "sent"),
+        ("sending", "failed"),
+        ("sending", "suppressed"),
+    ];
+    for from in states {
+        for to in states {
+            let set = |state: &str| {
+                format!(
+                    "UPDATE messages SET state = '{state}', state_reason = 'x', sent_at = CASE '{state}' WHEN 'sent' THEN coalesce(sent_at, now()) END"
+                )
+            };
+            let brought = format!(
+                "BEGIN; SET LOCAL search_path = notifications; ALTER TABLE messages DISABLE TRIGGER message_goes_forward; {};
+                 ALTER TABLE messages ENABLE TRIGGER message_goes_forward; COMMIT; SET search_path = notifications",
+                set(from)
+            );
+            sqlx::raw_sql(sqlx::AssertSqlSafe(brought)).execute(&mut owner).await.unwrap();
+            let changed = sqlx::query(sqlx::AssertSqlSafe(set(to))).execute(&mut owner).await;
+            assert_eq!(
+                changed.is_ok(),
+                from == to || allowed.contains(&(from, to)),
+                "{from} to {to}: {changed:?}"
+            );
+        }
+    }
+    let born = "INSERT INTO messages (id, tenant_id, user_id, channel, dedupe_key, lane, state, state_reason, due_at, traceparent, created_at)
+                SELECT gen_random_uuid(), tenant_id, user_id, channel, repeat('0', 64), lane, 'failed', 'x', now(), '', now() FROM messages";
+    assert!(sqlx::query(born).execute(&mut owner).await.is_err());
+    let twice = "INSERT INTO messages (id, tenant_id, user_id, channel, dedupe_key, lane, state, due_at, traceparent, created_at)
+                 SELECT gen_random_uuid(), tenant_id, user_id, channel, dedupe_key, lane, 'pending', now(), '', now() FROM messages";
+    assert!(sqlx::query(twice).execute(&mut owner).await.unwrap_err().to_string().contains("messages_once"));
 }

@@ -12,32 +12,74 @@ use cs_core::{
 };
 use cs_db::{Db, DbOptions, SchemaSpec, TenantTx, Tx, Wakeups};
 use cs_events::{Envelope, Fact, HandlerError};
+use cs_proto::accounts::v1::{BatchGetUsersResponse, User};
 use cs_proto::common::v1::BatchGetRequest;
 use cs_proto::events::v1::{AccountHomeCityChanged, MeetingPublished};
 use cs_proto::meetings::v1::{BatchGetBodiesResponse, BatchGetCitiesResponse, Body as MeetingsBody, City};
+use cs_proto::search::v1::{Explanation, Hit, SearchRequest, SearchResponse};
 use cs_rpc::{InMemory, Outbound, SigningKey};
 use cs_testkit::postgres::{ROLE_SECRET, database};
+use notifications::channel::Channel;
 use notifications::follow::{self, Target};
-use notifications::{Deps, announce, home};
+use notifications::keys::Keys;
+use notifications::preferences::{self, CHANNELS, Change};
+use notifications::{Deps, Sender, announce, home};
 use serde::Serialize;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 use tonic::body::Body;
-use tonic::server::{Grpc, NamedService, UnaryService};
+use tonic::server::{Grpc, UnaryService};
 use tonic::{Request, Response, Status};
 
 /// Roles belong to the server: two migrations at once would change them under each other.
 static MIGRATING: Mutex<()> = Mutex::const_new(());
 
-/// The one city and body that meetings knows.
-#[derive(Clone, Copy)]
+/// The one city and body that meetings knows; everybody has a mailbox at accounts; search finds what it is told.
+#[derive(Clone)]
 pub(crate) struct Places {
     pub(crate) city: CityId,
     pub(crate) body: BodyId,
+    /// Words that stand in every meeting.
+    pub(crate) found: Arc<std::sync::Mutex<Vec<String>>>,
 }
 
-impl NamedService for Places {
-    const NAME: &'static str = "councilsense.meetings.v1.Meetings";
+struct People;
+impl UnaryService<BatchGetRequest> for People {
+    type Response = BatchGetUsersResponse;
+    type Future = Answer<Self::Response>;
+    fn call(&mut self, request: Request<BatchGetRequest>) -> Self::Future {
+        Box::pin(async move {
+            let user = |id: String| User {
+                email: format!("{}@example.org", id.to_lowercase()),
+                display_name: "Zoë Núñez".into(),
+                id,
+                ..User::default()
+            };
+            Ok(Response::new(BatchGetUsersResponse {
+                users: request.into_inner().ids.into_iter().map(user).collect(),
+            }))
+        })
+    }
+}
+
+struct Found(Vec<String>);
+impl UnaryService<SearchRequest> for Found {
+    type Response = SearchResponse;
+    type Future = Answer<Self::Response>;
+    fn call(&mut self, request: Request<SearchRequest>) -> Self::Future {
+        let known = self.0.clone();
+        Box::pin(async move {
+            let words: Vec<String> = request.into_inner().query.split(' ').map(str::to_lowercase).collect();
+            let matched_terms: Vec<String> = words.into_iter().filter(|word| known.contains(word)).collect();
+            let hits = if matched_terms.is_empty() {
+                vec![]
+            } else {
+                let explanation = Some(Explanation { matched_terms, ..Explanation::default() });
+                vec![Hit { explanation, ..Hit::default() }]
+            };
+            Ok(Response::new(SearchResponse { hits, ..SearchResponse::default() }))
+        })
+    }
 }
 
 type Answer<T> = Pin<Box<dyn Future<Output = Result<Response<T>, Status>> + Send>>;
@@ -81,11 +123,18 @@ impl tower::Service<http::Request<Body>> for Places {
 
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
         let (city, body) = (self.city.to_string(), self.body.to_string());
+        let found = self.found.lock().unwrap().clone();
         Box::pin(async move {
             assert!(request.headers().contains_key("authorization"), "the call is signed");
             Ok(match request.uri().path().rsplit('/').next() {
                 Some("BatchGetCities") => {
                     Grpc::new(tonic_prost::ProstCodec::default()).unary(Cities(city), request).await
+                }
+                Some("BatchGetUsers") => {
+                    Grpc::new(tonic_prost::ProstCodec::default()).unary(People, request).await
+                }
+                Some("Search") => {
+                    Grpc::new(tonic_prost::ProstCodec::default()).unary(Found(found), request).await
                 }
                 _ => Grpc::new(tonic_prost::ProstCodec::default()).unary(Bodies(body), request).await,
             })
@@ -122,16 +171,30 @@ impl World {
         };
         let clock = Arc::new(ManualClock::default());
         let ids = Ids::new(clock.clone());
-        let places = Places { city: ids.next(), body: ids.next() };
+        let places = Places { city: ids.next(), body: ids.next(), found: Arc::default() };
         let (listener, stop) = (InMemory::default(), CancellationToken::new());
         let meetings = listener.channel();
-        tokio::spawn(cs_rpc::serve(listener.incoming(), tonic::service::Routes::new(places), stop.clone()));
+        let answers = places.clone();
+        let served = axum::Router::new().fallback(move |request: http::Request<axum::body::Body>| {
+            let mut answers = answers.clone();
+            async move {
+                let answered = tower::Service::call(&mut answers, request.map(Body::new)).await;
+                answered.unwrap_or_else(|never| match never {}).map(axum::body::Body::new)
+            }
+        });
+        tokio::spawn(cs_rpc::serve(listener.incoming(), tonic::service::Routes::from(served), stop.clone()));
         let key = SigningKey::generate().unwrap();
         let deps = Deps {
             db: Db::new(&options).unwrap(),
             ids: ids.clone(),
             wakeups: Wakeups::default(),
-            meetings,
+            meetings: meetings.clone(),
+            accounts: Some(meetings.clone()),
+            search: Some(meetings),
+            keys: Keys::derive(b"test"),
+            public_url: "https://council.example/".parse().unwrap(),
+            trust: cs_net::Trust::Loopback,
+            available: CHANNELS.to_vec(),
             outbound: Outbound::new("notifications", key, clock.clone()),
         };
         let tenant = ids.next();
@@ -171,7 +234,19 @@ impl World {
         tx.commit().await.unwrap();
     }
 
-    fn envelope<P: Serialize>(&self, kind: &str, payload: &P) -> Envelope {
+    /// A sender by these channels.
+    pub(crate) fn sender(&self, channels: Vec<Arc<dyn Channel>>) -> Sender {
+        Sender::new(&self.deps, channels)
+    }
+
+    pub(crate) async fn prefer(&self, user: UserId, change: &Change) {
+        let caller = self.person(user);
+        let mut tx = self.tx(&caller).await;
+        preferences::update(&mut tx, &caller, &self.deps, change).await.unwrap();
+        tx.commit().await.unwrap();
+    }
+
+    pub(crate) fn envelope<P: Serialize>(&self, kind: &str, payload: &P) -> Envelope {
         let fact = Fact { kind, resource: ("thing", String::new()), key: String::new(), payload };
         Envelope::new("somebody", &self.service(), &self.ids, fact).unwrap()
     }
@@ -240,7 +315,7 @@ impl World {
     pub(crate) async fn publish(&self, meeting: MeetingId) {
         self.announce(&self.published(meeting, |_| {})).await.unwrap();
         self.work().await;
-        self.send(&notifications::sender(&self.deps)).await;
+        self.send(&self.sender(vec![])).await;
     }
 
     /// A number that the tenant's app role counts.

@@ -1,9 +1,7 @@
 //! The inbox as it is read: pages, and the stream that misses nothing.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use cs_core::{Caller, UserId};
 use cs_proto::common::v1::PageRequest;
 use cs_proto::errors::v1::Reason;
@@ -11,10 +9,9 @@ use cs_proto::notifications::v1 as pb;
 use cs_proto::notifications::v1::notifications_server::Notifications;
 use cs_rpc::{Failure, Tasks};
 use futures::{Stream, StreamExt};
-use notifications::channel::{Channel, ChannelError, Message};
+use notifications::NotificationsService;
 use notifications::follow::Target;
-use notifications::{NotificationsService, Sender};
-use tokio::sync::Notify;
+use notifications::preferences::Change;
 use tonic::{Request, Status};
 
 use crate::support::World;
@@ -99,7 +96,7 @@ async fn a_watcher_sees_each_notification_once_in_order_and_resumes() {
     let tasks = Tasks::default();
     let wakeups = world.deps.wakeups.clone();
     let listening = tokio::spawn(wakeups.clone().listen(world.deps.db.clone(), cs_events::WAKE_CHANNEL));
-    notifications::sender(&world.deps).run(&tasks, &wakeups);
+    world.sender(vec![]).run(&tasks, &wakeups);
     let mut meetings = Vec::new();
     let mut cursor = String::new();
     for _ in 0..3 {
@@ -140,30 +137,34 @@ async fn a_sender_that_commits_late_hides_nothing_from_a_watcher() {
     let caller = follower(&world).await;
     let service = NotificationsService::new(world.deps.clone());
     let mut stream = watch(&service, &caller, "").await;
+    let by_mail = Change { channels: Some(vec!["in_app".into(), "email".into()]), ..Default::default() };
+    world.prefer(caller.user().unwrap(), &by_mail).await;
     for _ in 0..2 {
         world.announce(&world.published(world.ids.next(), |_| {})).await.unwrap();
     }
     world.work().await;
-    let channel = Arc::new(Held::default());
-    let slow = Sender::new(&world.deps, channel.clone());
-    let slow = tokio::spawn(async move { slow.step().await });
-    channel.taken.notified().await;
-    // A row of the batch is held, so that the slow sender has given places in the inbox and cannot commit them.
+    // Another transaction makes a message of the batch and does not end, so that the slow sender has given places in the
+    // inbox and cannot commit them.
     let mut owner = world.owner().await;
-    sqlx::raw_sql("BEGIN; SELECT FROM notifications.deliveries ORDER BY id DESC LIMIT 1 FOR UPDATE")
-        .execute(&mut owner)
-        .await
-        .unwrap();
-    channel.go.notify_waiters();
+    sqlx::raw_sql(
+        "BEGIN; INSERT INTO notifications.messages (id, tenant_id, user_id, channel, dedupe_key, lane, state, due_at, traceparent, created_at)
+         SELECT gen_random_uuid(), tenant_id, user_id, 'email', dedupe_key, 'email', 'pending', now(), '', now()
+         FROM notifications.deliveries ORDER BY id DESC LIMIT 1",
+    )
+    .execute(&mut owner)
+    .await
+    .unwrap();
+    let slow = world.sender(vec![]);
+    let slow = tokio::spawn(async move { slow.step().await });
     tokio::time::sleep(Duration::from_millis(300)).await;
     world.announce(&world.published(world.ids.next(), |_| {})).await.unwrap();
     world.work().await;
-    let sender = notifications::sender(&world.deps);
+    let sender = world.sender(vec![]);
     let quick = tokio::spawn(async move { sender.step().await });
     tokio::time::sleep(Duration::from_millis(500)).await;
     // Were the later place visible now, the watcher's cursor would pass the earlier ones.
     let early = tokio::time::timeout(Duration::from_millis(500), stream.next()).await;
-    sqlx::raw_sql("COMMIT").execute(&mut owner).await.unwrap();
+    sqlx::raw_sql("ROLLBACK").execute(&mut owner).await.unwrap();
     let mut seen: Vec<_> = early.into_iter().flatten().map(|r| r.unwrap().notification.unwrap().id).collect();
     while seen.len() < 3 {
         seen.push(next(&mut stream).await.notification.unwrap().id);
@@ -172,27 +173,6 @@ async fn a_sender_that_commits_late_hides_nothing_from_a_watcher() {
     seen.sort();
     seen.dedup();
     assert_eq!(seen.len(), 3);
-}
-
-/// Takes a batch and lets it go when told.
-#[derive(Default)]
-struct Held {
-    taken: Notify,
-    go: Notify,
-}
-
-#[async_trait]
-impl Channel for Held {
-    fn name(&self) -> &'static str {
-        "held"
-    }
-
-    async fn send(&self, _: &Message) -> Result<(), ChannelError> {
-        let go = self.go.notified();
-        self.taken.notify_one();
-        go.await;
-        Ok(())
-    }
 }
 
 #[tokio::test]

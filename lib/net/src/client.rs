@@ -1,0 +1,291 @@
+//! The one guarded client.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::StreamExt;
+use http::{HeaderMap, Method, StatusCode, header};
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use url::{Host, Url};
+
+use crate::address::is_public;
+
+/// Which addresses may be reached.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Trust {
+    /// The public internet, by https.
+    #[default]
+    Public,
+    /// This machine as well, by http too: for development and tests.
+    Loopback,
+}
+
+/// What a request may cost.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// From the name's resolution to the last byte, redirects included.
+    pub time: Duration,
+    /// Largest body of an answer, bytes.
+    pub bytes: usize,
+    /// Redirects that are followed; only requests without a body are redirected.
+    pub redirects: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { time: Duration::from_secs(10), bytes: 64 * 1024, redirects: 0 }
+    }
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum NetError {
+    /// The address breaks a rule; asking again gives the same.
+    #[error("{0}")]
+    Refused(String),
+    /// Nobody answered in time, or the connection broke.
+    #[error("no answer: {0}")]
+    Failed(String),
+    /// The answer is larger than allowed.
+    #[error("the answer is larger than {0} bytes")]
+    TooLarge(usize),
+    /// Redirected more often than allowed.
+    #[error("redirected too often")]
+    TooManyRedirects,
+}
+
+impl NetError {
+    /// Whether the same request may succeed later.
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Failed(_))
+    }
+}
+
+/// An answer, whole.
+#[derive(Debug)]
+pub struct Answer {
+    /// Its status.
+    pub status: StatusCode,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// Its body.
+    pub body: Bytes,
+    /// Where it came from, after redirects.
+    pub url: Url,
+}
+
+impl Answer {
+    /// `Retry-After` in seconds, where it is given so.
+    pub fn retry_after(&self) -> Option<Duration> {
+        let text = self.headers.get(header::RETRY_AFTER)?.to_str().ok()?;
+        text.trim().parse().ok().map(Duration::from_secs)
+    }
+}
+
+/// Names to addresses.
+#[async_trait]
+pub trait Lookup: Send + Sync + 'static {
+    /// The addresses of a host.
+    async fn addresses(&self, host: &str) -> std::io::Result<Vec<IpAddr>>;
+}
+
+/// The machine's resolver.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemLookup;
+
+#[async_trait]
+impl Lookup for SystemLookup {
+    async fn addresses(&self, host: &str) -> std::io::Result<Vec<IpAddr>> {
+        Ok(tokio::net::lookup_host((host, 0)).await?.map(|address| address.ip()).collect())
+    }
+}
+
+/// An HTTP client for addresses that somebody else has chosen. Cheap to clone.
+#[derive(Clone)]
+pub struct Guarded {
+    client: reqwest::Client,
+    trust: Trust,
+}
+
+/// Gives a connection only what it may reach. It is asked for each new connection, and its answer is what is connected
+/// to: there is no second resolution in between.
+struct Checked {
+    lookup: Arc<dyn Lookup>,
+    trust: Trust,
+}
+
+impl Resolve for Checked {
+    fn resolve(&self, name: Name) -> Resolving {
+        let (lookup, trust) = (self.lookup.clone(), self.trust);
+        Box::pin(async move {
+            let found = lookup.addresses(name.as_str()).await?;
+            if found.is_empty() {
+                return Err("the name has no address".into());
+            }
+            // One bad address among good ones is somebody trying.
+            if let Some(bad) = found.iter().find(|address| !trust.allows(**address)) {
+                let refused =
+                    NetError::Refused(format!("{} is at {bad}, which is not public", name.as_str()));
+                return Err(Box::new(refused) as Box<dyn std::error::Error + Send + Sync>);
+            }
+            let addresses: Addrs = Box::new(found.into_iter().map(|address| SocketAddr::new(address, 0)));
+            Ok(addresses)
+        })
+    }
+}
+
+impl Trust {
+    fn allows(self, address: IpAddr) -> bool {
+        is_public(address) || (self == Self::Loopback && address.to_canonical().is_loopback())
+    }
+
+    /// Whether the address may be asked at all, as far as its text says; a name is looked at again when it is resolved.
+    pub fn check(self, url: &Url) -> Result<(), NetError> {
+        let refused = |rule: &str| Err(NetError::Refused(rule.to_owned()));
+        match url.scheme() {
+            "https" => {}
+            "http" if self == Self::Loopback => {}
+            _ => return refused("the address must begin with https://"),
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return refused("the address must not hold a user name or password");
+        }
+        let literal = match url.host() {
+            Some(Host::Ipv4(v4)) => IpAddr::V4(v4),
+            Some(Host::Ipv6(v6)) => IpAddr::V6(v6),
+            Some(Host::Domain(name)) => {
+                let local = name == "localhost" || name.ends_with(".localhost");
+                return if local && self != Self::Loopback {
+                    refused("the address must be one that everybody can reach")
+                } else {
+                    Ok(())
+                };
+            }
+            None => return refused("the address must name a host"),
+        };
+        if self.allows(literal) {
+            Ok(())
+        } else {
+            refused("the address must be one that everybody can reach")
+        }
+    }
+}
+
+impl Guarded {
+    /// With the machine's resolver.
+    pub fn new(trust: Trust) -> Result<Self, NetError> {
+        Self::with_lookup(trust, Arc::new(SystemLookup))
+    }
+
+    /// With another resolver.
+    pub fn with_lookup(trust: Trust, lookup: Arc<dyn Lookup>) -> Result<Self, NetError> {
+        let client = reqwest::Client::builder()
+            .dns_resolver(Arc::new(Checked { lookup, trust }))
+            // A proxy would resolve names where nobody looks.
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .referer(false)
+            .connect_timeout(Duration::from_secs(5))
+            .pool_idle_timeout(Duration::from_secs(30))
+            .user_agent("councilsense")
+            .build()
+            .map_err(|error| NetError::Failed(error.to_string()))?;
+        Ok(Self { client, trust })
+    }
+
+    /// Whom it may reach.
+    pub fn trust(&self) -> Trust {
+        self.trust
+    }
+
+    /// Sends a body. Never redirected: a redirect is the answer.
+    pub async fn post(
+        &self,
+        url: &Url,
+        headers: HeaderMap,
+        body: impl Into<Bytes>,
+        limits: Limits,
+    ) -> Result<Answer, NetError> {
+        let exchange = self.once(Method::POST, url, headers, Some(body.into()), limits.bytes);
+        bounded(limits.time, exchange).await
+    }
+
+    /// Fetches, following redirects as far as allowed; each is looked at like the first address.
+    pub async fn get(&self, url: &Url, headers: HeaderMap, limits: Limits) -> Result<Answer, NetError> {
+        bounded(limits.time, async {
+            let mut url = url.clone();
+            for _ in 0..=limits.redirects {
+                let answer = self.once(Method::GET, &url, headers.clone(), None, limits.bytes).await?;
+                let to = answer.headers.get(header::LOCATION).and_then(|to| to.to_str().ok());
+                match to {
+                    Some(to) if answer.status.is_redirection() && limits.redirects > 0 => {
+                        url = url
+                            .join(to)
+                            .map_err(|_| NetError::Refused("redirected to what is no address".to_owned()))?;
+                    }
+                    _ => return Ok(answer),
+                }
+            }
+            Err(NetError::TooManyRedirects)
+        })
+        .await
+    }
+
+    async fn once(
+        &self,
+        method: Method,
+        url: &Url,
+        headers: HeaderMap,
+        body: Option<Bytes>,
+        most: usize,
+    ) -> Result<Answer, NetError> {
+        self.trust.check(url)?;
+        let mut request = self.client.request(method, url.clone()).headers(headers);
+        if let Some(body) = body {
+            request = request.body(body);
+        }
+        let response = request.send().await.map_err(failed)?;
+        let (status, headers) = (response.status(), response.headers().clone());
+        if response.content_length().is_some_and(|length| length > most as u64) {
+            return Err(NetError::TooLarge(most));
+        }
+        let mut body = Vec::new();
+        let mut chunks = response.bytes_stream();
+        while let Some(chunk) = chunks.next().await {
+            let chunk = chunk.map_err(failed)?;
+            if body.len() + chunk.len() > most {
+                return Err(NetError::TooLarge(most));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(Answer { status, headers, body: body.into(), url: url.clone() })
+    }
+}
+
+async fn bounded(
+    time: Duration,
+    exchange: impl Future<Output = Result<Answer, NetError>>,
+) -> Result<Answer, NetError> {
+    match tokio::time::timeout(time, exchange).await {
+        Ok(answer) => answer,
+        Err(_) => Err(NetError::Failed(format!("not within {} s", time.as_secs_f32()))),
+    }
+}
+
+/// Our own refusal inside a client's error, or the innermost cause without the address: an endpoint is a secret.
+fn failed(error: reqwest::Error) -> NetError {
+    let error = error.without_url();
+    let mut cause: &(dyn std::error::Error + 'static) = &error;
+    loop {
+        if let Some(NetError::Refused(rule)) = cause.downcast_ref() {
+            return NetError::Refused(rule.clone());
+        }
+        match cause.source() {
+            Some(next) => cause = next,
+            None => return NetError::Failed(cause.to_string()),
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! What is due is told: it gets its place in the inbox, and a message for each channel outside that the person chose.
+//!
+//! A delivery is claimed with a lease; state, inbox and messages are one transaction, so that a worker that dies leaves
+//! all of it or nothing, and another takes it when the lease ends. The attempt is the receipt: who lost the lease writes
+//! nothing.
+//!
+//! Sequences of inboxes are given under a lock of the tenant that is held until the commit: without it, a later number
+//! could become visible before an earlier one, and a watcher whose cursor has passed would never see the earlier.
+
+use std::collections::{BTreeMap, HashMap};
+
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+use cs_core::{Caller, MessageId, TenantId, Trace, UserId};
+use cs_db::{Reason, TenantTx};
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use crate::preferences::{EMAIL, IN_APP, PUSH, WEBHOOK};
+use crate::store::addresses;
+use crate::store::deliveries::{self, Claim, Ended, Outcome, Ready};
+use crate::store::messages::{self, NewMessage};
+use crate::{Deps, Error, SCHEMA};
+
+/// Deliveries claimed at once.
+const BATCH: i64 = 1_000;
+/// A worker that died is waited for this long.
+pub const LEASE: TimeDelta = TimeDelta::seconds(120);
+/// A digest stays open for this long, so that all that is due with it is in it.
+pub const SETTLE: TimeDelta = TimeDelta::seconds(20);
+
+/// Hands over one batch of what is due; gives its size.
+pub async fn step(deps: &Deps) -> Result<usize, Error> {
+    let now = deps.ids.now();
+    let mut tx = deps.db.system(Reason::Jobs).await?;
+    let claims = deliveries::claim(&mut tx, BATCH, now, now + LEASE).await?;
+    tx.commit().await?;
+    let size = claims.len();
+    let mut by_tenant: BTreeMap<TenantId, Vec<Claim>> = BTreeMap::new();
+    for claim in claims {
+        by_tenant.entry(claim.tenant_id.into()).or_default().push(claim);
+    }
+    let mut failure = None;
+    for (tenant, claims) in by_tenant {
+        // One tenant's trouble is no other's; what was claimed comes again when the lease ends.
+        if let Err(error) = hand_over(deps, tenant, &claims).await {
+            tracing::warn!(%error, tenant_id = %tenant, "a batch of notifications could not be handed over");
+            failure = Some(error);
+        }
+    }
+    failure.map_or(Ok(size), Err)
+}
+
+async fn hand_over(deps: &Deps, tenant: TenantId, claims: &[Claim]) -> Result<(), Error> {
+    let caller = Caller::service(SCHEMA, tenant, Trace::start());
+    let now = deps.ids.now();
+    let mut tx = deps.db.tenant(&caller).await?;
+    let ready = deliveries::ready(&mut tx, claims).await?;
+    let targets = targets(&mut tx, &ready).await?;
+    let ended = ready
+        .iter()
+        .map(|delivery| Ended {
+            id: delivery.id,
+            attempt: delivery.attempt,
+            outcome: outcome(delivery, &targets, now),
+        })
+        .collect::<Vec<_>>();
+    let told: Vec<Uuid> =
+        ended.iter().filter(|e| matches!(e.outcome, Outcome::Sent { .. })).map(|e| e.id).collect();
+    let kept = deliveries::end(&mut tx, &deps.ids, ended).await?;
+    let told: Vec<&Ready> = ready.iter().filter(|d| told.contains(&d.id) && kept.contains(&d.id)).collect();
+    let made = compose(deps, &told, &targets, now);
+    let count = made.len();
+    let late = messages::put(&mut tx, made, now).await?;
+    // Their digest was sent already: they make one of their own.
+    let again = late
+        .into_iter()
+        .filter(|message| message.digest_at.is_some())
+        .map(|message| NewMessage {
+            dedupe_key: hex(&format!(
+                "{}|{}",
+                message.dedupe_key,
+                message.deliveries.first().map(ToString::to_string).unwrap_or_default()
+            )),
+            ..message
+        })
+        .collect();
+    messages::put(&mut tx, again, now).await?;
+    tx.commit().await?;
+    tracing::info!(tenant_id = %tenant, told = told.len(), messages = count, claimed = claims.len(), "notifications handed over");
+    Ok(())
+}
+
+/// Where the people of a batch are reached outside, beside e-mail: by person, channel and row.
+type Targets = HashMap<Uuid, Vec<(&'static str, Uuid)>>;
+
+async fn targets(tx: &mut TenantTx, ready: &[Ready]) -> Result<Targets, Error> {
+    let outside = |delivery: &&Ready| delivery.preferences.channels.iter().any(|c| c == PUSH || c == WEBHOOK);
+    let mut users: Vec<Uuid> = ready.iter().filter(outside).map(|delivery| delivery.user_id).collect();
+    users.dedup();
+    let mut targets = Targets::new();
+    if users.is_empty() {
+        return Ok(targets);
+    }
+    for (user, channel, id) in addresses::targets(tx, &users).await? {
+        let channel = if channel == PUSH { PUSH } else { WEBHOOK };
+        targets.entry(user).or_default().push((channel, id));
+    }
+    Ok(targets)
+}
+
+/// Where a delivery goes beside the inbox.
+fn lanes(delivery: &Ready, targets: &Targets) -> Vec<(&'static str, Option<Uuid>)> {
+    let wants = |channel: &str| delivery.preferences.channels.iter().any(|name| name == channel);
+    let mail = wants(EMAIL).then_some((EMAIL, None));
+    let others = targets.get(&delivery.user_id).into_iter().flatten();
+    mail.into_iter()
+        .chain(others.filter(|(channel, _)| wants(channel)).map(|(channel, id)| (*channel, Some(*id))))
+        .collect()
+}
+
+fn outcome(delivery: &Ready, targets: &Targets, now: DateTime<Utc>) -> Outcome {
+    if delivery.withdrawn {
+        return Outcome::Suppressed("the meeting was withdrawn".to_owned());
+    }
+    // A pause or quiet hours that began since the fan-out count.
+    if let Some(why) = delivery.preferences.silence(now) {
+        return Outcome::Suppressed(why);
+    }
+    let after = delivery.preferences.schedule().after_quiet(now);
+    if after > now {
+        return Outcome::Held(after);
+    }
+    let in_app = delivery.preferences.channels.iter().any(|name| name == IN_APP);
+    if !in_app && lanes(delivery, targets).is_empty() {
+        return Outcome::Suppressed("no channel is switched on".to_owned());
+    }
+    Outcome::Sent { in_app }
+}
+
+/// The messages of a batch: one a delivery and lane, or one a digest and lane.
+fn compose(deps: &Deps, told: &[&Ready], targets: &Targets, now: DateTime<Utc>) -> Vec<NewMessage> {
+    let mut made = Vec::new();
+    let mut digests: BTreeMap<(String, Option<Uuid>, &str), NewMessage> = BTreeMap::new();
+    for delivery in told {
+        for (channel, target) in lanes(delivery, targets) {
+            let message = NewMessage {
+                id: deps.ids.next::<MessageId>().uuid(),
+                user: delivery.user_id,
+                channel,
+                target,
+                dedupe_key: delivery.dedupe_key.clone(),
+                digest_at: delivery.digest_at,
+                due_at: now,
+                traceparent: delivery.traceparent.clone(),
+                deliveries: vec![delivery.id],
+            };
+            let Some(at) = delivery.digest_at else {
+                made.push(message);
+                continue;
+            };
+            let time = at.to_rfc3339_opts(SecondsFormat::Millis, true);
+            let key = hex(&format!("{}|digest|{time}", UserId::from(delivery.user_id)));
+            digests
+                .entry((key.clone(), target, channel))
+                .and_modify(|digest| digest.deliveries.push(delivery.id))
+                .or_insert(NewMessage { dedupe_key: key, due_at: now + SETTLE, ..message });
+        }
+    }
+    made.extend(digests.into_values());
+    made
+}
+
+pub(crate) fn hex(text: &str) -> String {
+    Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,173 @@
+//! Searches that a resident keeps, to repeat them or to be told of meetings that match.
+
+use cs_core::{BodyId, Caller, CityId, Ids, SavedSearchId};
+use cs_db::TenantTx;
+use serde::{Deserialize, Serialize};
+
+use crate::Error;
+use crate::follow::{self, Target, own};
+use crate::hand_over::hex;
+use crate::store::searches as store;
+pub use crate::store::searches::SavedSearch;
+
+/// Most searches of one person: the list has no pages.
+const MOST: i64 = 100;
+const LONGEST_NAME: usize = 100;
+const LONGEST_QUERY: usize = 1000;
+const MOST_PLACES: usize = 20;
+
+/// Where is searched; empty lists: everywhere.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Filter {
+    /// In these cities.
+    pub city_ids: Vec<String>,
+    /// In these bodies.
+    pub body_ids: Vec<String>,
+    /// In these kinds of documents.
+    pub artifact_kinds: Vec<String>,
+}
+
+/// What is to be kept.
+#[derive(Clone, Debug, Default)]
+pub struct Wanted {
+    /// What the person calls it; empty: its words.
+    pub name: String,
+    /// What is searched.
+    pub query: String,
+    /// Where.
+    pub filter: Filter,
+    /// Whether to be told of meetings that match.
+    pub follow: bool,
+}
+
+/// Keeps a search, and follows it where that is asked.
+pub async fn save(
+    tx: &mut TenantTx,
+    caller: &Caller,
+    ids: &Ids,
+    wanted: Wanted,
+) -> Result<SavedSearch, Error> {
+    let user = own(caller)?;
+    let query = wanted.query.split_whitespace().collect::<Vec<_>>().join(" ");
+    let length = query.chars().count();
+    if length == 0 || length > LONGEST_QUERY {
+        return Err(Error::invalid("query", format!("must have 1 to {LONGEST_QUERY} characters")));
+    }
+    let name = wanted.name.trim();
+    let name = if name.is_empty() { query.chars().take(LONGEST_NAME).collect() } else { name.to_owned() };
+    if name.chars().count() > LONGEST_NAME {
+        return Err(Error::invalid("name", format!("must have at most {LONGEST_NAME} characters")));
+    }
+    let filter = checked(wanted.filter)?;
+    let search = SavedSearch {
+        id: ids.next::<SavedSearchId>().uuid(),
+        name,
+        match_key: match_key(&query, &filter)?,
+        query,
+        filter,
+        created_at: ids.now(),
+        followed: false,
+    };
+    let id = store::put(tx, search.id.into(), user, &search).await?;
+    if store::count(tx, user).await? > MOST {
+        return Err(Error::invalid("query", format!("at most {MOST} saved searches: remove one first")));
+    }
+    if wanted.follow {
+        follow::follow(tx, caller, ids, &Target::SavedSearch(id.into())).await?;
+    }
+    store::one(tx, user, id).await?.ok_or(Error::NotFound("saved search"))
+}
+
+/// The caller's searches, oldest first.
+pub async fn list(tx: &mut TenantTx, caller: &Caller) -> Result<Vec<SavedSearch>, Error> {
+    Ok(store::of(tx, own(caller)?).await?)
+}
+
+/// Keeps a search no more, and follows it no more.
+pub async fn delete(tx: &mut TenantTx, caller: &Caller, id: SavedSearchId) -> Result<(), Error> {
+    if store::delete(tx, own(caller)?, id).await? { Ok(()) } else { Err(Error::NotFound("saved search")) }
+}
+
+fn checked(mut filter: Filter) -> Result<Filter, Error> {
+    for (field, ids) in [("filter.city_ids", &filter.city_ids), ("filter.body_ids", &filter.body_ids)] {
+        let known = |id: &String| {
+            if field.contains("city") { id.parse::<CityId>().is_ok() } else { id.parse::<BodyId>().is_ok() }
+        };
+        if ids.len() > MOST_PLACES || !ids.iter().all(known) {
+            return Err(Error::invalid(field, format!("must be at most {MOST_PLACES} ids")));
+        }
+    }
+    let word = |kind: &String| {
+        (1..=32).contains(&kind.len()) && kind.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
+    };
+    if filter.artifact_kinds.len() > MOST_PLACES || !filter.artifact_kinds.iter().all(word) {
+        return Err(Error::invalid("filter.artifact_kinds", "must be kinds of documents, such as minutes"));
+    }
+    for list in [&mut filter.city_ids, &mut filter.body_ids, &mut filter.artifact_kinds] {
+        list.sort();
+        list.dedup();
+    }
+    Ok(filter)
+}
+
+/// What the same search of many people has in common.
+fn match_key(query: &str, filter: &Filter) -> Result<String, Error> {
+    let filter = serde_json::to_string(filter).map_err(|_| Error::invalid("filter", "cannot be kept"))?;
+    Ok(hex(&format!("{}\u{1f}{filter}", query.to_lowercase())))
+}
+
+/// The words of a query that a meeting must have, without those that everybody uses, operators and exclusions.
+pub(crate) fn required(query: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    for part in query.split_whitespace() {
+        let operator = part.split_once(':').is_some_and(|(field, _)| {
+            matches!(field.trim_start_matches('-'), "city" | "body" | "from" | "to" | "kind" | "type")
+        });
+        if operator || part.starts_with('-') {
+            continue;
+        }
+        let word: String =
+            part.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect();
+        if word.chars().count() > 2 && !COMMON.contains(&word.as_str()) && !words.contains(&word) {
+            words.push(word);
+        }
+    }
+    words
+}
+
+/// Function words of three letters and more, which the index does not count.
+#[rustfmt::skip]
+const COMMON: [&str; 48] = [
+    "about", "after", "again", "against", "all", "and", "any", "are", "because", "been", "before", "being", "between",
+    "both", "but", "can", "could", "did", "does", "during", "each", "for", "from", "had", "has", "have", "how", "into",
+    "more", "most", "not", "over", "should", "some", "such", "than", "that", "the", "their", "there", "these", "this",
+    "under", "until", "was", "what", "which", "with",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_search_has_one_key() {
+        let filter = |ids: &[&str]| Filter {
+            city_ids: ids.iter().map(|id| (*id).to_owned()).collect(),
+            ..Filter::default()
+        };
+        let (a, b) = ("01ARZ3NDEKTSV4RRFFQ69G5FAV", "01ARZ3NDEKTSV4RRFFQ69G5FAW");
+        let key = |query: &str, ids: &[&str]| match_key(query, &checked(filter(ids)).unwrap()).unwrap();
+        assert_eq!(key("Short-term rentals", &[a, b]), key("short-term Rentals", &[b, a, b]));
+        assert_ne!(key("rentals", &[a]), key("rentals", &[b]));
+        assert!(checked(filter(&["new-orleans"])).is_err());
+    }
+
+    #[test]
+    fn only_words_that_say_something_are_required() {
+        assert_eq!(
+            required("the \"short term\" rentals -hotel city:boston of"),
+            ["short", "term", "rentals"]
+        );
+        assert_eq!(required("of to in"), [""; 0]);
+    }
+}

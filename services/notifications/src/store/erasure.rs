@@ -1,0 +1,54 @@
+//! What was taken back, and who was erased.
+
+use chrono::{DateTime, Utc};
+use cs_core::{MeetingId, UserId};
+use cs_db::{DbError, TenantTx, Tx};
+
+/// Erases a person and keeps the memory that they were; gives the number of rows that are gone.
+pub(crate) async fn erase(tx: &mut TenantTx, user: UserId, now: DateTime<Utc>) -> Result<i64, DbError> {
+    let gone: i64 =
+        sqlx::query_scalar("SELECT erase_person($1)").bind(user.uuid()).fetch_one(tx.conn()).await?;
+    sqlx::query("INSERT INTO erased_people (tenant_id, user_id, erased_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING")
+        .bind(tx.tenant().uuid())
+        .bind(user.uuid())
+        .bind(now)
+        .execute(tx.conn())
+        .await?;
+    Ok(gone)
+}
+
+/// Whether a person was erased.
+pub(crate) async fn is_erased(tx: &mut TenantTx, user: UserId) -> Result<bool, DbError> {
+    Ok(sqlx::query_scalar("SELECT EXISTS (SELECT FROM erased_people WHERE user_id = $1)")
+        .bind(user.uuid())
+        .fetch_one(tx.conn())
+        .await?)
+}
+
+/// Takes a meeting back up to a version; gives the number of deliveries that are stopped by it.
+pub(crate) async fn withdraw(
+    tx: &mut TenantTx,
+    meeting: MeetingId,
+    version: i64,
+    now: DateTime<Utc>,
+) -> Result<u64, DbError> {
+    sqlx::query(
+        "INSERT INTO withdrawals AS w (tenant_id, meeting_id, version, withdrawn_at) VALUES ($1, $2, $3, $4)
+         ON CONFLICT (tenant_id, meeting_id) DO UPDATE SET version = $3, withdrawn_at = $4 WHERE w.version < $3",
+    )
+    .bind(tx.tenant().uuid())
+    .bind(meeting.uuid())
+    .bind(version)
+    .bind(now)
+    .execute(tx.conn())
+    .await?;
+    let stopped = sqlx::query(
+        "UPDATE deliveries d SET state = 'suppressed', state_reason = 'the meeting was withdrawn'
+         FROM notices n WHERE n.meeting_id = $1 AND n.summary_version <= $2 AND d.notice_id = n.id AND d.state = 'pending'",
+    )
+    .bind(meeting.uuid())
+    .bind(version)
+    .execute(tx.conn())
+    .await?;
+    Ok(stopped.rows_affected())
+}

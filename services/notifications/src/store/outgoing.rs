@@ -1,0 +1,96 @@
+//! What a claimed message says and where it goes.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+use cs_db::{DbError, TenantTx, Tx};
+use uuid::Uuid;
+
+use super::deliveries::Claim;
+use super::preferences::{Preferences, columns};
+
+/// A message in a sender's hands.
+#[derive(sqlx::FromRow)]
+pub(crate) struct Outgoing {
+    pub(crate) id: Uuid,
+    pub(crate) attempt: i32,
+    pub(crate) user_id: Uuid,
+    pub(crate) target_id: Option<Uuid>,
+    pub(crate) dedupe_key: String,
+    pub(crate) digest_at: Option<DateTime<Utc>>,
+    pub(crate) traceparent: String,
+    pub(crate) created_at: DateTime<Utc>,
+    /// Of the push subscription.
+    pub(crate) endpoint: Option<String>,
+    pub(crate) p256dh: Option<Vec<u8>>,
+    pub(crate) auth: Option<Vec<u8>>,
+    /// Of the webhook.
+    pub(crate) url: Option<String>,
+    #[sqlx(flatten)]
+    pub(crate) preferences: Preferences,
+}
+
+/// What one delivery of a message tells.
+#[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
+pub struct Item {
+    /// meeting_published, summary_changed:VERSION
+    pub kind: String,
+    /// Of which meeting.
+    pub meeting_id: Uuid,
+    /// Of which city.
+    pub city_name: String,
+    /// One line.
+    pub title: String,
+    /// The summary.
+    pub body: String,
+    /// Why it is sent.
+    pub reason: String,
+    /// Of the summary that is announced.
+    pub summary_version: i64,
+    /// When it was announced.
+    pub created_at: DateTime<Utc>,
+}
+
+/// What was claimed; what another sender holds by now is left out.
+pub(crate) async fn messages(tx: &mut TenantTx, claims: &[Claim]) -> Result<Vec<Outgoing>, DbError> {
+    Ok(sqlx::query_as(concat!(
+        "SELECT m.id, m.attempt, m.user_id, m.target_id, m.dedupe_key, m.digest_at, m.traceparent, m.created_at,
+                s.endpoint, s.p256dh, s.auth, h.url, ",
+        columns!(),
+        " FROM unnest($1::uuid[], $2::integer[]) AS c (id, attempt)
+         JOIN messages m ON m.id = c.id AND m.attempt = c.attempt AND m.state = 'sending'
+         LEFT JOIN push_subscriptions s ON m.channel = 'push' AND s.id = m.target_id AND s.user_id = m.user_id
+         LEFT JOIN webhooks h ON m.channel = 'webhook' AND h.id = m.target_id AND h.user_id = m.user_id
+         LEFT JOIN preferences p ON p.user_id = m.user_id ORDER BY m.id"
+    ))
+    .bind(claims.iter().map(|c| c.id).collect::<Vec<_>>())
+    .bind(claims.iter().map(|c| c.attempt).collect::<Vec<_>>())
+    .fetch_all(tx.conn())
+    .await?)
+}
+
+/// What each message tells, oldest first; of withdrawn meetings nothing.
+pub(crate) async fn items(tx: &mut TenantTx, messages: &[Uuid]) -> Result<HashMap<Uuid, Vec<Item>>, DbError> {
+    #[derive(sqlx::FromRow)]
+    struct Row {
+        message_id: Uuid,
+        #[sqlx(flatten)]
+        item: Item,
+    }
+    let rows: Vec<Row> = sqlx::query_as(
+        "SELECT l.message_id, n.type AS kind, n.meeting_id, n.city_name, n.title, n.body, d.reason, n.summary_version,
+                n.created_at
+         FROM message_deliveries l JOIN deliveries d ON d.id = l.delivery_id JOIN notices n ON n.id = d.notice_id
+         WHERE l.message_id = ANY ($1) AND NOT EXISTS (
+             SELECT FROM withdrawals w WHERE w.meeting_id = n.meeting_id AND n.summary_version <= w.version)
+         ORDER BY d.id",
+    )
+    .bind(messages)
+    .fetch_all(tx.conn())
+    .await?;
+    let mut items: HashMap<Uuid, Vec<Item>> = HashMap::new();
+    for row in rows {
+        items.entry(row.message_id).or_default().push(row.item);
+    }
+    Ok(items)
+}

@@ -1,0 +1,187 @@
+//! Changed summaries, withdrawn meetings, erased people.
+
+use cs_core::{MeetingId, UserId};
+use cs_db::Tx;
+use cs_proto::events::v1::{AccountDeleted, MeetingWithdrawn};
+use notifications::addresses::{self, Browser};
+use notifications::follow::Target;
+use notifications::preferences::Change;
+use notifications::saved_search::{self, Wanted};
+use notifications::{inbox, retract};
+
+use crate::support::World;
+
+async fn unread(world: &World, user: UserId) -> (usize, u32) {
+    let caller = world.person(user);
+    let page = cs_core::page::Page::parse(0, "", 0, "").unwrap();
+    let (list, unread) = inbox::list(&mut world.tx(&caller).await, &caller, &page, false).await.unwrap();
+    (list.rows.len(), unread)
+}
+
+#[tokio::test]
+async fn a_changed_summary_is_told_to_those_who_asked_for_it() {
+    let world = World::start("changed").await;
+    let (asked, other): (UserId, UserId) = (world.ids.next(), world.ids.next());
+    for user in [asked, other] {
+        world.follow(user, &Target::City(world.places.city)).await;
+    }
+    world.prefer(asked, &Change { changed_summaries: Some(true), ..Change::default() }).await;
+    let meeting: MeetingId = world.ids.next();
+    let version = |version: u64, words: &str| {
+        world.published(meeting, |event| {
+            (event.version, event.previous_version) = (version, version - 1);
+            event.short_summary = words.into();
+        })
+    };
+    let second = version(2, "The council adopted the budget, 5 to 2.");
+    for event in [
+        version(1, "The council adopted the budget."),
+        second.clone(),
+        second,
+        version(3, "The council adopted the budget, 5 to 2."),
+    ] {
+        world.announce(&event).await.unwrap();
+        world.work().await;
+    }
+    // What comes late is old news.
+    world.announce(&version(1, "Something else.")).await.unwrap();
+    world.work().await;
+    world.send(&world.sender(vec![])).await;
+    let kinds = world
+        .texts(
+            "SELECT n.type FROM deliveries d JOIN notices n ON n.id = d.notice_id ORDER BY n.type, d.user_id",
+        )
+        .await;
+    assert_eq!(kinds, ["meeting_published", "meeting_published", "summary_changed:2"]);
+    assert_eq!((unread(&world, asked).await, unread(&world, other).await), ((2, 2), (1, 1)));
+}
+
+#[tokio::test]
+async fn a_withdrawn_meeting_is_neither_sent_nor_shown_and_a_later_version_is() {
+    let world = World::start("withdrawn").await;
+    let user: UserId = world.ids.next();
+    world.follow(user, &Target::City(world.places.city)).await;
+    world
+        .prefer(user, &Change { channels: Some(vec!["in_app".into(), "email".into()]), ..Change::default() })
+        .await;
+    let (told, waits): (MeetingId, MeetingId) = (world.ids.next(), world.ids.next());
+    world.publish(told).await;
+    assert_eq!(world.count("messages WHERE state = 'pending'").await, 1);
+    world.announce(&world.published(waits, |_| {})).await.unwrap();
+    world.work().await;
+    let withdraw = |meeting: MeetingId| {
+        let event = MeetingWithdrawn { meeting_id: meeting.to_string(), version: 1, ..Default::default() };
+        world.envelope("meeting.withdrawn", &event)
+    };
+    for meeting in [told, waits, told] {
+        let event = withdraw(meeting);
+        for _ in 0..2 {
+            retract::withdrawn(&world.deps, &event.caller("notifications"), &event).await.unwrap();
+        }
+    }
+    assert_eq!(unread(&world, user).await, (0, 0));
+    let why = world.texts("SELECT state_reason FROM deliveries WHERE state = 'suppressed'").await;
+    assert_eq!(why, ["the meeting was withdrawn"]);
+    struct Never;
+    #[async_trait::async_trait]
+    impl notifications::channel::Channel for Never {
+        fn name(&self) -> &'static str {
+            "email"
+        }
+        async fn send(
+            &self,
+            _: &notifications::channel::Message,
+        ) -> Result<(), notifications::channel::ChannelError> {
+            panic!("a withdrawn meeting is not sent");
+        }
+    }
+    world.sender(vec![std::sync::Arc::new(Never)]).step().await.unwrap();
+    let why = world.texts("SELECT state_reason FROM messages").await;
+    assert_eq!(why, ["the meeting was withdrawn"]);
+    world.prefer(user, &Change { changed_summaries: Some(true), ..Change::default() }).await;
+    let again = world.published(told, |event| {
+        event.version = 2;
+        event.short_summary = "Corrected.".into();
+    });
+    world.announce(&again).await.unwrap();
+    world.work().await;
+    world.send(&world.sender(vec![])).await;
+    assert_eq!(unread(&world, user).await, (1, 1));
+}
+
+#[tokio::test]
+async fn who_is_erased_leaves_nothing_and_does_not_come_back() {
+    let world = World::start("erased").await;
+    let (gone, stays): (UserId, UserId) = (world.ids.next(), world.ids.next());
+    for user in [gone, stays] {
+        world.move_home(user, Some(world.places.city), 1).await;
+        let channels = Some(["in_app", "email", "push", "webhook"].map(str::to_owned).to_vec());
+        world.prefer(user, &Change { channels, ..Change::default() }).await;
+        let caller = world.person(user);
+        let mut tx = world.tx(&caller).await;
+        let search = Wanted { query: "x".into(), follow: true, ..Wanted::default() };
+        saved_search::save(&mut tx, &caller, &world.ids, search).await.unwrap();
+        let browser = Browser {
+            endpoint: format!("https://push.example.org/{user}"),
+            p256dh: world.deps.keys.push_public(),
+            auth: "AAAAAAAAAAAAAAAAAAAAAA".into(),
+            user_agent: String::new(),
+        };
+        addresses::register(&mut tx, &caller, &world.deps, &browser).await.unwrap();
+        addresses::add_webhook(&mut tx, &caller, &world.deps, "https://hook.example.org/").await.unwrap();
+        tx.commit().await.unwrap();
+    }
+    *world.places.found.lock().unwrap() = vec!["x".into(), "regular".into()];
+    world.publish(world.ids.next()).await;
+    let mut owner = world.owner().await;
+    sqlx::raw_sql(
+        "INSERT INTO notifications.message_attempts (id, tenant_id, message_id, attempt, outcome, created_at)
+         SELECT gen_random_uuid(), tenant_id, id, 1, 'sent', now() FROM notifications.messages",
+    )
+    .execute(&mut owner)
+    .await
+    .unwrap();
+    let tables = [
+        ("follows", 2),
+        ("homes", 1),
+        ("preferences", 1),
+        ("saved_searches", 1),
+        ("push_subscriptions", 1),
+        ("webhooks", 1),
+        ("deliveries", 1),
+        ("delivery_attempts", 1),
+        ("messages", 3),
+        ("message_deliveries", 3),
+        ("message_attempts", 3),
+    ];
+    for (table, each) in tables {
+        assert_eq!(world.count(table).await, 2 * each, "{table}");
+    }
+    let event = AccountDeleted { user_id: gone.to_string(), version: 7 };
+    let event = world.envelope("account.deleted", &event);
+    // Another tenant that tells of the same person erases nothing here.
+    let neighbour = world.neighbour();
+    let elsewhere =
+        neighbour.envelope("account.deleted", &AccountDeleted { user_id: gone.to_string(), version: 7 });
+    retract::deleted(&world.deps, &elsewhere.caller("notifications"), &elsewhere).await.unwrap();
+    assert_eq!(world.count("deliveries").await, 2);
+    for _ in 0..2 {
+        retract::deleted(&world.deps, &event.caller("notifications"), &event).await.unwrap();
+    }
+    for (table, each) in tables {
+        assert_eq!(world.count(table).await, each, "{table}");
+    }
+    // What comes late, and a link that was kept, bring nothing back.
+    world.move_home(gone, Some(world.places.city), 9).await;
+    let stop = notifications::keys::Stop { tenant: world.tenant, user: gone, channel: "email".into() };
+    let token = world.deps.keys.stop_token(&stop);
+    notifications::unsubscribe::stop(&world.deps, &world.service(), &token).await.unwrap();
+    world.publish(world.ids.next()).await;
+    for table in ["homes", "follows", "preferences", "deliveries"] {
+        assert_eq!(world.count(&format!("{table} WHERE user_id = '{}'", gone.uuid())).await, 0, "{table}");
+    }
+    // Nobody else may delete what is append-only, even with the word of the erasure.
+    let mut tx = world.tx(&world.service()).await;
+    sqlx::query("SELECT set_config('app.erasing', 'on', true)").execute(tx.conn()).await.unwrap();
+    assert!(sqlx::query("DELETE FROM message_attempts").execute(tx.conn()).await.is_err());
+}
