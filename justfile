@@ -23,8 +23,6 @@ gen:
 # Run a benchmark
 bench name *args:
     bench/{{name}} {{args}}
-bench name:
-    bench/{{name}}
 
 # Search quality on both engines, on the collections in a folder (BEIR layout each); needs OPENSEARCH_URL
 deep-search dir:
