@@ -4,6 +4,7 @@
 //! event that comes twice replaces a part by itself, and one that comes late is refused. Documents are indexed when a
 //! run ends, whatever the verdict on their summary; claims when a summary becomes current.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -18,7 +19,7 @@ use cs_text::passages::{CHUNKER_VERSION, PassageOptions, passages};
 use tonic::Status;
 use uuid::Uuid;
 
-use crate::index::{Part, PassageDoc, PassageKind, Visibility};
+use crate::index::{BODY_LABEL, Part, PassageDoc, PassageKind, Visibility};
 use crate::{Deps, Error, NAME};
 
 /// This service's queue.
@@ -158,7 +159,8 @@ pub async fn rebuild(
     }
 }
 
-fn tag(visibility: cs_proto::common::v1::Visibility) -> Visibility {
+/// A tag as the index keeps it.
+pub(crate) fn tag(visibility: cs_proto::common::v1::Visibility) -> Visibility {
     match visibility {
         cs_proto::common::v1::Visibility::Public => Visibility::Public,
         cs_proto::common::v1::Visibility::Member => Visibility::Member,
@@ -215,6 +217,8 @@ struct Base {
     body: Uuid,
     date: chrono::NaiveDate,
     title: String,
+    /// The body's name, for `body:` in a query.
+    labels: BTreeMap<String, String>,
 }
 
 impl Base {
@@ -227,6 +231,7 @@ impl Base {
             body: meeting.body_id.parse::<BodyId>().map_err(bad)?.uuid(),
             date: meeting.date.parse().map_err(|_| Error::invalid("date", "the meeting has no date"))?,
             title: meeting.title.clone(),
+            labels: BTreeMap::from([(BODY_LABEL.to_owned(), meeting.body_name.clone())]),
         })
     }
 
@@ -274,7 +279,7 @@ impl Base {
                     vector: Vec::new(),
                     embedder: String::new(),
                     chunker: CHUNKER_VERSION.to_owned(),
-                    labels: Default::default(),
+                    labels: self.labels.clone(),
                 })
             })
             .collect())
@@ -323,7 +328,7 @@ impl Base {
             vector: Vec::new(),
             embedder: String::new(),
             chunker: "claim".to_owned(),
-            labels: Default::default(),
+            labels: self.labels.clone(),
         })
     }
 }

@@ -11,6 +11,7 @@ pub mod rank;
 mod error;
 mod grpc;
 mod indexer;
+mod saved;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,6 +24,7 @@ use cs_text::embed::Embedder;
 pub use error::Error;
 pub use grpc::SearchService;
 pub use indexer::{QUEUE, consumer, rebuild};
+pub use saved::best_match;
 
 /// The role's name.
 pub const NAME: &str = "search";

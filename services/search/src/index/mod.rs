@@ -15,7 +15,7 @@ mod types;
 pub use cs_core::Visibility;
 pub use request::{Filters, MAX_FIRST, Mode, SearchRequest};
 pub use response::{Explanation, Facets, Hit, SearchResponse, Span};
-pub use types::{Part, PassageDoc, PassageKind, VisibleTags};
+pub use types::{BODY_LABEL, Part, PassageDoc, PassageKind, VisibleTags};
 
 /// What can go wrong in an index.
 #[derive(Debug, thiserror::Error)]
@@ -144,6 +144,12 @@ pub trait SearchIndex: Send + Sync {
 
     /// The version of a meeting's part that is indexed (or removed), if any.
     async fn version(&self, tenant: Uuid, meeting: Uuid, part: Part) -> Result<Option<i64>, IndexError>;
+
+    /// The bodies of visible passages with their names, for `body:` in a query. An engine that keeps no names gives
+    /// none, and such a query is searched as words.
+    async fn bodies(&self, _tenant: Uuid, _visible: VisibleTags) -> Result<Vec<(Uuid, String)>, IndexError> {
+        Ok(Vec::new())
+    }
 
     /// What a tenant's index holds.
     async fn stats(&self, tenant: Uuid) -> Result<IndexStats, IndexError>;

@@ -9,4 +9,6 @@ mod changes;
 #[cfg(test)]
 mod damage;
 #[cfg(test)]
+mod saved;
+#[cfg(test)]
 mod support;

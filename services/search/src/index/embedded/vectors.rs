@@ -65,20 +65,20 @@ impl Vectors {
         self.scale.get(doc).is_some_and(|s| *s > 0.0)
     }
 
-    /// Appends the vector as floats.
-    pub(super) fn decode(&self, doc: usize, out: &mut Vec<f32>) {
+    /// Writes the vector as floats; gives back whether there is one.
+    pub(super) fn decode(&self, doc: usize, out: &mut [f32]) -> bool {
+        let Some(&scale) = self.scale.get(doc).filter(|scale| **scale > 0.0) else { return false };
         let range = doc * self.dims..(doc + 1) * self.dims;
-        let (high, low, scale) = (&self.high[range.clone()], &self.low[range], self.scale[doc]);
-        let start = out.len();
-        out.resize(start + self.dims, 0.0);
+        let (high, low) = (&self.high[range.clone()], &self.low[range]);
         Arch::new().dispatch(
             #[inline(always)]
             || {
-                for ((out, &high), &low) in out[start..].iter_mut().zip(high).zip(low) {
+                for ((out, &high), &low) in out.iter_mut().zip(high).zip(low) {
                     *out = (i32::from(high) * 256 + i32::from(low)) as f32 * scale;
                 }
             },
         );
+        true
     }
 
     /// Writes the approximate cosine of every document in `first..first + out.len()` that `pass` lets through; the
@@ -189,8 +189,8 @@ mod tests {
             assert!(!vectors.has(50));
             for (i, doc) in docs.iter().enumerate() {
                 let want = dot(doc, &query);
-                let mut exact = Vec::new();
-                vectors.decode(i, &mut exact);
+                let mut exact = vec![0.0; dims];
+                assert!(vectors.decode(i, &mut exact));
                 assert!((out[i] - want).abs() < 5e-3, "{dims}: {} {want}", out[i]);
                 assert!((dot(&exact, &query) - want).abs() < 5e-5, "{dims}");
             }
