@@ -8,13 +8,13 @@ use anyhow::Context;
 use cs_core::{Caller, Role as PersonRole, Subject, TenantId, Trace};
 use cs_pg::PrivatePostgres;
 use cs_rpc::{Channel, Outbound};
-use cs_text::embed::{Embedder, MiniLm};
 use search::index::SearchIndex;
 use search::index::embedded::{EmbeddedIndex, OnDamage};
 use search::rank::RankParams;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
+use super::embedder::embedder;
 use crate::config::Settings;
 use crate::data_dir::{DataDir, Lock, Secrets};
 use crate::wiring::{self, Parts, Role, Stack};
@@ -50,7 +50,8 @@ pub(crate) async fn start(
     let secrets = dir.secrets()?;
     let role_secret = secrets.role_secret()?;
     // The model takes longest; it is read while Postgres starts.
-    let model = tokio::task::spawn_blocking(MiniLm::load);
+    let wanted = settings.embedder.clone();
+    let model = tokio::task::spawn_blocking(move || embedder(&wanted));
     let (database, postgres) = match &settings.database_url {
         Some(url) => (url.clone(), None),
         None => {
@@ -65,7 +66,7 @@ pub(crate) async fn start(
     progress("migrations");
     let (index, damaged) =
         EmbeddedIndex::open(&dir.path().join("index"), RankParams::default(), OnDamage::StartEmpty)?;
-    let embedder: Arc<dyn Embedder> = Arc::new(model.await??);
+    let embedder = model.await??;
     progress("search index and embedding model");
     let stack = Stack::new(Parts {
         roles: Role::ALL.to_vec(),
@@ -79,7 +80,7 @@ pub(crate) async fn start(
         max_artifact_bytes: settings.max_artifact_mb << 20,
         thresholds: thresholds(settings),
         index: Some(Arc::new(index) as Arc<dyn SearchIndex>),
-        embedder: Some(embedder),
+        embedder,
     })
     .await?;
     stack.subscribe().await?;

@@ -1,6 +1,7 @@
 //! The commands.
 
 mod doctor;
+mod embedder;
 mod eval;
 mod ingest;
 mod local;

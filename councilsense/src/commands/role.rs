@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use anyhow::Context;
-use cs_text::embed::{Embedder, MiniLm};
+use cs_text::embed::Embedder;
 use search::index::SearchIndex;
 use search::index::embedded::{EmbeddedIndex, OnDamage};
 use search::rank::RankParams;
 use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::sync::CancellationToken;
 
+use super::embedder::embedder;
 use super::local::{bind, thresholds};
 use super::up::stop_signal;
 use crate::config::Settings;
@@ -20,7 +21,7 @@ use crate::wiring::{Parts, Role, Stack, system_clock};
 pub(crate) async fn service(settings: Settings, role: Role) -> anyhow::Result<()> {
     let (dir, _) = DataDir::open(&settings.data_dir)?;
     let grpc = bind(settings.grpc, "grpc").await?;
-    let (index, embedder) = if role == Role::Search { engine(&dir)? } else { (None, None) };
+    let (index, embedder) = if role == Role::Search { engine(&settings, &dir)? } else { (None, None) };
     let stack = Stack::new(parts(&settings, &dir, vec![role], index, embedder)?).await?;
     if !settings.no_workers {
         stack.subscribe().await?;
@@ -72,13 +73,13 @@ pub(crate) async fn serve_web(
 
 type Engine = (Option<Arc<dyn SearchIndex>>, Option<Arc<dyn Embedder>>);
 
-fn engine(dir: &DataDir) -> anyhow::Result<Engine> {
+fn engine(settings: &Settings, dir: &DataDir) -> anyhow::Result<Engine> {
     let (index, damaged) =
         EmbeddedIndex::open(&dir.path().join("index"), RankParams::default(), OnDamage::StartEmpty)?;
     if !damaged.is_empty() {
         tracing::error!("the search index was damaged and is empty now: run `councilsense reindex`");
     }
-    Ok((Some(Arc::new(index)), Some(Arc::new(MiniLm::load()?))))
+    Ok((Some(Arc::new(index)), embedder(&settings.embedder)?))
 }
 
 fn parts(

@@ -47,11 +47,9 @@ impl SearchService {
         self.resolve_names(caller, &mut query, &mut filters).await?;
         filters.from = filters.from.or(query.from);
         filters.to = filters.to.or(query.to);
-        let vector = match &self.0.embedder {
-            Some(embedder) if mode != Mode::Keyword && !query.is_empty() => {
-                embedder.embed(vec![query.meaning().to_owned()]).await?.pop()
-            }
-            _ => None,
+        let vector = match mode {
+            Mode::Keyword => None,
+            Mode::Hybrid | Mode::Vector => self.vector(caller, &mut query).await,
         };
         Ok(SearchRequest {
             tenant: caller.tenant.uuid(),
@@ -64,6 +62,25 @@ impl SearchService {
             after: (!request.after.is_empty()).then_some(request.after),
             group_by_meeting: request.group_by_meeting,
         })
+    }
+
+    /// The query's vector; `None` where there is none to be had, and keywords answer alone.
+    async fn vector(&self, caller: &Caller, query: &mut ParsedQuery) -> Option<Vec<f32>> {
+        let embedder = self.0.embedder.as_ref().filter(|_| !query.is_empty())?;
+        let made_by = self.0.index.embedders(caller.tenant.uuid());
+        if made_by.is_some_and(|names| names.iter().any(|name| name != embedder.version())) {
+            query.messages.push(
+                "The index was made with another embedding model: only words were searched.".to_owned(),
+            );
+            return None;
+        }
+        match embedder.embed_for(caller.tenant, vec![query.meaning().to_owned()]).await {
+            Ok(vectors) => vectors?.pop(),
+            Err(error) => {
+                tracing::warn!(%error, "the query was not embedded: keywords answer alone");
+                None
+            }
+        }
     }
 
     /// `body:` and `city:` names become a filter; a name that nobody bears is searched as words, and said so.

@@ -73,7 +73,7 @@ async fn index_documents(
     while let Some(text) = texts.message().await? {
         docs.extend(base.passages(text)?);
     }
-    embed(deps, &mut docs).await?;
+    embed(deps, caller, &mut docs).await?;
     let version = at.timestamp_millis();
     let count = docs.len();
     let applied =
@@ -110,7 +110,7 @@ async fn index_claims(
     let version = i64::try_from(summary.version).unwrap_or(i64::MAX);
     let mut docs: Vec<PassageDoc> =
         summary.claims.into_iter().filter_map(|claim| base.claim(claim, visibility, &kinds)).collect();
-    embed(deps, &mut docs).await?;
+    embed(deps, caller, &mut docs).await?;
     let count = docs.len();
     let applied = deps.index.replace_meeting(base.tenant, base.meeting, Part::Claims, version, docs).await?;
     tracing::info!(
@@ -188,11 +188,15 @@ async fn artifact_kinds(
 }
 
 /// Gives every document its vector, where there is an embedder.
-async fn embed(deps: &Deps, docs: &mut [PassageDoc]) -> Result<(), Error> {
+async fn embed(deps: &Deps, caller: &Caller, docs: &mut [PassageDoc]) -> Result<(), Error> {
     let Some(embedder) = &deps.embedder else { return Ok(()) };
-    for batch in docs.chunks_mut(EMBED_BATCH) {
-        let texts = batch.iter().map(embedded_text).collect();
-        let vectors = embedder.embed(texts).await?;
+    // By length: texts that are embedded together are about as long, and none waits for a long one.
+    let mut by_length: Vec<&mut PassageDoc> = docs.iter_mut().collect();
+    by_length.sort_by_key(|doc| doc.text.len());
+    for batch in by_length.chunks_mut(EMBED_BATCH) {
+        let texts = batch.iter().map(|doc| embedded_text(doc)).collect();
+        // A tenant without a share is found by words alone.
+        let Some(vectors) = embedder.embed_for(caller.tenant, texts).await? else { return Ok(()) };
         for (doc, vector) in batch.iter_mut().zip(vectors) {
             doc.vector = vector;
             embedder.version().clone_into(&mut doc.embedder);

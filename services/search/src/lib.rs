@@ -3,6 +3,7 @@
 //! It owns the index alone, which can be rebuilt from meetings' sections and summaries' claims. Start at
 //! [`index::SearchIndex`].
 
+pub mod embedder;
 pub mod eval;
 pub mod index;
 pub mod query;

@@ -151,6 +151,12 @@ pub trait SearchIndex: Send + Sync {
         Ok(Vec::new())
     }
 
+    /// The embedding models of a tenant's vectors, where that is known without asking for long. A query's vector of
+    /// another model must not be compared with them.
+    fn embedders(&self, _tenant: Uuid) -> Option<Vec<String>> {
+        None
+    }
+
     /// What a tenant's index holds.
     async fn stats(&self, tenant: Uuid) -> Result<IndexStats, IndexError>;
 

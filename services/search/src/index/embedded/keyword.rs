@@ -24,7 +24,7 @@ const SHORTEST_MISSPELT: usize = 4;
 const MOST_SPELLINGS: usize = 3;
 /// What a word of another spelling weighs.
 const SPELLING_WEIGHT: f32 = 0.5;
-/// Postings are read in blocks of so many.
+/// Postings come in blocks of at most so many.
 const POSTINGS_AT_ONCE: usize = 128;
 
 /// The words of a query as they are looked for.
@@ -150,14 +150,17 @@ impl Leg<'_> {
             let rows = segment.base..segment.base + segment.len();
             let (norms, pass) = (&norms[rows.clone()], &self.allowed.pass[rows.clone()]);
             let scores = &mut self.by_row[rows];
-            let mut parts = Vec::with_capacity(POSTINGS_AT_ONCE);
+            let mut parts = [0.0; POSTINGS_AT_ONCE];
             while block.block_len() > 0 {
-                // Computed apart from where it is added to: the division is then done for many rows at a time.
-                parts.clear();
-                parts.extend(block.docs().iter().zip(block.freqs()).map(|(&doc, &frequency)| {
-                    idf * self.bm25.saturation_at(frequency as f32, norms[doc as usize])
-                }));
-                for (&doc, part) in block.docs().iter().zip(&parts) {
+                // Gathered, computed and added in three walks: the middle one is done for several rows at a time.
+                let parts = &mut parts[..block.block_len()];
+                for (part, &doc) in parts.iter_mut().zip(block.docs()) {
+                    *part = norms[doc as usize];
+                }
+                for (part, &frequency) in parts.iter_mut().zip(block.freqs()) {
+                    *part = idf * self.bm25.saturation_at(frequency as f32, *part);
+                }
+                for (&doc, part) in block.docs().iter().zip(&*parts) {
                     if pass[doc as usize] {
                         scores[doc as usize] += part;
                     }

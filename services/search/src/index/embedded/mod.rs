@@ -242,6 +242,10 @@ impl SearchIndex for EmbeddedIndex {
         Ok(self.shard(tenant).map(|s| s.snapshot().bodies(visible)).unwrap_or_default())
     }
 
+    fn embedders(&self, tenant: Uuid) -> Option<Vec<String>> {
+        self.shard(tenant).map(|s| s.snapshot().embedders())
+    }
+
     async fn stats(&self, tenant: Uuid) -> Result<IndexStats, IndexError> {
         Ok(self.shard(tenant).map(|s| s.snapshot().stats()).unwrap_or_default())
     }

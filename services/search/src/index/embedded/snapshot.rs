@@ -77,6 +77,7 @@ pub(super) struct Snapshot {
     pub(super) ledger: Ledger,
     pub(super) dims: usize,
     totals: HashMap<u8, Totals>,
+    embedders: BTreeSet<String>,
     passages: usize,
     loaded: HashMap<SegmentId, Arc<Columns>>,
 }
@@ -109,8 +110,10 @@ impl Snapshot {
         let mut segments = Vec::new();
         let mut totals: HashMap<u8, Totals> = HashMap::new();
         let mut dims = 0;
+        let mut embedders = BTreeSet::new();
         for (reader, columns) in searcher.segment_readers().iter().zip(columns) {
             let mut tags = Vec::with_capacity(columns.tag.len());
+            let mut makers = vec![false; columns.made_by.values.len()];
             for (doc, tag) in columns.tag.iter().enumerate() {
                 let bit = match tag {
                     Some(tag) if !reader.is_deleted(doc as u32) => {
@@ -124,10 +127,13 @@ impl Snapshot {
                     sums.passages += 1;
                     sums.terms += length;
                     sums.pairs += length.saturating_sub(1);
+                    makers[columns.made_by.places[doc] as usize] |= columns.vectors.has(doc);
                 }
                 tags.push(bit);
             }
             dims = dims.max(columns.vectors.dims);
+            let makers = columns.made_by.values.iter().zip(makers).filter(|(_, used)| *used);
+            embedders.extend(makers.map(|((embedder, _), _)| embedder.clone()));
             let mut bits = tags.iter().copied().filter(|bit| *bit != 0);
             let wholly = bits.next().filter(|first| bits.all(|bit| bit == *first));
             let wholly = wholly.filter(|_| !reader.has_deletes());
@@ -135,7 +141,7 @@ impl Snapshot {
             base += segment.len();
             segments.push(segment);
         }
-        Ok(Self { layout, searcher, segments, ledger, dims, totals, passages: base, loaded })
+        Ok(Self { layout, searcher, segments, ledger, dims, totals, embedders, passages: base, loaded })
     }
 
     /// Rows in all segments: passages, deleted ones and ledger entries.
@@ -195,6 +201,11 @@ impl Snapshot {
         let source = document.get_first(self.layout.source).and_then(|v| v.as_bytes()).unwrap_or_default();
         let stored: Stored = serde_json::from_slice(source).map_err(super::engine)?;
         Ok(stored.passage)
+    }
+
+    /// The models that made the vectors of passages.
+    pub(super) fn embedders(&self) -> Vec<String> {
+        self.embedders.iter().cloned().collect()
     }
 
     /// Every body that has a visible passage, with its name.
