@@ -71,6 +71,9 @@ pub struct Settings {
         default_value = "127.0.0.1:8081"
     )]
     pub idp: SocketAddr,
+    /// Where Prometheus finds this process's metrics; without it, with the page where sign-in is for development, else nowhere
+    #[arg(long, global = true, env = "COUNCILSENSE_METRICS", value_name = "ADDR")]
+    pub metrics: Option<SocketAddr>,
     /// The address people use, where it is not that of --http
     #[arg(long, global = true, env = "COUNCILSENSE_PUBLIC_URL", value_name = "URL")]
     pub public_url: Option<url::Url>,
@@ -101,6 +104,34 @@ pub struct Settings {
     /// Where each role that runs elsewhere is: accounts=http://HOST:PORT,meetings=…
     #[arg(long, global = true, env = "COUNCILSENSE_SERVICES", value_name = "LIST", value_delimiter = ',')]
     pub services: Vec<ServiceAddress>,
+    /// What searches: the engine inside this program, or an OpenSearch
+    #[arg(
+        long,
+        global = true,
+        env = "COUNCILSENSE_SEARCH_ENGINE",
+        value_name = "ENGINE",
+        default_value = "embedded"
+    )]
+    pub search_engine: SearchEngine,
+    /// Where that OpenSearch is; a name and password in it are used
+    #[arg(
+        long,
+        global = true,
+        env = "OPENSEARCH_URL",
+        value_name = "URL",
+        hide_env_values = true,
+        default_value = "http://127.0.0.1:9200"
+    )]
+    pub opensearch_url: url::Url,
+    /// What the names of its indexes begin with
+    #[arg(
+        long,
+        global = true,
+        env = "COUNCILSENSE_OPENSEARCH_PREFIX",
+        value_name = "NAME",
+        default_value = "councilsense"
+    )]
+    pub opensearch_prefix: String,
     /// Serve only; leave jobs and consumers to other replicas
     #[arg(long, global = true, env = "COUNCILSENSE_NO_WORKERS")]
     pub no_workers: bool,
@@ -152,6 +183,25 @@ pub struct Settings {
     /// Machine-readable output
     #[arg(long, global = true)]
     pub json: bool,
+}
+
+/// What searches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SearchEngine {
+    /// The engine inside this program.
+    Embedded,
+    /// An OpenSearch with k-NN.
+    Opensearch,
+}
+
+impl SearchEngine {
+    /// The word on the command line.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Embedded => "embedded",
+            Self::Opensearch => "opensearch",
+        }
+    }
 }
 
 /// How logs are written.
@@ -216,7 +266,7 @@ impl std::str::FromStr for ServiceAddress {
 /// Parses the command line over the environment over the file.
 pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
     let args: Vec<OsString> = args.into_iter().collect();
-    let mut command = Cli::command();
+    let mut command = each_option(Cli::command(), &mut with_variable);
     if let Some(path) = config_file(&args) {
         command = with_file(command, &path)?;
     }
@@ -237,12 +287,37 @@ fn check(settings: &Settings) -> Result<(), clap::Error> {
             "--gate-reject-ecr {reject} and --gate-pass-ecr {pass} must lie between 0 and 1, the first not above the second"
         )));
     }
+    let prefix = &settings.opensearch_prefix;
+    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
+    if prefix.is_empty() || !prefix.bytes().all(plain) || prefix.starts_with('_') {
+        return Err(bad(format!(
+            "--opensearch-prefix {prefix:?}: use lower-case letters, digits and underscores, a letter first"
+        )));
+    }
     let tenant = &settings.tenant;
     if tenant.is_empty() || !tenant.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
     {
         return Err(bad(format!("--tenant {tenant:?}: a slug is lower-case letters, digits and hyphens")));
     }
     Ok(())
+}
+
+/// Changes every option of a command and of what is below it.
+fn each_option(command: clap::Command, change: &mut dyn FnMut(clap::Arg) -> clap::Arg) -> clap::Command {
+    let command = command.mut_args(|arg| if arg.get_long().is_some() { change(arg) } else { arg });
+    let below: Vec<String> = command.get_subcommands().map(|sub| sub.get_name().to_owned()).collect();
+    below
+        .into_iter()
+        .fold(command, |command, name| command.mut_subcommand(name, |sub| each_option(sub, change)))
+}
+
+/// Every option is also an environment variable.
+fn with_variable(arg: clap::Arg) -> clap::Arg {
+    if arg.get_env().is_some() || ["help", "version", "config"].contains(&arg.get_id().as_str()) {
+        return arg;
+    }
+    let name = format!("COUNCILSENSE_{}", arg.get_id().as_str().to_uppercase());
+    arg.env(name)
 }
 
 /// The file of `--config`, before everything else is parsed.
@@ -279,12 +354,12 @@ fn with_file(command: clap::Command, path: &std::path::Path) -> Result<clap::Com
         values.insert(key.replace('-', "_"), text);
     }
     let mut unknown: Vec<String> = values.keys().cloned().collect();
-    let command = command.mut_args(|arg| {
+    let command = each_option(command, &mut |arg| {
         let id = arg.get_id().to_string();
         unknown.retain(|key| *key != id);
         match values.get(&id) {
             Some(value) if !matches!(arg.get_action(), clap::ArgAction::SetTrue) => {
-                arg.default_value(value.clone())
+                arg.required(false).default_value(value.clone())
             }
             Some(value) => arg.default_value(if value == "true" { "true" } else { "false" }),
             None => arg,
@@ -323,6 +398,12 @@ mod tests {
         assert_eq!(cli.settings.max_artifact_mb, 7);
         let cli = parse_line(&format!("councilsense --config {path} up --http 127.0.0.1:9")).unwrap();
         assert_eq!(cli.settings.http.port(), 9);
+        // An option of one command alone.
+        std::fs::write(&file, "demo = false\nmode = \"keyword\"\n").unwrap();
+        let cli = parse_line(&format!("councilsense --config {path} up")).unwrap();
+        assert!(matches!(cli.command, Command::Up { demo: Some(false) }));
+        let cli = parse_line(&format!("councilsense --config {path} up --demo true")).unwrap();
+        assert!(matches!(cli.command, Command::Up { demo: Some(true) }));
         std::fs::write(&file, "htttp = \"x\"\n").unwrap();
         assert!(
             parse_line(&format!("councilsense --config {path} up"))

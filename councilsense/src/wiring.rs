@@ -17,6 +17,7 @@ use cs_proto::meetings::v1::meetings_client::MeetingsClient;
 use cs_proto::meetings::v1::meetings_server::MeetingsServer;
 use cs_proto::notifications::v1::notifications_server::NotificationsServer;
 use cs_proto::ops::v1::dead_letters_server::DeadLettersServer;
+use cs_proto::ops::v1::records_server::RecordsServer;
 use cs_proto::ops::v1::runs_server::RunsServer;
 use cs_proto::ops::v1::sources_server::SourcesServer;
 use cs_proto::search::v1::search_server::SearchServer;
@@ -25,6 +26,7 @@ use cs_proto::summaries::v1::summaries_server::SummariesServer;
 use cs_rpc::{Channel, Guard, InMemory, Outbound, SigningKey, Tasks};
 use cs_text::embed::Embedder;
 use search::index::SearchIndex;
+use tokio_util::sync::CancellationToken;
 use tonic::service::{InterceptorLayer, Routes};
 use tower::Layer;
 
@@ -32,6 +34,8 @@ use tower::Layer;
 const DEADLINE: Duration = Duration::from_secs(20);
 /// Largest message between roles: a text version travels whole.
 const LARGEST_MESSAGE: usize = 64 << 20;
+/// How often the search engine is asked whether it answers.
+const HEALTH_TICK: Duration = Duration::from_secs(2);
 /// Connections of one service's app role.
 const CONNECTIONS: u32 = 12;
 
@@ -48,10 +52,12 @@ pub enum Role {
     Notifications,
     /// The index.
     Search,
+    /// Fills the index, where search only serves it. Nobody calls it, so it is none of [`Role::ALL`].
+    Indexer,
 }
 
 impl Role {
-    /// All of them.
+    /// All that are called.
     pub const ALL: [Self; 5] =
         [Self::Accounts, Self::Meetings, Self::Summaries, Self::Notifications, Self::Search];
 
@@ -63,6 +69,7 @@ impl Role {
             Self::Summaries => "summaries",
             Self::Notifications => "notifications",
             Self::Search => "search",
+            Self::Indexer => "indexer",
         }
     }
 }
@@ -93,6 +100,8 @@ pub struct Parts {
     pub index: Option<Arc<dyn SearchIndex>>,
     /// Makes vectors, where search runs here.
     pub embedder: Option<Arc<dyn Embedder>>,
+    /// Whether search also fills the index here. Else a role of its own does.
+    pub search_indexes: bool,
 }
 
 /// The roles of this process, ready to be served and to work.
@@ -178,6 +187,8 @@ impl Stack {
                 )
             })
         };
+        let names: Vec<&str> = parts.roles.iter().map(|r| r.name()).collect();
+        let (health, health_server) = cs_rpc::health(&names).await;
         let mut stack = Self {
             ids: ids.clone(),
             wakeups: wakeups.clone(),
@@ -187,9 +198,7 @@ impl Stack {
             meetings: None,
             search: None,
             sender: None,
-            routes: Routes::new(
-                cs_rpc::health(&parts.roles.iter().map(|r| r.name()).collect::<Vec<_>>()).await,
-            ),
+            routes: Routes::new(health_server),
             bus: bus.clone(),
             channels: BTreeMap::new(),
             database: parts.database.clone(),
@@ -237,6 +246,7 @@ impl Stack {
                     stack.add(guard.layer(server));
                     let ops = meetings::OpsService::new(deps.clone());
                     stack.add(guard.layer(RunsServer::new(ops.clone())));
+                    stack.add(guard.layer(RecordsServer::new(ops.clone())));
                     stack.add(guard.layer(SourcesServer::new(ops)));
                     stack.meetings = Some(deps);
                 }
@@ -282,26 +292,42 @@ impl Stack {
                         guard.layer(NotificationsServer::new(notifications::NotificationsService::new(deps))),
                     );
                 }
-                Role::Search => {
+                Role::Search | Role::Indexer => {
                     let deps = search::Deps {
-                        index: parts.index.clone().context("search runs here without an index")?,
+                        index: parts
+                            .index
+                            .clone()
+                            .with_context(|| format!("{} runs here without an index", role.name()))?,
                         embedder: parts.embedder.clone(),
                         meetings: MeetingsClient::new(channel(Role::Meetings, *role)?)
                             .max_decoding_message_size(LARGEST_MESSAGE),
                         summaries: SummariesClient::new(channel(Role::Summaries, *role)?)
                             .max_decoding_message_size(LARGEST_MESSAGE),
-                        outbound,
+                        // Both are the search service.
+                        outbound: Outbound::new(search::NAME, key.clone(), clock.clone()),
                         deadline: DEADLINE,
                     };
-                    stack.consumers.push(search::consumer(&deps, bus.clone()));
-                    dead_letters.push(DeadLetterPart { db: None, queue: search::QUEUE.to_owned() });
-                    stack.add(guard.layer(SearchServer::new(search::SearchService::new(deps.clone()))));
-                    stack.search = Some(deps);
+                    if *role == Role::Indexer || parts.search_indexes {
+                        stack.consumers.push(search::consumer(&deps, bus.clone()));
+                        dead_letters.push(DeadLetterPart { db: None, queue: search::QUEUE.to_owned() });
+                    }
+                    tasks.spawn(tell_health(
+                        health.clone(),
+                        role.name(),
+                        deps.index.clone(),
+                        tasks.stopping(),
+                    ));
+                    if *role == Role::Search {
+                        stack.add(guard.layer(SearchServer::new(search::SearchService::new(deps.clone()))));
+                        stack.search = Some(deps);
+                    }
                 }
             }
         }
         if !parts.roles.is_empty() {
-            let guard = InterceptorLayer::new(Guard::new(key.verifier(parts.roles[0].name())));
+            // One service for the letters of every role here: it is called as any of them.
+            let audiences: Vec<&str> = parts.roles.iter().map(|role| role.name()).collect();
+            let guard = InterceptorLayer::new(Guard::new(key.verifier_of(&audiences)));
             let letters = DeadLetters::new(dead_letters, bus.clone(), clock.clone());
             stack.add(guard.layer(DeadLettersServer::new(letters)));
             stack.routes = cs_rpc::reflection(std::mem::take(&mut stack.routes))?;
@@ -441,6 +467,31 @@ impl Stack {
     /// The roles that run here.
     pub fn roles(&self) -> &[Role] {
         &self.roles
+    }
+}
+
+/// Says of a role whether its index answers. The process itself serves on: what does not search is not touched.
+async fn tell_health(
+    health: cs_rpc::HealthReporter,
+    role: &'static str,
+    index: Arc<dyn SearchIndex>,
+    stop: CancellationToken,
+) {
+    let mut was = true;
+    loop {
+        let ready = index.ready().await;
+        if ready.is_ok() != was {
+            was = ready.is_ok();
+            match &ready {
+                Ok(()) => tracing::info!("the search engine answers again"),
+                Err(error) => tracing::error!(%error, "the search engine does not answer"),
+            }
+            cs_rpc::set_health(&health, role, was).await;
+        }
+        tokio::select! {
+            () = tokio::time::sleep(HEALTH_TICK) => {}
+            () = stop.cancelled() => return,
+        }
     }
 }
 

@@ -103,6 +103,7 @@ impl Harness {
                 }),
                 embedder: search
                     .then(|| Arc::new(MiniLm::load().unwrap()) as Arc<dyn cs_text::embed::Embedder>),
+                search_indexes: true,
                 roles,
             }
         };
@@ -200,6 +201,7 @@ impl Harness {
             title: "Regular Meeting".to_owned(),
             body: "City Council".to_owned(),
             date: "2023-01-05".to_owned(),
+            file_count: u32::try_from(files.len()).unwrap(),
             ..Default::default()
         };
         let mut parts = vec![Part::Header(header)];

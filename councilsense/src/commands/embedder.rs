@@ -11,12 +11,23 @@ use search::embedder::{Allowance, OpenAi, OpenAiOptions};
 use crate::config::{EmbedderKind, EmbedderSettings};
 use crate::wiring::system_clock;
 
+/// The length of an embedder's vectors; where there is none, that of the built-in model, for when there will be one.
+pub(crate) fn dimensions(embedder: Option<&dyn Embedder>) -> usize {
+    embedder.map_or(cs_text::embed::DIMENSIONS, Embedder::dimensions)
+}
+
 /// Makes the embedder, or none where search is by words alone. Reading the built-in model takes a moment: call it where
-/// blocking is allowed.
-pub(crate) fn embedder(settings: &EmbedderSettings) -> anyhow::Result<Option<Arc<dyn Embedder>>> {
+/// blocking is allowed. `threads`: how many the built-in model may use for batches; `None` leaves one core to queries.
+pub(crate) fn embedder(
+    settings: &EmbedderSettings,
+    threads: Option<usize>,
+) -> anyhow::Result<Option<Arc<dyn Embedder>>> {
     match settings.embedder {
         EmbedderKind::None => Ok(None),
-        EmbedderKind::Builtin => Ok(Some(Arc::new(MiniLm::load()?))),
+        EmbedderKind::Builtin => {
+            let model = threads.map_or_else(MiniLm::load, MiniLm::load_with_bulk_threads)?;
+            Ok(Some(Arc::new(model)))
+        }
         EmbedderKind::Openai => {
             let tenants = &settings.embedder_tenants;
             let allowance = Allowance::new(

@@ -8,13 +8,11 @@ use anyhow::Context;
 use cs_core::{Caller, Role as PersonRole, Subject, TenantId, Trace};
 use cs_pg::PrivatePostgres;
 use cs_rpc::{Channel, Outbound};
-use search::index::SearchIndex;
-use search::index::embedded::{EmbeddedIndex, OnDamage};
-use search::rank::RankParams;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
-use super::embedder::embedder;
+use super::embedder::{dimensions, embedder};
+use super::engine::{self, Engine};
 use crate::config::Settings;
 use crate::data_dir::{DataDir, Lock, Secrets};
 use crate::wiring::{self, Parts, Role, Stack};
@@ -51,7 +49,7 @@ pub(crate) async fn start(
     let role_secret = secrets.role_secret()?;
     // The model takes longest; it is read while Postgres starts.
     let wanted = settings.embedder.clone();
-    let model = tokio::task::spawn_blocking(move || embedder(&wanted));
+    let model = tokio::task::spawn_blocking(move || embedder(&wanted, None));
     let (database, postgres) = match &settings.database_url {
         Some(url) => (url.clone(), None),
         None => {
@@ -64,9 +62,9 @@ pub(crate) async fn start(
     progress("postgres");
     wiring::migrate(&database, &role_secret).await?;
     progress("migrations");
-    let (index, damaged) =
-        EmbeddedIndex::open(&dir.path().join("index"), RankParams::default(), OnDamage::StartEmpty)?;
     let embedder = model.await??;
+    let dimensions = dimensions(embedder.as_deref());
+    let Engine { index, rebuild } = engine::open(settings, dir, dimensions).await?;
     progress("search index and embedding model");
     let stack = Stack::new(Parts {
         roles: Role::ALL.to_vec(),
@@ -79,8 +77,9 @@ pub(crate) async fn start(
         extractor: meetings::Extractor::Isolated(std::env::current_exe()?),
         max_artifact_bytes: settings.max_artifact_mb << 20,
         thresholds: thresholds(settings),
-        index: Some(Arc::new(index) as Arc<dyn SearchIndex>),
+        index: Some(index),
         embedder,
+        search_indexes: true,
     })
     .await?;
     stack.subscribe().await?;
@@ -88,7 +87,7 @@ pub(crate) async fn start(
     if let Some(postgres) = &postgres {
         stack.tasks.spawn(supervise(postgres.clone(), dir.path().to_owned(), stack.tasks.stopping()));
     }
-    Ok(Local { stack, secrets, rebuild: !damaged.is_empty(), postgres, _lock: lock })
+    Ok(Local { stack, secrets, rebuild, postgres, _lock: lock })
 }
 
 /// Starts the private Postgres again, on its port, when it has gone away. Meanwhile calls answer that they cannot be
@@ -169,7 +168,7 @@ pub(crate) struct Services {
 impl Services {
     /// Finds the running instance of the data directory, else becomes one.
     pub(crate) async fn reach(settings: &Settings) -> anyhow::Result<Self> {
-        let (dir, _) = DataDir::open(&settings.data_dir)?;
+        let dir = DataDir::open(&settings.data_dir)?;
         let caller = operator(settings);
         let key = dir.secrets()?.internal_key()?;
         let outbound = Outbound::new("cli", key, wiring::system_clock());
@@ -178,7 +177,7 @@ impl Services {
         }
         let local = start(settings, &dir, |_| {}).await?;
         local.stack.work();
-        super::up::ensure_tenants(&local, &["default"]).await?;
+        super::up::ensure_tenants(&local.stack, &["default"]).await?;
         Ok(Self { local: Some(local), remote: None, outbound, caller })
     }
 

@@ -25,6 +25,8 @@ pub enum Command {
     Notifications,
     /// Search; with the embedded engine the indexer runs inside it
     Search,
+    /// Fill the index of an OpenSearch, beside roles that search in it
+    Indexer,
     /// Bring the database up to date
     Migrate {
         /// Print idempotent SQL for a DBA instead; it holds the roles' passwords
@@ -95,8 +97,30 @@ pub enum Command {
         #[command(subcommand)]
         verb: DlqVerb,
     },
-    /// Build the search index anew from meetings and summaries
-    Reindex,
+    /// Build the next version of the search index from meetings and summaries, and take it into use
+    Reindex {
+        /// The engine to build for; the configured one where left out
+        #[arg(long, value_name = "ENGINE")]
+        to: Option<super::SearchEngine>,
+        /// Build nothing: go back to the version before
+        #[arg(long)]
+        rollback: bool,
+    },
+    /// Take a meeting away from readers and out of the index
+    Withdraw {
+        /// The meeting's id
+        meeting: String,
+        /// Why
+        #[arg(long)]
+        reason: String,
+    },
+    /// Say who may see a document and everything drawn from it
+    Visibility {
+        /// The artifact's id
+        artifact: String,
+        /// public, member or reviewer
+        visibility: cs_core::Visibility,
+    },
     /// Measure quality on labelled data, through the code that serves users
     Eval {
         /// What to measure
@@ -216,6 +240,9 @@ pub enum EvalWhat {
         /// Ignore the queries' filters
         #[arg(long)]
         no_filter: bool,
+        /// The engine to measure; the configured one where left out
+        #[arg(long, value_name = "ENGINE")]
+        engine: Option<super::SearchEngine>,
     },
     /// Evidence and decisions on a folder of documents
     Evidence {

@@ -165,3 +165,33 @@ pub struct NotificationFanOutRequested {
     #[prost(string, tag = "2")]
     pub after_user_id: ::prost::alloc::string::String,
 }
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct MeetingWithdrawn {
+    #[prost(string, tag = "1")]
+    pub meeting_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub city_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub body_id: ::prost::alloc::string::String,
+    /// Of the summary that is withdrawn: what was published later stands.
+    #[prost(uint64, tag = "4")]
+    pub version: u64,
+    #[prost(string, tag = "5")]
+    pub reason: ::prost::alloc::string::String,
+}
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ArtifactVisibilityChanged {
+    #[prost(string, tag = "1")]
+    pub artifact_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub meeting_id: ::prost::alloc::string::String,
+    /// public, member, reviewer
+    #[prost(string, tag = "3")]
+    pub visibility: ::prost::alloc::string::String,
+    #[prost(string, tag = "4")]
+    pub previous_visibility: ::prost::alloc::string::String,
+}

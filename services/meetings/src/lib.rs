@@ -17,7 +17,9 @@ pub mod read;
 pub mod rerun;
 pub mod scan;
 mod store;
+pub mod visibility;
 mod watch;
+pub mod withdraw;
 mod workers;
 
 use std::sync::Arc;

@@ -68,7 +68,14 @@ pub async fn scan(
     let mut tx = deps.db.tenant(caller).await?;
     match &listed {
         Ok(meetings) => {
+            let mut refused = Vec::new();
             for meeting in meetings {
+                if let Some(error) = &meeting.error {
+                    refused.push(format!("{}: {error}", meeting.meeting_uid));
+                    continue;
+                }
+                let listed = (id.uuid(), meeting.meeting_uid.as_str(), meeting.revision.as_str());
+                let Some(generation) = sources::list_meeting(&mut tx, listed).await? else { continue };
                 let payload = MeetingIngestRequested {
                     source_id: request.source_id.clone(),
                     meeting_uid: meeting.meeting_uid.clone(),
@@ -77,13 +84,26 @@ pub async fn scan(
                 let fact = Fact {
                     kind: "meeting.ingest.requested",
                     resource: ("source", request.source_id.clone()),
-                    key: format!("{}|{}|{}", request.source_id, meeting.meeting_uid, meeting.revision),
+                    key: format!("{}|{}|{generation}", request.source_id, meeting.meeting_uid),
                     payload: &payload,
                 };
                 jobs::put(&mut tx, &Envelope::new(SCHEMA, caller, &deps.ids, fact)?).await?;
             }
-            sources::scanned(&mut tx, id.uuid(), None, deps.ids.now()).await?;
-            tracing::info!(event = "city.scanned", meetings = meetings.len(), "source scanned");
+            let failure = (!refused.is_empty()).then(|| {
+                format!(
+                    "{} of {} meetings cannot be taken in: {}",
+                    refused.len(),
+                    meetings.len(),
+                    refused.join("; ")
+                )
+            });
+            sources::scanned(&mut tx, id.uuid(), failure.as_deref(), deps.ids.now()).await?;
+            tracing::info!(
+                event = "city.scanned",
+                meetings = meetings.len(),
+                refused = refused.len(),
+                "source scanned"
+            );
         }
         // What the source said is kept where operators look; the next window tries again.
         Err(error) => sources::scanned(&mut tx, id.uuid(), Some(&error.to_string()), deps.ids.now()).await?,

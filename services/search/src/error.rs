@@ -45,7 +45,12 @@ impl Error {
             Self::Denied(Denied::NeedsRole(_) | Denied::ServicesOnly) => Reason::Forbidden,
             Self::Index(IndexError::BadCursor) => Reason::InvalidCursor,
             Self::Index(
-                IndexError::Io(_) | IndexError::Closed | IndexError::InUse(_) | IndexError::Corrupt { .. },
+                IndexError::Io(_)
+                | IndexError::Closed
+                | IndexError::InUse(_)
+                | IndexError::Corrupt { .. }
+                | IndexError::Layout { .. }
+                | IndexError::Unavailable { .. },
             ) => Reason::IndexUnavailable,
             Self::Service(_) => Reason::Unavailable,
             Self::Index(

@@ -12,6 +12,7 @@ pub mod rank;
 mod error;
 mod grpc;
 mod indexer;
+pub mod reindex;
 mod saved;
 
 use std::sync::Arc;
@@ -24,7 +25,7 @@ use cs_text::embed::Embedder;
 
 pub use error::Error;
 pub use grpc::SearchService;
-pub use indexer::{QUEUE, consumer, rebuild};
+pub use indexer::{QUEUE, consumer};
 pub use saved::best_match;
 
 /// The role's name.

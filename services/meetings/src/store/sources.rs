@@ -61,6 +61,27 @@ pub(crate) async fn get(tx: &mut TenantTx, id: Uuid) -> Result<Option<Source>, D
     Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(id).fetch_optional(tx.conn()).await?)
 }
 
+/// Notes what a source lists of a meeting, as (source, uid, revision). Gives how often it has changed where it is new or
+/// has changed since the last scan.
+pub(crate) async fn list_meeting(
+    tx: &mut TenantTx,
+    (source, uid, revision): (Uuid, &str, &str),
+) -> Result<Option<i64>, DbError> {
+    let tenant = tx.tenant().uuid();
+    Ok(sqlx::query_scalar(
+        "INSERT INTO listings (source_id, meeting_uid, tenant_id, revision) VALUES ($1, $2, $3, $4)
+         ON CONFLICT (source_id, meeting_uid) DO UPDATE
+         SET revision = excluded.revision, generation = listings.generation + 1 WHERE listings.revision <> excluded.revision
+         RETURNING generation",
+    )
+    .bind(source)
+    .bind(uid)
+    .bind(tenant)
+    .bind(revision)
+    .fetch_optional(tx.conn())
+    .await?)
+}
+
 /// Records how a scan went.
 pub(crate) async fn scanned(
     tx: &mut TenantTx,

@@ -4,5 +4,6 @@ pub(crate) mod analysis;
 pub(crate) mod highlight;
 pub(crate) mod names;
 mod parse;
+pub(crate) mod terms;
 
 pub use parse::{Field, ParsedQuery, parse};

@@ -9,6 +9,8 @@ mod changes;
 #[cfg(test)]
 mod damage;
 #[cfg(test)]
+mod place;
+#[cfg(test)]
 mod saved;
 #[cfg(test)]
 mod support;

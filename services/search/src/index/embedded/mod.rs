@@ -225,7 +225,7 @@ impl SearchIndex for EmbeddedIndex {
 
     async fn search(&self, request: SearchRequest) -> Result<SearchResponse, IndexError> {
         let Some(shard) = self.shard(request.tenant) else {
-            return Ok(search::nothing(&request));
+            return Ok(super::shown::nothing(&request));
         };
         let snapshot = shard.snapshot();
         let params = self.params.clone();
@@ -244,6 +244,10 @@ impl SearchIndex for EmbeddedIndex {
 
     fn embedders(&self, tenant: Uuid) -> Option<Vec<String>> {
         self.shard(tenant).map(|s| s.snapshot().embedders())
+    }
+
+    async fn meetings(&self, tenant: Uuid) -> Result<Vec<Uuid>, IndexError> {
+        Ok(self.shard(tenant).map(|s| s.snapshot().meetings()).unwrap_or_default())
     }
 
     async fn stats(&self, tenant: Uuid) -> Result<IndexStats, IndexError> {
