@@ -73,6 +73,7 @@ pub(crate) async fn start(
         role_secret,
         key: secrets.internal_key()?,
         clock: wiring::system_clock(),
+        sns: settings.sns(),
         artifacts: dir.path().join("artifacts"),
         extractor: meetings::Extractor::Isolated(std::env::current_exe()?),
         max_artifact_bytes: settings.max_artifact_mb << 20,

@@ -6,14 +6,13 @@ use cs_proto::common::v1::{self as common, PageRequest};
 use cs_proto::meetings::v1 as meetings;
 use cs_proto::meetings::v1::meetings_client::MeetingsClient;
 use cs_proto::ops::v1 as ops;
-use cs_proto::ops::v1::dead_letters_client::DeadLettersClient;
 use cs_proto::ops::v1::records_client::RecordsClient;
 use cs_proto::ops::v1::runs_client::RunsClient;
 use cs_proto::ops::v1::sources_client::SourcesClient;
 use serde_json::{Value, json};
 
 use super::local::{Local, Services, told};
-use crate::config::{CityVerb, DlqVerb, RoleVerb, Settings, SourceVerb, TenantVerb};
+use crate::config::{CityVerb, RoleVerb, Settings, SourceVerb, TenantVerb};
 use crate::wiring::Role;
 
 /// Prints rows: a line each for people, one array for scripts.
@@ -166,50 +165,6 @@ pub(crate) async fn role(settings: Settings, verb: RoleVerb) -> anyhow::Result<(
         )
     });
     print(&settings, rows.collect())?;
-    services.close().await
-}
-
-fn letter_row(letter: ops::DeadLetter) -> (String, Value) {
-    let line = format!(
-        "{}  {:<5} {:<28} after {} tries: {}",
-        letter.id, letter.origin, letter.r#type, letter.attempts, letter.error
-    );
-    let payload = serde_json::from_str(&letter.payload).unwrap_or(Value::String(letter.payload));
-    let value = json!({ "id": letter.id, "origin": letter.origin, "type": letter.r#type, "queue": letter.queue, "attempts": letter.attempts,
-        "error": letter.error, "failed_at": letter.failed_at, "traceparent": letter.traceparent, "payload": payload });
-    (line, value)
-}
-
-pub(crate) async fn dead_letters(settings: Settings, verb: DlqVerb) -> anyhow::Result<()> {
-    let services = Services::reach(&settings).await?;
-    // Every service of an instance answers for all of them.
-    let mut client = DeadLettersClient::new(services.channel(Role::Meetings)?);
-    match verb {
-        DlqVerb::List => {
-            let request = services.request(ops::ListDeadLettersRequest::default())?;
-            let letters = client.list_dead_letters(request).await.map_err(told)?.into_inner().dead_letters;
-            print(&settings, letters.into_iter().map(letter_row).collect())?;
-        }
-        DlqVerb::Show { id } => {
-            let request = services.request(ops::ListDeadLettersRequest::default())?;
-            let letters = client.list_dead_letters(request).await.map_err(told)?.into_inner().dead_letters;
-            let letter = letters.into_iter().find(|l| l.id == id);
-            let letter = letter.ok_or_else(|| {
-                anyhow::anyhow!("there is no dead letter {id}; `councilsense dlq list` shows them")
-            })?;
-            println!("{}", serde_json::to_string_pretty(&letter_row(letter).1)?);
-        }
-        DlqVerb::Replay { id } => {
-            let request = services.request(ops::ReplayDeadLetterRequest { id })?;
-            let letter = client.replay_dead_letter(request).await.map_err(told)?.into_inner().dead_letter;
-            print(&settings, letter.into_iter().map(letter_row).collect())?;
-        }
-        DlqVerb::Discard { id, reason } => {
-            let request = services.request(ops::DiscardDeadLetterRequest { id, reason })?;
-            let id = client.discard_dead_letter(request).await.map_err(told)?.into_inner().id;
-            print(&settings, vec![(format!("{id} discarded"), json!({ "id": id }))])?;
-        }
-    }
     services.close().await
 }
 

@@ -139,6 +139,7 @@ fn parts(
         role_secret: secrets.role_secret()?,
         key: secrets.internal_key()?,
         clock: system_clock(),
+        sns: settings.sns(),
         artifacts: dir.path().join("artifacts"),
         extractor: meetings::Extractor::Isolated(std::env::current_exe()?),
         max_artifact_bytes: settings.max_artifact_mb << 20,

@@ -24,6 +24,9 @@ use crate::{Deps, Error, NAME};
 
 /// This service's queue.
 pub const QUEUE: &str = "search";
+/// What that queue gets.
+pub const EVENTS: &[&str] =
+    &["artifact.visibility_changed", "meeting.published", "meeting.withdrawn", "summary.gated"];
 /// Texts embedded at once: enough to keep a core busy, few enough that a meeting's vectors fit in little memory.
 const EMBED_BATCH: usize = 64;
 
@@ -34,13 +37,13 @@ struct Indexer(Deps);
 
 /// The consumer of this service's queue.
 pub fn consumer(deps: &Deps, bus: Arc<dyn Bus>) -> Consumer {
-    Consumer::new(bus, QUEUE, Arc::new(Indexer(deps.clone())), RetryPolicy::STANDARD)
+    Consumer::new(bus, QUEUE, Arc::new(Indexer(deps.clone())), RetryPolicy::PATIENT)
 }
 
 #[async_trait]
 impl EventHandler for Indexer {
     fn types(&self) -> &'static [&'static str] {
-        &["artifact.visibility_changed", "meeting.published", "meeting.withdrawn", "summary.gated"]
+        EVENTS
     }
 
     async fn handle(&self, envelope: &Envelope) -> Result<(), HandlerError> {

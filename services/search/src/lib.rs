@@ -25,7 +25,7 @@ use cs_text::embed::Embedder;
 
 pub use error::Error;
 pub use grpc::SearchService;
-pub use indexer::{QUEUE, consumer};
+pub use indexer::{EVENTS, QUEUE, consumer};
 pub use saved::best_match;
 
 /// The role's name.
