@@ -3,6 +3,7 @@
 //! Nothing else in the project reads the environment. Secrets are shown redacted.
 
 mod command;
+mod embedder;
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -11,6 +12,7 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, ValueEnum};
 
 pub use command::{BusVerb, CityVerb, Command, DlqVerb, EvalWhat, RoleVerb, SourceVerb, TenantVerb};
+pub use embedder::{EmbedderKind, EmbedderSettings};
 
 /// How long a queue of SQS is waited on; at most 20 s.
 const LONG_POLL: std::time::Duration = std::time::Duration::from_secs(10);
@@ -200,6 +202,9 @@ pub struct Settings {
     /// For development: webhooks and push endpoints may lie on this machine, and be plain http
     #[arg(long, global = true, env = "COUNCILSENSE_ALLOW_LOOPBACK_RECEIVERS")]
     pub allow_loopback_receivers: bool,
+    /// What makes the search's vectors
+    #[command(flatten)]
+    pub embedder: EmbedderSettings,
     /// How logs are written; auto: for people on a terminal, else JSON
     #[arg(
         long,

@@ -11,10 +11,10 @@ use cs_pg::PrivatePostgres;
 use cs_proto::ops::v1::GetBacklogRequest;
 use cs_proto::ops::v1::dead_letters_client::DeadLettersClient;
 use cs_rpc::{Channel, Outbound};
-use cs_text::embed::{Embedder, MiniLm};
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
+use super::embedder::{dimensions, embedder};
 use super::engine::{self, Engine};
 use crate::config::Settings;
 use crate::data_dir::{DataDir, Lock, Secrets};
@@ -54,7 +54,8 @@ pub(crate) async fn start(
     let secrets = dir.secrets()?;
     let role_secret = secrets.role_secret()?;
     // The model takes longest; it is read while Postgres starts.
-    let model = tokio::task::spawn_blocking(MiniLm::load);
+    let wanted = settings.embedder.clone();
+    let model = tokio::task::spawn_blocking(move || embedder(&wanted, None));
     let (database, postgres) = match &settings.database_url {
         Some(url) => (url.clone(), None),
         None => {
@@ -67,8 +68,9 @@ pub(crate) async fn start(
     progress("postgres");
     wiring::migrate(&database, &role_secret).await?;
     progress("migrations");
-    let embedder: Arc<dyn Embedder> = Arc::new(model.await??);
-    let Engine { index, rebuild } = engine::open(settings, dir, embedder.dimensions()).await?;
+    let embedder = model.await??;
+    let dimensions = dimensions(embedder.as_deref());
+    let Engine { index, rebuild } = engine::open(settings, dir, dimensions).await?;
     progress("search index and embedding model");
     let stack = Stack::new(Parts {
         roles: Role::ALL.to_vec(),
@@ -83,7 +85,7 @@ pub(crate) async fn start(
         max_artifact_bytes: settings.max_artifact_mb << 20,
         thresholds: thresholds(settings),
         index: Some(index),
-        embedder: Some(embedder),
+        embedder,
         notify: settings.notify(),
         search_indexes: true,
     })

@@ -3,6 +3,7 @@
 mod bus;
 mod dead_letters;
 mod doctor;
+mod embedder;
 mod engine;
 mod eval;
 mod ingest;

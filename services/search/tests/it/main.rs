@@ -13,4 +13,6 @@ mod engine;
 #[cfg(test)]
 mod place;
 #[cfg(test)]
+mod saved;
+#[cfg(test)]
 mod support;
