@@ -3,6 +3,7 @@
 //! Nothing else in the project reads the environment. Secrets are shown redacted.
 
 mod command;
+mod edge;
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -11,6 +12,7 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, ValueEnum};
 
 pub use command::{CityVerb, Command, DlqVerb, EvalWhat, RoleVerb, SourceVerb, TenantVerb};
+pub use edge::EdgeSettings;
 
 /// Follow your council; check every claim.
 #[derive(Debug, Parser)]
@@ -129,6 +131,9 @@ pub struct Settings {
         default_value_t = 0.5
     )]
     pub gate_reject_ecr: f64,
+    /// The edge, and authorisation.
+    #[command(flatten)]
+    pub edge: EdgeSettings,
     /// How logs are written; auto: for people on a terminal, else JSON
     #[arg(
         long,

@@ -87,6 +87,7 @@ pub(crate) async fn up(settings: Settings, demo: Option<bool>) -> anyhow::Result
     let mut config = bff::Config::new(public.clone(), provider, vec![local.secrets.session_key()?]);
     config.development = settings.oidc_issuer.is_none();
     config.metrics_here = true;
+    config.edge = settings.edge.edge()?;
     let metrics = super::role::metrics()?;
     let router = bff::router(config, local.stack.bff_deps(metrics)?).await?;
     let stop = tasks.stopping();

@@ -105,7 +105,7 @@ impl Search for SearchService {
 }
 
 fn visible(caller: &Caller) -> VisibleTags {
-    VisibleTags::of(caller.visible().iter().copied())
+    VisibleTags::of(cs_policy::visible(caller).iter().copied())
 }
 
 fn uuid<T: FromStr<Err = InvalidId> + Into<Uuid>>(field: &str, text: &str) -> Result<Uuid, Error> {
