@@ -17,8 +17,9 @@ check:
 # Write what is generated: protobuf code, GraphQL schema
 gen:
     COUNCILSENSE_REGENERATE=1 cargo test -q -p cs-proto
-    cargo run -q -p councilsense -- export-schema > schema.graphql
+    cargo run -q -p councilsense -- export-schema > schema.graphql.new && mv schema.graphql.new schema.graphql
+    COUNCILSENSE_REGENERATE=1 cargo test -q -p councilsense --test flows the_table_of_errors
 
 # Run a benchmark
-bench name:
-    bench/{{name}}
+bench name *args:
+    bench/{{name}} {{args}}

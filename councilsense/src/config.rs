@@ -11,8 +11,11 @@ use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, ValueEnum};
 
-pub use command::{CityVerb, Command, DlqVerb, EvalWhat, RoleVerb, SourceVerb, TenantVerb};
+pub use command::{BusVerb, CityVerb, Command, DlqVerb, EvalWhat, RoleVerb, SourceVerb, TenantVerb};
 pub use edge::EdgeSettings;
+
+/// How long a queue of SQS is waited on; at most 20 s.
+const LONG_POLL: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// Follow your council; check every claim.
 #[derive(Debug, Parser)]
@@ -71,6 +74,9 @@ pub struct Settings {
         default_value = "127.0.0.1:8081"
     )]
     pub idp: SocketAddr,
+    /// Where Prometheus finds this process's metrics; without it, with the page where sign-in is for development, else nowhere
+    #[arg(long, global = true, env = "COUNCILSENSE_METRICS", value_name = "ADDR")]
+    pub metrics: Option<SocketAddr>,
     /// The address people use, where it is not that of --http
     #[arg(long, global = true, env = "COUNCILSENSE_PUBLIC_URL", value_name = "URL")]
     pub public_url: Option<url::Url>,
@@ -101,6 +107,52 @@ pub struct Settings {
     /// Where each role that runs elsewhere is: accounts=http://HOST:PORT,meetings=…
     #[arg(long, global = true, env = "COUNCILSENSE_SERVICES", value_name = "LIST", value_delimiter = ',')]
     pub services: Vec<ServiceAddress>,
+    /// What searches: the engine inside this program, or an OpenSearch
+    #[arg(
+        long,
+        global = true,
+        env = "COUNCILSENSE_SEARCH_ENGINE",
+        value_name = "ENGINE",
+        default_value = "embedded"
+    )]
+    pub search_engine: SearchEngine,
+    /// Where that OpenSearch is; a name and password in it are used
+    #[arg(
+        long,
+        global = true,
+        env = "OPENSEARCH_URL",
+        value_name = "URL",
+        hide_env_values = true,
+        default_value = "http://127.0.0.1:9200"
+    )]
+    pub opensearch_url: url::Url,
+    /// What the names of its indexes begin with
+    #[arg(
+        long,
+        global = true,
+        env = "COUNCILSENSE_OPENSEARCH_PREFIX",
+        value_name = "NAME",
+        default_value = "councilsense"
+    )]
+    pub opensearch_prefix: String,
+    /// What carries facts between services: postgres, or sns for SNS and SQS
+    #[arg(long, global = true, env = "COUNCILSENSE_BUS", value_name = "BUS", default_value = "postgres")]
+    pub bus: BusKind,
+    /// What the names of topic and queues begin with
+    #[arg(
+        long,
+        global = true,
+        env = "COUNCILSENSE_BUS_PREFIX",
+        value_name = "NAME",
+        default_value = "councilsense"
+    )]
+    pub bus_prefix: String,
+    /// The topic, where these credentials may not look it up by its name
+    #[arg(long, global = true, env = "COUNCILSENSE_BUS_TOPIC_ARN", value_name = "ARN")]
+    pub bus_topic_arn: Option<String>,
+    /// Another SNS and SQS than Amazon's; region and credentials are the usual AWS_* settings
+    #[arg(long, global = true, env = "AWS_ENDPOINT_URL", value_name = "URL")]
+    pub aws_endpoint_url: Option<url::Url>,
     /// Serve only; leave jobs and consumers to other replicas
     #[arg(long, global = true, env = "COUNCILSENSE_NO_WORKERS")]
     pub no_workers: bool,
@@ -152,6 +204,46 @@ pub struct Settings {
     /// Machine-readable output
     #[arg(long, global = true)]
     pub json: bool,
+}
+
+/// What searches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SearchEngine {
+    /// The engine inside this program.
+    Embedded,
+    /// An OpenSearch with k-NN.
+    Opensearch,
+}
+
+impl SearchEngine {
+    /// The word on the command line.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Embedded => "embedded",
+            Self::Opensearch => "opensearch",
+        }
+    }
+}
+
+/// What carries facts between services.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum BusKind {
+    /// The embedded one: tables of the database.
+    Postgres,
+    /// SNS → SQS.
+    Sns,
+}
+
+impl Settings {
+    /// How to reach SNS and SQS, where they are the bus.
+    pub fn sns(&self) -> Option<cs_events::SnsOptions> {
+        (self.bus == BusKind::Sns).then(|| cs_events::SnsOptions {
+            endpoint: self.aws_endpoint_url.clone(),
+            prefix: self.bus_prefix.clone(),
+            topic_arn: self.bus_topic_arn.clone(),
+            wait: LONG_POLL,
+        })
+    }
 }
 
 /// How logs are written.
@@ -216,7 +308,7 @@ impl std::str::FromStr for ServiceAddress {
 /// Parses the command line over the environment over the file.
 pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
     let args: Vec<OsString> = args.into_iter().collect();
-    let mut command = Cli::command();
+    let mut command = each_option(Cli::command(), &mut with_variable);
     if let Some(path) = config_file(&args) {
         command = with_file(command, &path)?;
     }
@@ -237,12 +329,46 @@ fn check(settings: &Settings) -> Result<(), clap::Error> {
             "--gate-reject-ecr {reject} and --gate-pass-ecr {pass} must lie between 0 and 1, the first not above the second"
         )));
     }
+    let prefix = &settings.opensearch_prefix;
+    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
+    if prefix.is_empty() || !prefix.bytes().all(plain) || prefix.starts_with('_') {
+        return Err(bad(format!(
+            "--opensearch-prefix {prefix:?}: use lower-case letters, digits and underscores, a letter first"
+        )));
+    }
+    let prefix = &settings.bus_prefix;
+    if prefix.is_empty()
+        || prefix.len() > 60
+        || !prefix.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+    {
+        return Err(bad(format!(
+            "--bus-prefix {prefix:?}: use up to 60 letters, digits, hyphens and underscores"
+        )));
+    }
     let tenant = &settings.tenant;
     if tenant.is_empty() || !tenant.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
     {
         return Err(bad(format!("--tenant {tenant:?}: a slug is lower-case letters, digits and hyphens")));
     }
     Ok(())
+}
+
+/// Changes every option of a command and of what is below it.
+fn each_option(command: clap::Command, change: &mut dyn FnMut(clap::Arg) -> clap::Arg) -> clap::Command {
+    let command = command.mut_args(|arg| if arg.get_long().is_some() { change(arg) } else { arg });
+    let below: Vec<String> = command.get_subcommands().map(|sub| sub.get_name().to_owned()).collect();
+    below
+        .into_iter()
+        .fold(command, |command, name| command.mut_subcommand(name, |sub| each_option(sub, change)))
+}
+
+/// Every option is also an environment variable.
+fn with_variable(arg: clap::Arg) -> clap::Arg {
+    if arg.get_env().is_some() || ["help", "version", "config"].contains(&arg.get_id().as_str()) {
+        return arg;
+    }
+    let name = format!("COUNCILSENSE_{}", arg.get_id().as_str().to_uppercase());
+    arg.env(name)
 }
 
 /// The file of `--config`, before everything else is parsed.
@@ -279,12 +405,12 @@ fn with_file(command: clap::Command, path: &std::path::Path) -> Result<clap::Com
         values.insert(key.replace('-', "_"), text);
     }
     let mut unknown: Vec<String> = values.keys().cloned().collect();
-    let command = command.mut_args(|arg| {
+    let command = each_option(command, &mut |arg| {
         let id = arg.get_id().to_string();
         unknown.retain(|key| *key != id);
         match values.get(&id) {
             Some(value) if !matches!(arg.get_action(), clap::ArgAction::SetTrue) => {
-                arg.default_value(value.clone())
+                arg.required(false).default_value(value.clone())
             }
             Some(value) => arg.default_value(if value == "true" { "true" } else { "false" }),
             None => arg,
@@ -323,6 +449,12 @@ mod tests {
         assert_eq!(cli.settings.max_artifact_mb, 7);
         let cli = parse_line(&format!("councilsense --config {path} up --http 127.0.0.1:9")).unwrap();
         assert_eq!(cli.settings.http.port(), 9);
+        // An option of one command alone.
+        std::fs::write(&file, "demo = false\nmode = \"keyword\"\n").unwrap();
+        let cli = parse_line(&format!("councilsense --config {path} up")).unwrap();
+        assert!(matches!(cli.command, Command::Up { demo: Some(false) }));
+        let cli = parse_line(&format!("councilsense --config {path} up --demo true")).unwrap();
+        assert!(matches!(cli.command, Command::Up { demo: Some(true) }));
         std::fs::write(&file, "htttp = \"x\"\n").unwrap();
         assert!(
             parse_line(&format!("councilsense --config {path} up"))

@@ -90,8 +90,8 @@ impl Secrets {
 }
 
 impl DataDir {
-    /// Opens a directory, or makes it. `true`: it is new. One of a newer version is refused.
-    pub fn open(path: &Path) -> anyhow::Result<(Self, bool)> {
+    /// Opens a directory, or makes it. One of a newer version is refused.
+    pub fn open(path: &Path) -> anyhow::Result<Self> {
         std::fs::create_dir_all(path).with_context(|| {
             format!("the data directory {} cannot be made; choose another with --data-dir", path.display())
         })?;
@@ -100,8 +100,7 @@ impl DataDir {
             .with_context(|| format!("the data directory {} cannot be used", path.display()))?;
         let dir = Self { root };
         let version = dir.root.join("VERSION");
-        let new = !version.exists();
-        if new {
+        if !version.exists() {
             write_private(&version, format!("{FORMAT}\n").as_bytes())
                 .with_context(|| format!("{} cannot be written: is the disk full?", version.display()))?;
         } else {
@@ -114,7 +113,17 @@ impl DataDir {
                 );
             }
         }
-        Ok((dir, new))
+        Ok(dir)
+    }
+
+    /// Whether `up` has been through with it before.
+    pub fn is_begun(&self) -> bool {
+        self.root.join("BEGUN").exists()
+    }
+
+    /// `up` is through with it: the bundled city is loaded, or was not wanted.
+    pub fn begun(&self) -> anyhow::Result<()> {
+        write_private(&self.root.join("BEGUN"), b"").context("the data directory cannot be written")
     }
 
     /// Where it is.
@@ -194,15 +203,16 @@ mod tests {
     #[test]
     fn one_at_a_time_and_secrets_stay() {
         let path = scratch("lock");
-        let (dir, new) = DataDir::open(&path).unwrap();
-        assert!(new);
+        let dir = DataDir::open(&path).unwrap();
+        assert!(!dir.is_begun());
         let lock = dir.lock().unwrap();
         assert!(dir.lock().unwrap_err().to_string().contains("in use"));
         drop(lock);
         dir.lock().unwrap();
         let first = dir.secrets().unwrap().role_secret().unwrap();
         assert_eq!(dir.secrets().unwrap().role_secret().unwrap(), first);
-        assert!(!DataDir::open(&path).unwrap().1);
+        dir.begun().unwrap();
+        assert!(DataDir::open(&path).unwrap().is_begun());
         std::fs::remove_dir_all(path).unwrap();
     }
 

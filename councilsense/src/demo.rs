@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use cs_core::{Caller, TenantId, Trace};
 use cs_events::{Consumer, Envelope, EventHandler, HandlerError, RetryPolicy};
+use cs_proto::common::v1::PageRequest;
 use cs_proto::events::v1::AccountHomeCityChanged;
-use cs_proto::meetings::v1::AddCityRequest;
 use cs_proto::meetings::v1::meetings_client::MeetingsClient;
+use cs_proto::meetings::v1::{AddCityRequest, ListCitiesRequest};
 use cs_proto::ops::v1::sources_client::SourcesClient;
 use cs_proto::ops::v1::{AddSourceRequest, ScanCityRequest};
 use include_dir::{Dir, include_dir};
@@ -49,6 +50,14 @@ pub async fn load(local: &Local, dir: &DataDir) -> anyhow::Result<()> {
     };
     sources.add_source(outbound.request(&caller, source, deadline)?).await?;
     resume(local, dir).await
+}
+
+/// Whether the default tenant has no city yet.
+pub async fn nothing_there(local: &Local) -> anyhow::Result<bool> {
+    let request = ListCitiesRequest { page: Some(PageRequest { first: 1, ..Default::default() }) };
+    let request = local.stack.outbound("meetings").request(&caller(), request, Duration::from_secs(10))?;
+    let mut meetings = MeetingsClient::new(local.stack.channel(Role::Meetings)?);
+    Ok(meetings.list_cities(request).await?.into_inner().cities.is_empty())
 }
 
 /// Waits for the first follower, where the city is loaded and the later meeting is not published yet.

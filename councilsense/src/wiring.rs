@@ -11,12 +11,16 @@ use std::time::Duration;
 use anyhow::Context;
 use cs_core::{Clock, Ids, SystemClock};
 use cs_db::{Db, DbOptions, SchemaSpec, Wakeups};
-use cs_events::{Bus, Consumer, DeadLetterPart, DeadLetters, JobWorker, PostgresBus, Relay};
+use cs_events::{
+    Bus, Consumer, DeadLetterPart, DeadLetters, JobWorker, Ledger, PostgresBus, Relay, SnsBus, SnsOptions,
+    chores,
+};
 use cs_proto::accounts::v1::accounts_server::AccountsServer;
 use cs_proto::meetings::v1::meetings_client::MeetingsClient;
 use cs_proto::meetings::v1::meetings_server::MeetingsServer;
 use cs_proto::notifications::v1::notifications_server::NotificationsServer;
 use cs_proto::ops::v1::dead_letters_server::DeadLettersServer;
+use cs_proto::ops::v1::records_server::RecordsServer;
 use cs_proto::ops::v1::runs_server::RunsServer;
 use cs_proto::ops::v1::sources_server::SourcesServer;
 use cs_proto::search::v1::search_server::SearchServer;
@@ -25,6 +29,7 @@ use cs_proto::summaries::v1::summaries_server::SummariesServer;
 use cs_rpc::{Channel, Guard, InMemory, Outbound, SigningKey, Tasks};
 use cs_text::embed::Embedder;
 use search::index::SearchIndex;
+use tokio_util::sync::CancellationToken;
 use tonic::service::{InterceptorLayer, Routes};
 use tower::Layer;
 
@@ -32,6 +37,10 @@ use tower::Layer;
 const DEADLINE: Duration = Duration::from_secs(20);
 /// Largest message between roles: a text version travels whole.
 const LARGEST_MESSAGE: usize = 64 << 20;
+/// How often the search engine is asked whether it answers.
+const HEALTH_TICK: Duration = Duration::from_secs(2);
+/// Lanes of each consumer and of each service's jobs: while one waits for something slow, another goes on.
+const LANES: usize = 2;
 /// Connections of one service's app role.
 const CONNECTIONS: u32 = 12;
 
@@ -48,10 +57,12 @@ pub enum Role {
     Notifications,
     /// The index.
     Search,
+    /// Fills the index, where search only serves it. Nobody calls it, so it is none of [`Role::ALL`].
+    Indexer,
 }
 
 impl Role {
-    /// All of them.
+    /// All that are called.
     pub const ALL: [Self; 5] =
         [Self::Accounts, Self::Meetings, Self::Summaries, Self::Notifications, Self::Search];
 
@@ -63,6 +74,7 @@ impl Role {
             Self::Summaries => "summaries",
             Self::Notifications => "notifications",
             Self::Search => "search",
+            Self::Indexer => "indexer",
         }
     }
 }
@@ -81,6 +93,8 @@ pub struct Parts {
     pub key: SigningKey,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
+    /// How to reach SNS and SQS; without, the bus is the embedded one.
+    pub sns: Option<SnsOptions>,
     /// Where artifacts are kept.
     pub artifacts: PathBuf,
     /// How documents are read.
@@ -93,6 +107,8 @@ pub struct Parts {
     pub index: Option<Arc<dyn SearchIndex>>,
     /// Makes vectors, where search runs here.
     pub embedder: Option<Arc<dyn Embedder>>,
+    /// Whether search also fills the index here. Else a role of its own does.
+    pub search_indexes: bool,
 }
 
 /// The roles of this process, ready to be served and to work.
@@ -112,7 +128,8 @@ pub struct Stack {
     role_secret: Vec<u8>,
     routes: Routes,
     bus: Arc<dyn Bus>,
-    relays: Vec<(&'static str, Relay)>,
+    relays: Vec<Relay>,
+    schemas: Vec<Db>,
     consumers: Vec<Consumer>,
     jobs: Vec<(&'static str, JobWorker)>,
     meetings: Option<meetings::Deps>,
@@ -133,9 +150,29 @@ static SCHEMAS: [SchemaSpec<'static>; 6] = [
     },
 ];
 
-/// Brings the database up to date.
-pub async fn migrate(database: &url::Url, role_secret: &[u8]) -> Result<(), cs_db::MigrateError> {
-    cs_db::migrate(database, role_secret, &SCHEMAS).await
+/// Every queue and what it gets.
+pub const QUEUES: [(&str, &[&str]); 4] = [
+    (meetings::QUEUE, meetings::EVENTS),
+    (summaries::QUEUE, summaries::EVENTS),
+    (notifications::QUEUE, notifications::EVENTS),
+    (search::QUEUE, search::EVENTS),
+];
+
+/// Brings the database up to date. Every queue of the embedded bus is there before any role publishes: what is told while
+/// a role has never run waits for it.
+pub async fn migrate(database: &url::Url, role_secret: &[u8]) -> anyhow::Result<()> {
+    cs_db::migrate(database, role_secret, &SCHEMAS).await?;
+    let db = Db::new(&DbOptions {
+        url: database.clone(),
+        schema: "bus".to_owned(),
+        role_secret: role_secret.to_vec(),
+        max_connections: 1,
+    })?;
+    let bus = PostgresBus::new(db, system_clock());
+    for (queue, types) in QUEUES {
+        bus.subscribe(queue, types).await?;
+    }
+    Ok(())
 }
 
 /// The same as SQL, for a DBA.
@@ -157,7 +194,10 @@ impl Stack {
             })
         };
         let bus_db = db("bus")?;
-        let bus: Arc<dyn Bus> = Arc::new(PostgresBus::new(bus_db.clone(), clock.clone()));
+        let bus: Arc<dyn Bus> = match &parts.sns {
+            None => Arc::new(PostgresBus::new(bus_db.clone(), clock.clone())),
+            Some(options) => Arc::new(SnsBus::connect(options.clone(), bus_db.clone(), clock.clone()).await),
+        };
         let memory = InMemory::default();
         let mut channels = BTreeMap::new();
         for role in Role::ALL {
@@ -178,18 +218,19 @@ impl Stack {
                 )
             })
         };
+        let names: Vec<&str> = parts.roles.iter().map(|r| r.name()).collect();
+        let (health, health_server) = cs_rpc::health(&names).await;
         let mut stack = Self {
             ids: ids.clone(),
             wakeups: wakeups.clone(),
             relays: Vec::new(),
+            schemas: Vec::new(),
             consumers: Vec::new(),
             jobs: Vec::new(),
             meetings: None,
             search: None,
             sender: None,
-            routes: Routes::new(
-                cs_rpc::health(&parts.roles.iter().map(|r| r.name()).collect::<Vec<_>>()).await,
-            ),
+            routes: Routes::new(health_server),
             bus: bus.clone(),
             channels: BTreeMap::new(),
             database: parts.database.clone(),
@@ -237,6 +278,7 @@ impl Stack {
                     stack.add(guard.layer(server));
                     let ops = meetings::OpsService::new(deps.clone());
                     stack.add(guard.layer(RunsServer::new(ops.clone())));
+                    stack.add(guard.layer(RecordsServer::new(ops.clone())));
                     stack.add(guard.layer(SourcesServer::new(ops)));
                     stack.meetings = Some(deps);
                 }
@@ -282,27 +324,44 @@ impl Stack {
                         guard.layer(NotificationsServer::new(notifications::NotificationsService::new(deps))),
                     );
                 }
-                Role::Search => {
+                Role::Search | Role::Indexer => {
                     let deps = search::Deps {
-                        index: parts.index.clone().context("search runs here without an index")?,
+                        index: parts
+                            .index
+                            .clone()
+                            .with_context(|| format!("{} runs here without an index", role.name()))?,
                         embedder: parts.embedder.clone(),
                         meetings: MeetingsClient::new(channel(Role::Meetings, *role)?)
                             .max_decoding_message_size(LARGEST_MESSAGE),
                         summaries: SummariesClient::new(channel(Role::Summaries, *role)?)
                             .max_decoding_message_size(LARGEST_MESSAGE),
-                        outbound,
+                        // Both are the search service.
+                        outbound: Outbound::new(search::NAME, key.clone(), clock.clone()),
                         deadline: DEADLINE,
                     };
-                    stack.consumers.push(search::consumer(&deps, bus.clone()));
-                    dead_letters.push(DeadLetterPart { db: None, queue: search::QUEUE.to_owned() });
-                    stack.add(guard.layer(SearchServer::new(search::SearchService::new(deps.clone()))));
-                    stack.search = Some(deps);
+                    if *role == Role::Indexer || parts.search_indexes {
+                        stack.consumers.push(search::consumer(&deps, bus.clone()));
+                        dead_letters.push(DeadLetterPart { db: None, queue: search::QUEUE.to_owned() });
+                    }
+                    tasks.spawn(tell_health(
+                        health.clone(),
+                        role.name(),
+                        deps.index.clone(),
+                        tasks.stopping(),
+                    ));
+                    if *role == Role::Search {
+                        stack.add(guard.layer(SearchServer::new(search::SearchService::new(deps.clone()))));
+                        stack.search = Some(deps);
+                    }
                 }
             }
         }
         if !parts.roles.is_empty() {
-            let guard = InterceptorLayer::new(Guard::new(key.verifier(parts.roles[0].name())));
-            let letters = DeadLetters::new(dead_letters, bus.clone(), clock.clone());
+            // One service for the letters of every role here: it is called as any of them.
+            let audiences: Vec<&str> = parts.roles.iter().map(|role| role.name()).collect();
+            let guard = InterceptorLayer::new(Guard::new(key.verifier_of(&audiences)));
+            let ledger = Ledger::new(bus_db.clone(), ids.clone());
+            let letters = DeadLetters::new(dead_letters, bus.clone(), ledger, clock.clone());
             stack.add(guard.layer(DeadLettersServer::new(letters)));
             stack.routes = cs_rpc::reflection(std::mem::take(&mut stack.routes))?;
         }
@@ -338,7 +397,8 @@ impl Stack {
     }
 
     fn relay(&mut self, schema: &'static str, db: &Db) {
-        self.relays.push((schema, Relay::new(db.clone(), self.bus.clone(), self.clock.clone())));
+        self.relays.push(Relay::new(schema, db.clone(), self.bus.clone(), self.clock.clone()));
+        self.schemas.push(db.clone());
     }
 
     /// The routes of every role here, for a listener.
@@ -393,14 +453,17 @@ impl Stack {
 
     /// Starts relays, consumers, jobs and the scheduler; they end when the tasks drain.
     pub fn work(&self) {
-        for (schema, relay) in &self.relays {
-            relay.clone().run(&self.tasks, &self.wakeups, schema);
+        for relay in &self.relays {
+            relay.clone().run(&self.tasks, &self.wakeups);
+        }
+        for db in &self.schemas {
+            chores::run(&self.tasks, db.clone(), self.bus.clone(), self.clock.clone());
         }
         for consumer in &self.consumers {
-            consumer.clone().run(&self.tasks, &self.wakeups, 1);
+            consumer.clone().run(&self.tasks, &self.wakeups, LANES);
         }
         for (schema, jobs) in &self.jobs {
-            jobs.clone().run(&self.tasks, &self.wakeups, schema, 2);
+            jobs.clone().run(&self.tasks, &self.wakeups, schema, LANES);
         }
         if let Some(sender) = &self.sender {
             sender.clone().run(&self.tasks, &self.wakeups);
@@ -413,7 +476,7 @@ impl Stack {
     /// One step of every worker here; gives how much was done. For tests, which step until nothing is left.
     pub async fn step(&self) -> anyhow::Result<usize> {
         let mut done = 0;
-        for (_, relay) in &self.relays {
+        for relay in &self.relays {
             done += relay.step().await?;
         }
         for consumer in &self.consumers {
@@ -441,6 +504,31 @@ impl Stack {
     /// The roles that run here.
     pub fn roles(&self) -> &[Role] {
         &self.roles
+    }
+}
+
+/// Says of a role whether its index answers. The process itself serves on: what does not search is not touched.
+async fn tell_health(
+    health: cs_rpc::HealthReporter,
+    role: &'static str,
+    index: Arc<dyn SearchIndex>,
+    stop: CancellationToken,
+) {
+    let mut was = true;
+    loop {
+        let ready = index.ready().await;
+        if ready.is_ok() != was {
+            was = ready.is_ok();
+            match &ready {
+                Ok(()) => tracing::info!("the search engine answers again"),
+                Err(error) => tracing::error!(%error, "the search engine does not answer"),
+            }
+            cs_rpc::set_health(&health, role, was).await;
+        }
+        tokio::select! {
+            () = tokio::time::sleep(HEALTH_TICK) => {}
+            () = stop.cancelled() => return,
+        }
     }
 }
 

@@ -87,6 +87,7 @@ impl Harness {
                 role_secret: postgres::ROLE_SECRET.to_vec(),
                 key: key.clone(),
                 clock: system_clock(),
+                sns: None,
                 artifacts: dir.path().join("artifacts"),
                 extractor: meetings::Extractor::InProcess,
                 max_artifact_bytes: 1 << 20,
@@ -103,6 +104,7 @@ impl Harness {
                 }),
                 embedder: search
                     .then(|| Arc::new(MiniLm::load().unwrap()) as Arc<dyn cs_text::embed::Embedder>),
+                search_indexes: true,
                 roles,
             }
         };
@@ -200,6 +202,7 @@ impl Harness {
             title: "Regular Meeting".to_owned(),
             body: "City Council".to_owned(),
             date: "2023-01-05".to_owned(),
+            file_count: u32::try_from(files.len()).unwrap(),
             ..Default::default()
         };
         let mut parts = vec![Part::Header(header)];

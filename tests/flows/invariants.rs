@@ -35,13 +35,23 @@ const SHA: &str = "'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa
 
 /// A summary with one claim; `evidence` is written after it.
 async fn publish(tenant: TenantId, excerpt: Option<(u32, u32, &str)>) -> Result<(Uuid, Uuid), String> {
+    version(tenant, id(), (1, "pass"), excerpt).await
+}
+
+/// A version of a meeting's summary, with its verdict.
+async fn version(
+    tenant: TenantId,
+    meeting: Uuid,
+    (version, verdict): (u32, &str),
+    excerpt: Option<(u32, u32, &str)>,
+) -> Result<(Uuid, Uuid), String> {
     let db = db("summaries").await;
     let caller = Caller::service("summaries", tenant, Trace::start());
-    let (t, summary, claim, meeting) = (tenant.uuid(), id(), id(), id());
+    let (t, summary, claim) = (tenant.uuid(), id(), id());
     let mut tx = db.tenant(&caller).await.unwrap();
     run(tx.conn(), &format!("INSERT INTO cited_sections VALUES ('{t}', {SHA}, 0, NULL, 10, 25, 'Année 🏛 passed.') ON CONFLICT DO NOTHING")).await?;
     run(tx.conn(), &format!(
-        "INSERT INTO summaries VALUES ('{summary}', '{t}', '{meeting}', '{}', 1, 'pass', '{{}}', 's', 1, 1, 1, 'v', 'public', now());
+        "INSERT INTO summaries VALUES ('{summary}', '{t}', '{meeting}', '{}', {version}, '{verdict}', '{{}}', 's', 1, 1, 1, 'v', 'public', now());
          INSERT INTO claims VALUES ('{claim}', '{t}', '{summary}', 0, 'fact', 'text', NULL, '{{}}', 1, NULL)", id())).await?;
     if let Some((start, end, text)) = excerpt {
         run(tx.conn(), &format!("INSERT INTO evidence VALUES ('{claim}', 0, '{t}', '{}', {SHA}, 0, {start}, {end}, '{text}', NULL, NULL)", id())).await?;
@@ -92,11 +102,12 @@ async fn what_is_append_only_cannot_be_changed_or_deleted() {
 #[tokio::test(flavor = "multi_thread")]
 async fn one_summary_of_a_meeting_is_current() {
     let tenant = tenant();
-    let (one, _) = publish(tenant, Some((10, 15, "Année"))).await.unwrap();
-    let (two, _) = publish(tenant, Some((10, 15, "Année"))).await.unwrap();
+    let meeting = id();
+    let (one, _) = version(tenant, meeting, (1, "pass"), Some((10, 15, "Année"))).await.unwrap();
+    let (two, _) = version(tenant, meeting, (2, "pass"), Some((10, 15, "Année"))).await.unwrap();
     let db = db("summaries").await;
     let mut tx = db.tenant(&Caller::service("summaries", tenant, Trace::start())).await.unwrap();
-    let (t, meeting) = (tenant.uuid(), id());
+    let t = tenant.uuid();
     run(tx.conn(), &format!("INSERT INTO publications VALUES ('{one}', '{t}', '{meeting}', true, now())"))
         .await
         .unwrap();
@@ -107,6 +118,25 @@ async fn one_summary_of_a_meeting_is_current() {
     .await
     .unwrap_err();
     assert!(refused.contains("publications_current"), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_publication_is_of_its_own_meeting_and_passed_the_gate() {
+    let (tenant, meeting) = (tenant(), id());
+    let (passed, _) = version(tenant, meeting, (1, "pass"), Some((10, 15, "Année"))).await.unwrap();
+    let (rejected, _) = version(tenant, meeting, (2, "reject"), Some((10, 15, "Année"))).await.unwrap();
+    let db = db("summaries").await;
+    for (summary, of, rule) in
+        [(passed, id(), "publications_of_meeting"), (rejected, meeting, "rejected at the gate")]
+    {
+        let mut tx = db.tenant(&Caller::service("summaries", tenant, Trace::start())).await.unwrap();
+        let insert = format!(
+            "INSERT INTO publications VALUES ('{summary}', '{}', '{of}', true, now())",
+            tenant.uuid()
+        );
+        let refused = run(tx.conn(), &insert).await.unwrap_err();
+        assert!(refused.contains(rule), "{refused}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -121,10 +151,35 @@ async fn a_run_never_goes_back() {
          INSERT INTO meetings (id, tenant_id, city_id, body_id, meeting_uid, title, date, status, visibility, revision, run_state, created_at, updated_at)
          VALUES ('{meeting}', '{t}', '{city}', '{body}', 'u', 't', now(), 'held', 'public', '', 'requested', now(), now());
          INSERT INTO runs (id, tenant_id, meeting_id, state, started_by, created_at, updated_at)
-         VALUES ('{run_id}', '{t}', '{meeting}', 'extracted', 'test', now(), now())")).await.unwrap();
+         VALUES ('{run_id}', '{t}', '{meeting}', 'extracted', 'test', now(), now());
+         INSERT INTO artifacts (id, tenant_id, meeting_id, kind, title, file_name, size_bytes, sha256, status, text_sha256, visibility, created_at)
+         VALUES ('{}', '{t}', '{meeting}', 'minutes', 't', 'f', 1, {SHA}, 'extracted', {SHA}, 'public', now())", id())).await.unwrap();
     run(tx.conn(), "UPDATE runs SET state = 'published'").await.unwrap();
+    run(tx.conn(), "SAVEPOINT before").await.unwrap();
     let refused = run(tx.conn(), "UPDATE runs SET state = 'extracted'").await.unwrap_err();
     assert!(refused.contains("cannot go from published to extracted"), "{refused}");
+    run(tx.conn(), "ROLLBACK TO before").await.unwrap();
+    let refused = run(tx.conn(), "UPDATE artifacts SET status = 'fetched'").await.unwrap_err();
+    assert!(refused.contains("cannot go from extracted to fetched"), "{refused}");
+}
+
+/// What a managed Postgres gives: a user that may make roles and schemas, and is no superuser.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_who_may_make_roles_can_migrate() {
+    let mut url = tokio::task::spawn_blocking(|| cs_testkit::postgres::database("by_dba")).await.unwrap();
+    let mut admin = <PgConnection as sqlx::Connection>::connect(url.as_str()).await.unwrap();
+    let database = url.path().trim_start_matches('/').to_owned();
+    run(&mut admin, &format!(
+        "DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'cs_test_dba') THEN
+           CREATE ROLE cs_test_dba LOGIN CREATEROLE PASSWORD 'for tests'; END IF; END $$;
+         GRANT CREATE ON DATABASE {database} TO cs_test_dba;
+         DO $$ DECLARE r record; BEGIN FOR r IN SELECT rolname FROM pg_roles WHERE rolname ~ '_(app|system)$' LOOP
+           EXECUTE format('GRANT %I TO cs_test_dba WITH ADMIN OPTION', r.rolname); END LOOP; END $$;"
+    )).await.unwrap();
+    url.set_username("cs_test_dba").unwrap();
+    url.set_password(Some("for tests")).unwrap();
+    councilsense::wiring::migrate(&url, ROLE_SECRET).await.unwrap();
+    councilsense::wiring::migrate(&url, ROLE_SECRET).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

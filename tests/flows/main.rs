@@ -8,5 +8,6 @@ mod harness;
 mod invariants;
 mod isolation;
 mod killed;
+mod order;
 mod pipeline;
 mod restart;

@@ -17,13 +17,13 @@ use cs_proto::summaries::v1::summaries_client::SummariesClient;
 
 use crate::harness::{File, Harness, MINUTES, Mode, anonymous, operator, tenant};
 
-async fn summary(h: &Harness, caller: &cs_core::Caller, meeting: &str) -> Option<sm::Summary> {
+pub(crate) async fn summary(h: &Harness, caller: &cs_core::Caller, meeting: &str) -> Option<sm::Summary> {
     let request = sm::BatchGetCurrentSummariesRequest { meeting_ids: vec![meeting.to_owned()], view: None };
     let mut client = SummariesClient::new(h.channel(Role::Summaries));
     client.batch_get_current_summaries(h.request(caller, request)).await.unwrap().into_inner().summaries.pop()
 }
 
-async fn meeting(h: &Harness, caller: &cs_core::Caller, id: &str) -> mt::Meeting {
+pub(crate) async fn meeting(h: &Harness, caller: &cs_core::Caller, id: &str) -> mt::Meeting {
     let request = BatchGetRequest { ids: vec![id.to_owned()] };
     let mut client = MeetingsClient::new(h.channel(Role::Meetings));
     client.batch_get_meetings(h.request(caller, request)).await.unwrap().into_inner().meetings.pop().unwrap()
@@ -202,4 +202,30 @@ async fn every_meeting_ends_in_a_named_state_with_a_reason() {
         client.batch_list_artifacts(h.request(&reader, request)).await.unwrap().into_inner().artifacts;
     let bad = artifacts.iter().find(|a| a.kind == "packet").unwrap();
     assert!(bad.status == "unreadable" && !bad.reason.is_empty(), "{bad:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn readers_are_served_while_every_worker_is_down() {
+    let h = Harness::start("no-workers", Mode::Split).await;
+    let tenant = h.tenant().await;
+    let (ops, reader) = (operator(tenant), anonymous(tenant));
+    let files: &[File] = &[("minutes.txt", "minutes", MINUTES.as_bytes())];
+    let read = h.ingest(&ops, "springfield", "2023-01-05", files).await;
+    h.drain().await;
+    let city = meeting(&h, &reader, &read.meeting_id).await.city_id;
+    let resident = follower(&h, tenant, &city).await;
+
+    // From here nothing steps a worker: no relay, no consumer, no job, no sender.
+    let waiting = h.ingest(&ops, "springfield", "2023-01-12", files).await;
+    assert_eq!(meeting(&h, &reader, &read.meeting_id).await.run_state, "published");
+    assert!(!summary(&h, &reader, &read.meeting_id).await.unwrap().claims.is_empty());
+    assert!(!search(&h, &reader, "Riverside").await.is_empty());
+    assert!(inbox(&h, &resident).await.is_empty());
+    assert_eq!(meeting(&h, &reader, &waiting.meeting_id).await.run_state, "ingested");
+    assert!(summary(&h, &reader, &waiting.meeting_id).await.is_none());
+
+    // What was asked for meanwhile is done when they are back.
+    h.drain().await;
+    assert_eq!(meeting(&h, &reader, &waiting.meeting_id).await.run_state, "published");
+    assert_eq!(inbox(&h, &resident).await.len(), 1);
 }

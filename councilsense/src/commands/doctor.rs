@@ -14,12 +14,19 @@ pub(crate) async fn doctor(settings: &Settings) -> anyhow::Result<ExitCode> {
             println!("FAIL  {what}: {advice}");
         }
     };
+    if !settings.data_dir.exists() {
+        check(
+            "data directory",
+            Ok(format!("{} is not there yet: `councilsense up` makes it", settings.data_dir.display())),
+        );
+        return Ok(ExitCode::SUCCESS);
+    }
     let dir = DataDir::open(&settings.data_dir);
     check(
         "data directory",
-        dir.as_ref().map(|(d, _)| d.path().display().to_string()).map_err(|e| format!("{e:#}")),
+        dir.as_ref().map(|d| d.path().display().to_string()).map_err(|e| format!("{e:#}")),
     );
-    if let Ok((dir, _)) = &dir {
+    if let Ok(dir) = &dir {
         check(
             "secrets",
             dir.secrets().map(|_| "readable, for their owner only".to_owned()).map_err(|e| format!("{e:#}")),

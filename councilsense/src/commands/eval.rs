@@ -5,21 +5,33 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
-use cs_text::embed::MiniLm;
-use search::eval::{EvalOptions, eval_search};
+use cs_text::embed::{Embedder, MiniLm};
+use search::eval::{EvalOptions, eval_search, eval_search_on};
 use search::index::Mode;
+use search::index::opensearch::OpenSearchIndex;
 
-use crate::config::{EvalWhat, Settings};
+use crate::config::{EvalWhat, SearchEngine, Settings};
+
+/// A search is measured, not given up.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);
 
 pub(crate) async fn eval(settings: &Settings, what: EvalWhat) -> anyhow::Result<ExitCode> {
     match what {
-        EvalWhat::Search { dir, mode, no_filter } => search(settings, &dir, &mode, no_filter).await?,
+        EvalWhat::Search { dir, mode, no_filter, engine } => {
+            search(settings, &dir, &mode, no_filter, engine.unwrap_or(settings.search_engine)).await?;
+        }
         EvalWhat::Evidence { dir } => evidence(settings, &dir).await?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
-async fn search(settings: &Settings, dir: &Path, mode: &str, no_filter: bool) -> anyhow::Result<()> {
+async fn search(
+    settings: &Settings,
+    dir: &Path,
+    mode: &str,
+    no_filter: bool,
+    engine: SearchEngine,
+) -> anyhow::Result<()> {
     let mode = match mode {
         "hybrid" => Mode::Hybrid,
         "keyword" => Mode::Keyword,
@@ -31,9 +43,20 @@ async fn search(settings: &Settings, dir: &Path, mode: &str, no_filter: bool) ->
     let embedder = tokio::task::spawn_blocking(move || MiniLm::load_with_bulk_threads(cores)).await??;
     let embedder = Arc::new(embedder);
     let options = EvalOptions { mode, use_filter: !no_filter, ..EvalOptions::default() };
-    let report = eval_search(dir, options, embedder)
-        .await
-        .with_context(|| format!("{} cannot be evaluated", dir.display()))?;
+    let report = match engine {
+        SearchEngine::Embedded => eval_search(dir, options, embedder).await,
+        SearchEngine::Opensearch => {
+            // Indexes of its own, which go when it ends.
+            let mut scratch = super::engine::opensearch(settings, embedder.dimensions());
+            scratch.prefix = format!("{}_eval_{}", settings.opensearch_prefix, std::process::id());
+            scratch.deadline = PATIENCE;
+            let index = OpenSearchIndex::connect(scratch).await?;
+            let report = eval_search_on(dir, options, embedder, &index, engine.as_str()).await;
+            index.remove_everything().await?;
+            report
+        }
+    };
+    let report = report.with_context(|| format!("{} cannot be evaluated", dir.display()))?;
     show(settings, &serde_json::to_value(&report)?)
 }
 

@@ -54,14 +54,22 @@ struct ToldArtifact {
 }
 
 pub(crate) async fn ingest(settings: Settings, city: &str, paths: &[PathBuf]) -> anyhow::Result<ExitCode> {
-    let mut found = Vec::new();
+    let mut found: Vec<FoundMeeting> = Vec::new();
     let mut ignored = Vec::new();
     let mut about = CityToml::default();
     for path in paths {
         let path = path.clone();
         let scanned = tokio::task::spawn_blocking(move || scan(&path)).await??;
-        about = scanned.city;
-        found.extend(scanned.meetings);
+        if about == CityToml::default() {
+            about = scanned.city;
+        }
+        for meeting in scanned.meetings {
+            // Agendas and minutes of one meeting may stand under two of the paths.
+            match found.iter_mut().find(|known| known.meeting_uid == meeting.meeting_uid) {
+                Some(known) => join(known, meeting),
+                None => found.push(meeting),
+            }
+        }
         ignored.extend(scanned.ignored);
     }
     let services = Services::reach(&settings).await?;
@@ -72,6 +80,19 @@ pub(crate) async fn ingest(settings: Settings, city: &str, paths: &[PathBuf]) ->
     report(&settings, &told, &ignored)?;
     let failed = told.iter().any(|m| m.status == "failed");
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// Adds to a meeting what another path has of it.
+fn join(known: &mut FoundMeeting, other: FoundMeeting) {
+    for artifact in other.artifacts {
+        if !known.artifacts.iter().any(|a| a.path == artifact.path) {
+            known.artifacts.push(artifact);
+        }
+    }
+    known.starts_at = known.starts_at.or(other.starts_at);
+    known.location = known.location.take().or(other.location);
+    known.status = known.status.take().or(other.status);
+    known.error = known.error.take().or(other.error);
 }
 
 async fn take_all(
@@ -138,9 +159,10 @@ async fn upload(
     let most = settings.max_artifact_mb << 20;
     let reading = tokio::spawn(async move { Upload(sender).send(header, files, most).await });
     let request = services.stream(tokio_stream::wrappers::ReceiverStream::new(receiver))?;
-    let answer = client.ingest_meeting(request).await.map_err(told)?.into_inner();
+    let answer = client.ingest_meeting(request).await;
+    // Why a file could not be read says more than what the other end made of the upload that broke off.
     reading.await??;
-    Ok(answer)
+    Ok(answer.map_err(told)?.into_inner())
 }
 
 /// The sending end of an upload. A receiver that has gone away told its reason in the answer: sending just ends.
@@ -167,6 +189,7 @@ impl Upload {
                 title: artifact.title.clone(),
                 source_url: artifact.source_url.clone().unwrap_or_default(),
                 size_bytes: artifact.size_bytes,
+                error: artifact.error.clone().unwrap_or_default(),
             };
             if !self.part(Part::File(file)).await {
                 return Ok(());
@@ -223,6 +246,8 @@ fn header(city: &str, about: &CityToml, meeting: &FoundMeeting) -> anyhow::Resul
         status: meeting.status.clone().unwrap_or_default(),
         derivation: meeting.derivation.clone(),
         visibility: cs_proto::common::v1::Visibility::Public.into(),
+        file_count: u32::try_from(meeting.artifacts.len()).unwrap_or(u32::MAX),
+        language: about.language.clone().unwrap_or_default(),
     })
 }
 

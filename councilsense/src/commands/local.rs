@@ -9,12 +9,10 @@ use cs_core::{Caller, Role as PersonRole, Subject, TenantId, Trace};
 use cs_pg::PrivatePostgres;
 use cs_rpc::{Channel, Outbound};
 use cs_text::embed::{Embedder, MiniLm};
-use search::index::SearchIndex;
-use search::index::embedded::{EmbeddedIndex, OnDamage};
-use search::rank::RankParams;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
+use super::engine::{self, Engine};
 use crate::config::Settings;
 use crate::data_dir::{DataDir, Lock, Secrets};
 use crate::wiring::{self, Parts, Role, Stack};
@@ -63,9 +61,8 @@ pub(crate) async fn start(
     progress("postgres");
     wiring::migrate(&database, &role_secret).await?;
     progress("migrations");
-    let (index, damaged) =
-        EmbeddedIndex::open(&dir.path().join("index"), RankParams::default(), OnDamage::StartEmpty)?;
     let embedder: Arc<dyn Embedder> = Arc::new(model.await??);
+    let Engine { index, rebuild } = engine::open(settings, dir, embedder.dimensions()).await?;
     progress("search index and embedding model");
     let stack = Stack::new(Parts {
         roles: Role::ALL.to_vec(),
@@ -74,12 +71,14 @@ pub(crate) async fn start(
         role_secret,
         key: secrets.internal_key()?,
         clock: wiring::system_clock(),
+        sns: settings.sns(),
         artifacts: dir.path().join("artifacts"),
         extractor: meetings::Extractor::Isolated(std::env::current_exe()?),
         max_artifact_bytes: settings.max_artifact_mb << 20,
         thresholds: thresholds(settings),
-        index: Some(Arc::new(index) as Arc<dyn SearchIndex>),
+        index: Some(index),
         embedder: Some(embedder),
+        search_indexes: true,
     })
     .await?;
     stack.subscribe().await?;
@@ -87,7 +86,7 @@ pub(crate) async fn start(
     if let Some(postgres) = &postgres {
         stack.tasks.spawn(supervise(postgres.clone(), dir.path().to_owned(), stack.tasks.stopping()));
     }
-    Ok(Local { stack, secrets, rebuild: !damaged.is_empty(), postgres, _lock: lock })
+    Ok(Local { stack, secrets, rebuild, postgres, _lock: lock })
 }
 
 /// Starts the private Postgres again, on its port, when it has gone away. Meanwhile calls answer that they cannot be
@@ -168,7 +167,7 @@ pub(crate) struct Services {
 impl Services {
     /// Finds the running instance of the data directory, else becomes one.
     pub(crate) async fn reach(settings: &Settings) -> anyhow::Result<Self> {
-        let (dir, _) = DataDir::open(&settings.data_dir)?;
+        let dir = DataDir::open(&settings.data_dir)?;
         let caller = operator(settings);
         let key = dir.secrets()?.internal_key()?;
         let outbound = Outbound::new("cli", key, wiring::system_clock());
@@ -177,7 +176,7 @@ impl Services {
         }
         let local = start(settings, &dir, |_| {}).await?;
         local.stack.work();
-        super::up::ensure_tenants(&local, &["default"]).await?;
+        super::up::ensure_tenants(&local.stack, &["default"]).await?;
         Ok(Self { local: Some(local), remote: None, outbound, caller })
     }
 

@@ -1,10 +1,14 @@
 //! The commands.
 
+mod bus;
+mod dead_letters;
 mod doctor;
+mod engine;
 mod eval;
 mod ingest;
 mod local;
 mod operate;
+mod reindex;
 mod role;
 mod token;
 mod up;
@@ -29,8 +33,9 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Summaries => role::service(settings, wiring::Role::Summaries).await?,
         Command::Notifications => role::service(settings, wiring::Role::Notifications).await?,
         Command::Search => role::service(settings, wiring::Role::Search).await?,
+        Command::Indexer => role::service(settings, wiring::Role::Indexer).await?,
         Command::Migrate { print_sql } => {
-            let (dir, _) = DataDir::open(&settings.data_dir)?;
+            let dir = DataDir::open(&settings.data_dir)?;
             if print_sql {
                 print!("{}", wiring::migration_sql(&dir.secrets()?.role_secret()?));
                 return Ok(ExitCode::SUCCESS);
@@ -50,8 +55,13 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Runs { meeting, state } => operate::runs(settings, meeting, state).await?,
         Command::Tenant { verb } => operate::tenant(settings, verb).await?,
         Command::Role { verb } => operate::role(settings, verb).await?,
-        Command::Dlq { verb } => operate::dead_letters(settings, verb).await?,
-        Command::Reindex => operate::reindex(settings).await?,
+        Command::Bus { verb } => bus::bus(&settings, verb).await?,
+        Command::Dlq { verb } => dead_letters::dead_letters(settings, verb).await?,
+        Command::Reindex { to, rollback } => reindex::reindex(settings, to, rollback).await?,
+        Command::Withdraw { meeting, reason } => operate::withdraw(settings, meeting, reason).await?,
+        Command::Visibility { artifact, visibility } => {
+            operate::visibility(settings, artifact, visibility).await?;
+        }
         Command::Eval { what } => return eval::eval(&settings, what).await,
         Command::ExportSchema => print!("{}", bff::schema_sdl()),
         Command::Doctor => return doctor::doctor(&settings).await,

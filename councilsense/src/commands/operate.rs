@@ -2,21 +2,21 @@
 
 use cs_proto::accounts::v1 as accounts;
 use cs_proto::accounts::v1::accounts_client::AccountsClient;
-use cs_proto::common::v1::PageRequest;
+use cs_proto::common::v1::{self as common, PageRequest};
 use cs_proto::meetings::v1 as meetings;
 use cs_proto::meetings::v1::meetings_client::MeetingsClient;
 use cs_proto::ops::v1 as ops;
-use cs_proto::ops::v1::dead_letters_client::DeadLettersClient;
+use cs_proto::ops::v1::records_client::RecordsClient;
 use cs_proto::ops::v1::runs_client::RunsClient;
 use cs_proto::ops::v1::sources_client::SourcesClient;
 use serde_json::{Value, json};
 
 use super::local::{Local, Services, told};
-use crate::config::{CityVerb, DlqVerb, RoleVerb, Settings, SourceVerb, TenantVerb};
+use crate::config::{CityVerb, RoleVerb, Settings, SourceVerb, TenantVerb};
 use crate::wiring::Role;
 
 /// Prints rows: a line each for people, one array for scripts.
-fn print(settings: &Settings, rows: Vec<(String, Value)>) -> anyhow::Result<()> {
+pub(crate) fn print(settings: &Settings, rows: Vec<(String, Value)>) -> anyhow::Result<()> {
     if settings.json {
         let values: Vec<Value> = rows.into_iter().map(|(_, value)| value).collect();
         println!("{}", serde_json::to_string_pretty(&values)?);
@@ -168,79 +168,50 @@ pub(crate) async fn role(settings: Settings, verb: RoleVerb) -> anyhow::Result<(
     services.close().await
 }
 
-fn letter_row(letter: ops::DeadLetter) -> (String, Value) {
-    let line = format!(
-        "{}  {:<5} {:<28} after {} tries: {}",
-        letter.id, letter.origin, letter.r#type, letter.attempts, letter.error
-    );
-    let payload = serde_json::from_str(&letter.payload).unwrap_or(Value::String(letter.payload));
-    let value = json!({ "id": letter.id, "origin": letter.origin, "type": letter.r#type, "queue": letter.queue, "attempts": letter.attempts,
-        "error": letter.error, "failed_at": letter.failed_at, "traceparent": letter.traceparent, "payload": payload });
-    (line, value)
-}
-
-pub(crate) async fn dead_letters(settings: Settings, verb: DlqVerb) -> anyhow::Result<()> {
+pub(crate) async fn withdraw(settings: Settings, meeting_id: String, reason: String) -> anyhow::Result<()> {
     let services = Services::reach(&settings).await?;
-    // Every service of an instance answers for all of them.
-    let mut client = DeadLettersClient::new(services.channel(Role::Meetings)?);
-    match verb {
-        DlqVerb::List => {
-            let request = services.request(ops::ListDeadLettersRequest::default())?;
-            let letters = client.list_dead_letters(request).await.map_err(told)?.into_inner().dead_letters;
-            print(&settings, letters.into_iter().map(letter_row).collect())?;
-        }
-        DlqVerb::Show { id } => {
-            let request = services.request(ops::ListDeadLettersRequest::default())?;
-            let letters = client.list_dead_letters(request).await.map_err(told)?.into_inner().dead_letters;
-            let letter = letters.into_iter().find(|l| l.id == id);
-            let letter = letter.ok_or_else(|| {
-                anyhow::anyhow!("there is no dead letter {id}; `councilsense dlq list` shows them")
-            })?;
-            println!("{}", serde_json::to_string_pretty(&letter_row(letter).1)?);
-        }
-        DlqVerb::Replay { id } => {
-            let request = services.request(ops::ReplayDeadLetterRequest { id })?;
-            let letter = client.replay_dead_letter(request).await.map_err(told)?.into_inner().dead_letter;
-            print(&settings, letter.into_iter().map(letter_row).collect())?;
-        }
-        DlqVerb::Discard { id, reason } => {
-            let request = services.request(ops::DiscardDeadLetterRequest { id, reason })?;
-            let id = client.discard_dead_letter(request).await.map_err(told)?.into_inner().id;
-            print(&settings, vec![(format!("{id} discarded"), json!({ "id": id }))])?;
-        }
-    }
+    let mut client = RecordsClient::new(services.channel(Role::Meetings)?);
+    let request = services.request(ops::WithdrawMeetingRequest { meeting_id: meeting_id.clone(), reason })?;
+    let changed = client.withdraw_meeting(request).await.map_err(told)?.into_inner().changed;
+    let word = if changed { "withdrawn" } else { "was withdrawn already" };
+    print(
+        &settings,
+        vec![(format!("{meeting_id} {word}"), json!({ "id": meeting_id, "changed": changed }))],
+    )?;
     services.close().await
 }
 
-/// Builds the index anew. The engine lives in one process: this command is that process, or asks for the instance to stop.
-pub(crate) async fn reindex(settings: Settings) -> anyhow::Result<()> {
+pub(crate) async fn visibility(
+    settings: Settings,
+    artifact_id: String,
+    visibility: cs_core::Visibility,
+) -> anyhow::Result<()> {
     let services = Services::reach(&settings).await?;
-    let Some(local) = services.local() else {
-        services.close().await?;
-        anyhow::bail!(
-            "an instance is running on this data directory: stop it, run `councilsense reindex`, and start it again"
-        );
+    let mut client = RecordsClient::new(services.channel(Role::Meetings)?);
+    let tag = match visibility {
+        cs_core::Visibility::Public => common::Visibility::Public,
+        cs_core::Visibility::Member => common::Visibility::Member,
+        cs_core::Visibility::Reviewer => common::Visibility::Reviewer,
     };
-    let meetings = rebuild_index(local).await?;
-    print(&settings, vec![(format!("{meetings} meetings indexed"), json!({ "meetings": meetings }))])?;
+    let request = services.request(ops::SetArtifactVisibilityRequest {
+        artifact_id: artifact_id.clone(),
+        visibility: tag.into(),
+    })?;
+    let changed = client.set_artifact_visibility(request).await.map_err(told)?.into_inner().changed;
+    let word = if changed { "is" } else { "was already" };
+    let line = format!("{artifact_id} {word} for: {}", visibility.as_str());
+    print(&settings, vec![(line, json!({ "id": artifact_id, "changed": changed }))])?;
     services.close().await
 }
 
-/// Indexes every meeting of every tenant from the services; gives how many.
+/// Indexes every meeting of every tenant from the services into the index that is used; gives how many.
 pub(crate) async fn rebuild_index(local: &Local) -> anyhow::Result<usize> {
     let search = local.stack.search().ok_or_else(|| anyhow::anyhow!("search does not run here"))?;
-    let outbound = local.stack.outbound("search");
-    let mut accounts = AccountsClient::new(local.stack.channel(Role::Accounts)?);
-    let caller =
-        cs_core::Caller::service("search", cs_core::TenantId::of_slug("default"), cs_core::Trace::start());
-    let request =
-        outbound.request(&caller, accounts::ListTenantsRequest {}, std::time::Duration::from_secs(30))?;
-    let tenants = accounts.list_tenants(request).await.map_err(told)?.into_inner().tenants;
+    let channel = local.stack.channel(Role::Accounts)?;
     let mut indexed = 0;
-    for tenant in tenants {
-        let caller = cs_core::Caller { tenant: tenant.id.parse()?, ..caller.clone() };
-        indexed +=
-            search::rebuild(search, &caller, local.stack.ids.now()).await.map_err(|e| anyhow::anyhow!(e))?;
+    for caller in super::reindex::tenants(channel, &local.stack.outbound("search")).await? {
+        let now = local.stack.ids.now();
+        indexed += search::reindex::build(search, &caller, now, &|_| {}).await?;
     }
     Ok(indexed)
 }

@@ -5,26 +5,38 @@ use std::sync::Arc;
 use anyhow::Context;
 use cs_text::embed::{Embedder, MiniLm};
 use search::index::SearchIndex;
-use search::index::embedded::{EmbeddedIndex, OnDamage};
-use search::rank::RankParams;
 use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::sync::CancellationToken;
 
 use super::local::{bind, thresholds};
 use super::up::stop_signal;
-use crate::config::Settings;
+use crate::config::{SearchEngine, Settings};
 use crate::data_dir::DataDir;
 use crate::wiring::{Parts, Role, Stack, system_clock};
 
 /// Runs a service alone. The database is migrated by `councilsense migrate` before.
 pub(crate) async fn service(settings: Settings, role: Role) -> anyhow::Result<()> {
-    let (dir, _) = DataDir::open(&settings.data_dir)?;
+    let dir = DataDir::open(&settings.data_dir)?;
     let grpc = bind(settings.grpc, "grpc").await?;
-    let (index, embedder) = if role == Role::Search { engine(&dir)? } else { (None, None) };
+    let metrics_port = metrics_port(&settings).await?;
+    let (index, embedder) = match role {
+        Role::Indexer if settings.search_engine == SearchEngine::Embedded => anyhow::bail!(
+            "the embedded engine is filled by the role that searches in it: run `councilsense search`, or choose --search-engine opensearch"
+        ),
+        Role::Search | Role::Indexer => engine(&settings, &dir).await?,
+        _ => (None, None),
+    };
     let stack = Stack::new(parts(&settings, &dir, vec![role], index, embedder)?).await?;
+    if metrics_port.is_some() {
+        serve_metrics(metrics_port, &metrics()?, &stack.tasks);
+    }
     if !settings.no_workers {
         stack.subscribe().await?;
         stack.work();
+    }
+    if role == Role::Accounts {
+        // The BFF asks for it when a host names no other.
+        super::up::ensure_tenants(&stack, &["default"]).await?;
     }
     let (routes, stop) = (stack.routes(), stack.tasks.stopping());
     println!("{} on http://{}", role.name(), grpc.local_addr()?);
@@ -39,14 +51,17 @@ pub(crate) async fn service(settings: Settings, role: Role) -> anyhow::Result<()
 
 /// Runs the BFF alone.
 pub(crate) async fn bff(settings: Settings) -> anyhow::Result<()> {
-    let (dir, _) = DataDir::open(&settings.data_dir)?;
+    let dir = DataDir::open(&settings.data_dir)?;
     let http = bind(settings.http, "http").await?;
+    let metrics_port = metrics_port(&settings).await?;
     let stack = Stack::new(parts(&settings, &dir, Vec::new(), None, None)?).await?;
     let address: url::Url = format!("http://{}", http.local_addr()?).parse()?;
     let public = settings.public_url.clone().unwrap_or(address);
     let mut config = bff::Config::new(public, provider(&settings)?, vec![dir.secrets()?.session_key()?]);
     config.edge = settings.edge.edge()?;
-    let router = bff::router(config, stack.bff_deps(metrics()?)?).await?;
+    let metrics = metrics()?;
+    serve_metrics(metrics_port, &metrics, &stack.tasks);
+    let router = bff::router(config, stack.bff_deps(metrics)?).await?;
     println!("bff on http://{}", http.local_addr()?);
     let stop = stack.tasks.stopping();
     let serving = stack.tasks.spawn(serve_web(http, router, stop));
@@ -56,6 +71,29 @@ pub(crate) async fn bff(settings: Settings) -> anyhow::Result<()> {
     }
     stack.tasks.drain(std::time::Duration::from_secs(20)).await;
     Ok(())
+}
+
+pub(crate) async fn metrics_port(settings: &Settings) -> anyhow::Result<Option<tokio::net::TcpListener>> {
+    match settings.metrics {
+        Some(address) => Ok(Some(bind(address, "metrics").await?)),
+        None => Ok(None),
+    }
+}
+
+/// Serves `/metrics` on a listener of its own, where there is one.
+pub(crate) fn serve_metrics(
+    listener: Option<tokio::net::TcpListener>,
+    render: &bff::RenderMetrics,
+    tasks: &cs_rpc::Tasks,
+) {
+    if let Some(listener) = listener {
+        let (router, stop) = (bff::metrics_router(render.clone()), tasks.stopping());
+        tasks.spawn(async move {
+            if let Err(error) = serve_web(listener, router, stop).await {
+                tracing::error!(%error, "the metrics' listener failed");
+            }
+        });
+    }
 }
 
 /// Serves until `stop`; subscriptions stay open for as long as a page does, so they are given a moment and no more.
@@ -73,13 +111,14 @@ pub(crate) async fn serve_web(
 
 type Engine = (Option<Arc<dyn SearchIndex>>, Option<Arc<dyn Embedder>>);
 
-fn engine(dir: &DataDir) -> anyhow::Result<Engine> {
-    let (index, damaged) =
-        EmbeddedIndex::open(&dir.path().join("index"), RankParams::default(), OnDamage::StartEmpty)?;
-    if !damaged.is_empty() {
+async fn engine(settings: &Settings, dir: &DataDir) -> anyhow::Result<Engine> {
+    let embedder = MiniLm::load()?;
+    let super::engine::Engine { index, rebuild } =
+        super::engine::open(settings, dir, embedder.dimensions()).await?;
+    if rebuild {
         tracing::error!("the search index was damaged and is empty now: run `councilsense reindex`");
     }
-    Ok((Some(Arc::new(index)), Some(Arc::new(MiniLm::load()?))))
+    Ok((Some(index), Some(Arc::new(embedder))))
 }
 
 fn parts(
@@ -100,12 +139,15 @@ fn parts(
         role_secret: secrets.role_secret()?,
         key: secrets.internal_key()?,
         clock: system_clock(),
+        sns: settings.sns(),
         artifacts: dir.path().join("artifacts"),
         extractor: meetings::Extractor::Isolated(std::env::current_exe()?),
         max_artifact_bytes: settings.max_artifact_mb << 20,
         thresholds: thresholds(settings),
         index,
         embedder,
+        // An OpenSearch is filled by `councilsense indexer`.
+        search_indexes: settings.search_engine == SearchEngine::Embedded,
     })
 }
 

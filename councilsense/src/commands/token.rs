@@ -12,7 +12,12 @@ use crate::wiring::system_clock;
 const LIFE: TimeDelta = TimeDelta::minutes(15);
 
 pub(crate) fn token(settings: &Settings, role: Role) -> anyhow::Result<()> {
-    let (dir, _) = DataDir::open(&settings.data_dir)?;
+    anyhow::ensure!(
+        settings.data_dir.join("secrets.toml").exists(),
+        "{} holds no secrets: say with --data-dir which directory the instance runs on",
+        settings.data_dir.display()
+    );
+    let dir = DataDir::open(&settings.data_dir)?;
     let caller = Caller { roles: [role].into(), ..operator(settings) };
     let now = system_clock().now();
     println!("{}", dir.secrets()?.internal_key()?.sign("cli", &cs_rpc::SERVICES, &caller, now, LIFE)?);

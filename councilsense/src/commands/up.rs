@@ -8,11 +8,11 @@ use cs_proto::accounts::v1::EnsureTenantRequest;
 use cs_proto::accounts::v1::accounts_client::AccountsClient;
 use tokio_stream::wrappers::TcpListenerStream;
 
-use super::local::{self, Local, bind, told};
+use super::local::{self, bind, told};
 use crate::config::Settings;
 use crate::data_dir::{DataDir, Instance};
 use crate::demo;
-use crate::wiring::Role;
+use crate::wiring::{Role, Stack};
 
 /// The client id at the development identity provider.
 const DEVELOPMENT_CLIENT: &str = "councilsense";
@@ -23,13 +23,14 @@ pub(crate) async fn up(settings: Settings, demo: Option<bool>) -> anyhow::Result
         println!("{:>6} ms  {part}", began.elapsed().as_millis());
         let _ = std::io::stdout().flush();
     };
-    let (dir, new) = DataDir::open(&settings.data_dir)?;
+    let dir = DataDir::open(&settings.data_dir)?;
     // Asked here only to say so plainly; it is taken where everything starts.
     drop(dir.lock()?);
     // Ports next: a port in use is found before anything is started.
     let http = bind(settings.http, "http").await?;
     let grpc = bind(settings.grpc, "grpc").await?;
     let idp = if settings.oidc_issuer.is_none() { Some(bind(settings.idp, "idp").await?) } else { None };
+    let metrics_port = super::role::metrics_port(&settings).await?;
 
     let local = local::start(&settings, &dir, ready).await?;
     let tasks = local.stack.tasks.clone();
@@ -72,7 +73,10 @@ pub(crate) async fn up(settings: Settings, demo: Option<bool>) -> anyhow::Result
     };
 
     local.stack.work();
-    ensure_tenants(&local, &["default", "tenant-b"]).await?;
+    // The second tenant is for the development provider's person of another tenant.
+    let tenants: &[&str] =
+        if settings.oidc_issuer.is_none() { &["default", "tenant-b"] } else { &["default"] };
+    ensure_tenants(&local.stack, tenants).await?;
     ready("accounts, meetings, summaries, notifications, search, with their workers and the scheduler");
 
     let (routes, stop) = (local.stack.routes(), tasks.stopping());
@@ -86,21 +90,25 @@ pub(crate) async fn up(settings: Settings, demo: Option<bool>) -> anyhow::Result
 
     let mut config = bff::Config::new(public.clone(), provider, vec![local.secrets.session_key()?]);
     config.development = settings.oidc_issuer.is_none();
-    config.metrics_here = true;
+    config.metrics_here = config.development && metrics_port.is_none();
     config.edge = settings.edge.edge()?;
     let metrics = super::role::metrics()?;
+    super::role::serve_metrics(metrics_port, &metrics, &tasks);
     let router = bff::router(config, local.stack.bff_deps(metrics)?).await?;
     let stop = tasks.stopping();
     let serving = tasks.spawn(super::role::serve_web(http, router, stop));
     dir.announce(&Instance { pid: std::process::id(), grpc: grpc_address, http: address })?;
     ready("web page and GraphQL");
 
-    if demo.unwrap_or(new) {
+    // New is a directory that `up` has not been through with: a first start that failed half way still brings the city,
+    // and one where somebody's own city is does not.
+    if demo.unwrap_or(!dir.is_begun() && demo::nothing_there(&local).await?) {
         demo::load(&local, &dir).await.context("the bundled city could not be loaded")?;
         ready("bundled city New Orleans");
     } else {
         demo::resume(&local, &dir).await?;
     }
+    dir.begun()?;
     if local.rebuild {
         super::operate::rebuild_index(&local).await?;
         ready("search index built anew: the old one was damaged");
@@ -127,9 +135,9 @@ pub(crate) async fn stop_signal() -> anyhow::Result<()> {
 }
 
 /// Makes the tenants that are always there.
-pub(crate) async fn ensure_tenants(local: &Local, slugs: &[&str]) -> anyhow::Result<()> {
-    let outbound = local.stack.outbound("accounts");
-    let mut accounts = AccountsClient::new(local.stack.channel(Role::Accounts)?);
+pub(crate) async fn ensure_tenants(stack: &Stack, slugs: &[&str]) -> anyhow::Result<()> {
+    let outbound = stack.outbound("accounts");
+    let mut accounts = AccountsClient::new(stack.channel(Role::Accounts)?);
     for slug in slugs {
         let caller =
             cs_core::Caller::service("accounts", cs_core::TenantId::of_slug(slug), cs_core::Trace::start());

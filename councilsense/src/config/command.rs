@@ -25,6 +25,8 @@ pub enum Command {
     Notifications,
     /// Search; with the embedded engine the indexer runs inside it
     Search,
+    /// Fill the index of an OpenSearch, beside roles that search in it
+    Indexer,
     /// Bring the database up to date
     Migrate {
         /// Print idempotent SQL for a DBA instead; it holds the roles' passwords
@@ -89,14 +91,42 @@ pub enum Command {
         #[command(subcommand)]
         verb: RoleVerb,
     },
-    /// Dead letters
+    /// What carries facts between services
+    Bus {
+        /// What to do
+        #[command(subcommand)]
+        verb: BusVerb,
+    },
+    /// Dead letters, and sending facts again
     Dlq {
         /// What to do
         #[command(subcommand)]
         verb: DlqVerb,
     },
-    /// Build the search index anew from meetings and summaries
-    Reindex,
+    /// Build the next version of the search index from meetings and summaries, and take it into use
+    Reindex {
+        /// The engine to build for; the configured one where left out
+        #[arg(long, value_name = "ENGINE")]
+        to: Option<super::SearchEngine>,
+        /// Build nothing: go back to the version before
+        #[arg(long)]
+        rollback: bool,
+    },
+    /// Take a meeting away from readers and out of the index
+    Withdraw {
+        /// The meeting's id
+        meeting: String,
+        /// Why
+        #[arg(long)]
+        reason: String,
+    },
+    /// Say who may see a document and everything drawn from it
+    Visibility {
+        /// The artifact's id
+        artifact: String,
+        /// public, member or reviewer
+        visibility: cs_core::Visibility,
+    },
     /// Measure quality on labelled data, through the code that serves users
     Eval {
         /// What to measure
@@ -182,16 +212,27 @@ pub enum RoleVerb {
 #[derive(Debug, Subcommand)]
 pub enum DlqVerb {
     /// List dead letters
-    List,
+    List {
+        /// Of a type, as in meeting.published
+        #[arg(long = "type", default_value = "")]
+        kind: String,
+    },
     /// Show one whole
     Show {
         /// Its id
         id: String,
     },
-    /// Send one again
+    /// Send some, all of a type, or all again
     Replay {
-        /// Its id
-        id: String,
+        /// Their ids
+        #[arg(required_unless_present_any = ["kind", "all"])]
+        ids: Vec<String>,
+        /// All of a type
+        #[arg(long = "type", default_value = "")]
+        kind: String,
+        /// All
+        #[arg(long)]
+        all: bool,
     },
     /// Forget one
     Discard {
@@ -200,6 +241,31 @@ pub enum DlqVerb {
         /// Why
         #[arg(long)]
         reason: String,
+    },
+    /// Who replayed or discarded what
+    History,
+    /// Send what was published since a time to a queue again, to rebuild what is made of it
+    ReplayOutbox {
+        /// RFC 3339, as in 2026-01-31T00:00:00Z; facts are kept 30 days
+        #[arg(long)]
+        since: String,
+        /// Of a type only
+        #[arg(long = "type", default_value = "")]
+        kind: String,
+        /// Whose: meetings, summaries, notifications or search
+        #[arg(long, default_value = "search")]
+        queue: String,
+    },
+}
+
+/// `bus …`
+#[derive(Debug, Subcommand)]
+pub enum BusVerb {
+    /// Make or check topic, queues, filters and redrive
+    Ensure {
+        /// Print what there should be, ready for Terraform, and touch nothing
+        #[arg(long)]
+        print: bool,
     },
 }
 
@@ -216,6 +282,9 @@ pub enum EvalWhat {
         /// Ignore the queries' filters
         #[arg(long)]
         no_filter: bool,
+        /// The engine to measure; the configured one where left out
+        #[arg(long, value_name = "ENGINE")]
+        engine: Option<super::SearchEngine>,
     },
     /// Evidence and decisions on a folder of documents
     Evidence {

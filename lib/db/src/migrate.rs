@@ -160,11 +160,14 @@ pub fn print_sql(role_secret: &[u8], schemas: &[SchemaSpec<'_>]) -> String {
 const SQLX_TABLE: &str = "CREATE TABLE IF NOT EXISTS _sqlx_migrations (version bigint PRIMARY KEY, description text NOT NULL, \
     installed_on timestamptz NOT NULL DEFAULT now(), success boolean NOT NULL, checksum bytea NOT NULL, execution_time bigint NOT NULL);\n";
 
-/// Statements that give a role its password, its schema and its limits.
+/// Statements that give a role its password, its schema and its limits. Only a superuser may write NOSUPERUSER, even where
+/// it changes nothing; so what a new role is by default is checked instead.
 fn role_settings(secret: &[u8], name: &str, schema: &str) -> String {
     let (user, quoted, password) = (quote(name), quote(schema), role_password(secret, name));
     format!(
-        "ALTER ROLE {user} LOGIN NOSUPERUSER NOBYPASSRLS PASSWORD '{password}';
+        "DO $check$ BEGIN IF EXISTS (SELECT FROM pg_roles WHERE rolname = '{name}' AND (rolsuper OR rolbypassrls)) THEN
+RAISE EXCEPTION 'the role {name} is a superuser or bypasses row-level security: take that from it'; END IF; END $check$;
+ALTER ROLE {user} LOGIN PASSWORD '{password}';
 ALTER ROLE {user} SET search_path = {quoted};
 ALTER ROLE {user} SET statement_timeout = '30s';
 ALTER ROLE {user} SET idle_in_transaction_session_timeout = '60s';

@@ -11,11 +11,12 @@ use tonic::service::{Interceptor, Routes};
 use tonic::transport::Server;
 use tonic::transport::server::Connected;
 use tonic::{Request, Status};
+pub use tonic_health::server::HealthReporter;
 
 use crate::{Verifier, status};
 
-/// Longest a call may take where the caller named no deadline.
-const DEFAULT_DEADLINE: Duration = Duration::from_secs(30);
+/// Longest any call may take. Callers name shorter deadlines; what needs this long is the upload of a meeting's packet.
+const LONGEST_CALL: Duration = Duration::from_secs(600);
 /// Connections that ask for more streams than this at once wait.
 const STREAMS_PER_CONNECTION: u32 = 512;
 
@@ -65,15 +66,24 @@ pub fn caller<T>(request: &Request<T>) -> Result<Caller, Status> {
         .ok_or_else(|| status(Reason::Unauthenticated, "a valid caller token is needed", &[]))
 }
 
-/// `grpc.health.v1`, with each named service serving.
+/// `grpc.health.v1`, with each named service serving; the reporter tells later what changed.
 pub async fn health(
     services: &[&str],
-) -> tonic_health::pb::health_server::HealthServer<impl tonic_health::pb::health_server::Health> {
+) -> (
+    HealthReporter,
+    tonic_health::pb::health_server::HealthServer<impl tonic_health::pb::health_server::Health>,
+) {
     let (reporter, server) = tonic_health::server::health_reporter();
     for service in services {
         reporter.set_service_status(service, tonic_health::ServingStatus::Serving).await;
     }
-    server
+    (reporter, server)
+}
+
+/// Says of one service whether it serves.
+pub async fn set_health(reporter: &HealthReporter, service: &str, serving: bool) {
+    use tonic_health::ServingStatus::{NotServing, Serving};
+    reporter.set_service_status(service, if serving { Serving } else { NotServing }).await;
 }
 
 /// Adds reflection, v1 and v1alpha, of every message of ours.
@@ -99,7 +109,7 @@ where
 {
     let gone = stop.clone();
     let serving = Server::builder()
-        .timeout(DEFAULT_DEADLINE)
+        .timeout(LONGEST_CALL)
         .max_concurrent_streams(Some(STREAMS_PER_CONNECTION))
         .trace_fn(|request| {
             let header = |name: &str| request.headers().get(name).and_then(|v| v.to_str().ok());

@@ -76,8 +76,13 @@ impl SigningKey {
 
     /// The verifier of this key's tokens, for one service.
     pub fn verifier(&self, audience: &str) -> Verifier {
+        self.verifier_of(&[audience])
+    }
+
+    /// Verifies tokens for any of `audiences`: of a service that several roles of one process share.
+    pub fn verifier_of(&self, audiences: &[&str]) -> Verifier {
         let mut validation = Validation::new(Algorithm::EdDSA);
-        validation.set_audience(&[audience]);
+        validation.set_audience(audiences);
         validation.set_required_spec_claims(&["exp", "aud", "sub", "iss"]);
         validation.leeway = LEEWAY_SECONDS;
         Verifier { key: DecodingKey::from_ed_der(&self.public), validation }

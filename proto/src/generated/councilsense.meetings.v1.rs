@@ -57,6 +57,9 @@ pub struct Meeting {
     pub body_name: ::prost::alloc::string::String,
     #[prost(string, tag = "14")]
     pub updated_at: ::prost::alloc::string::String,
+    /// What the source did not say and was derived, and from what.
+    #[prost(string, repeated, tag = "15")]
+    pub derivation: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Artifact {
@@ -335,6 +338,12 @@ pub struct IngestHeader {
     pub derivation: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     #[prost(enumeration = "super::super::common::v1::Visibility", tag = "12")]
     pub visibility: i32,
+    /// How many files follow: an upload that breaks off takes nothing in.
+    #[prost(uint32, tag = "13")]
+    pub file_count: u32,
+    /// BCP 47, of a city that is not there yet; empty: en.
+    #[prost(string, tag = "14")]
+    pub language: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct IngestFile {
@@ -346,8 +355,12 @@ pub struct IngestFile {
     pub title: ::prost::alloc::string::String,
     #[prost(string, tag = "4")]
     pub source_url: ::prost::alloc::string::String,
+    /// Of the bytes that follow; other than that many are refused.
     #[prost(uint64, tag = "5")]
     pub size_bytes: u64,
+    /// Why no bytes follow, where the sender could not read the file.
+    #[prost(string, tag = "6")]
+    pub error: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct IngestMeetingResponse {

@@ -44,6 +44,9 @@ pub enum Error {
     /// A source could not be listed.
     #[error("{0}")]
     Source(String),
+    /// A source's files could not be read just now.
+    #[error("the source's files could not be read: {0}")]
+    Files(#[source] std::io::Error),
     /// The database failed.
     #[error(transparent)]
     Db(#[from] DbError),
@@ -77,7 +80,8 @@ impl Error {
             Self::InvalidTransition(_) | Self::Db(DbError::Refused { .. }) => Reason::InvalidTransition,
             Self::Objects(error) if error.kind() == std::io::ErrorKind::StorageFull => Reason::StorageFull,
             Self::Db(DbError::StorageFull) => Reason::StorageFull,
-            Self::Db(DbError::Unavailable(_) | DbError::Conflict(_)) => Reason::Unavailable,
+            Self::Objects(error) if error.kind() == std::io::ErrorKind::NotFound => Reason::NotFound,
+            Self::Files(_) | Self::Db(DbError::Unavailable(_) | DbError::Conflict(_)) => Reason::Unavailable,
             Self::Db(DbError::Unique { .. }) => Reason::AlreadyExists,
             Self::Source(_) => Reason::InvalidArgument,
             Self::Objects(_) | Self::Db(DbError::Other(_)) | Self::Payload(_) => Reason::Internal,
@@ -102,6 +106,7 @@ impl From<Error> for HandlerError {
     fn from(error: Error) -> Self {
         match error {
             Error::Db(db) => db.into(),
+            Error::Files(io) => Self::Transient(format!("the source's files could not be read: {io}")),
             Error::Objects(io) => Self::Transient(format!("the artifact store failed: {io}")),
             other => Self::Permanent(other.to_string()),
         }

@@ -15,7 +15,7 @@ use cs_proto::events::v1::{MeetingExtractRequested, MeetingSummarizeRequested};
 
 use crate::objects::name_of;
 use crate::store::{artifacts, meetings, runs, texts};
-use crate::{Deps, Error, SCHEMA, messages};
+use crate::{Deps, Error, SCHEMA, messages, rerun};
 
 /// How documents are read.
 #[derive(Clone, Debug)]
@@ -57,6 +57,14 @@ pub async fn extract(
     let Some(artifact) = artifact else {
         return Err(HandlerError::Permanent("the artifact is gone".into()));
     };
+    let again = artifact.was_given_up();
+    if artifact.status != "fetched" && !again {
+        // Read already, for another run, or withdrawn meanwhile.
+        meetings::lock(&mut tx, artifact.meeting_id.into()).await?;
+        advance(&mut tx, caller, &deps.ids, artifact.meeting_id.into()).await?;
+        jobs::finish(&mut tx, job, deps.ids.now()).await?;
+        return Ok(tx.commit().await?);
+    }
     // No transaction stays open while a document is read.
     drop(tx);
     let read = deps.extractor.extract(&artifact.file_name, bytes).await;
@@ -69,7 +77,13 @@ pub async fn extract(
     let mut tx = deps.db.tenant(caller).await?;
     meetings::lock(&mut tx, artifact.meeting_id.into()).await?;
     match read {
-        Ok(extracted) => keep(&mut tx, &artifact, &extracted, deps.ids.now()).await?,
+        Ok(extracted) => {
+            keep(&mut tx, &artifact, &extracted, now).await?;
+            if again {
+                // The run that waited for this text has ended without it.
+                rerun::begin(&mut tx, &deps.ids, artifact.meeting_id.into(), "replay", "").await?;
+            }
+        }
         Err(error) => {
             let status = if error == ExtractError::NeedsOcr { "needs_ocr" } else { "unreadable" };
             artifacts::unread(&mut tx, artifact.id, status, &format!("{}: {error}", error.code())).await?;
@@ -114,7 +128,7 @@ pub async fn given_up(
         request.meeting_id.parse().map_err(|_| HandlerError::Permanent("no meeting id".into()))?;
     let mut tx = deps.db.tenant(caller).await?;
     meetings::lock(&mut tx, meeting).await?;
-    artifacts::unread(&mut tx, id.uuid(), "unreadable", &format!("reader: {error}")).await?;
+    artifacts::unread(&mut tx, id.uuid(), "unreadable", &format!("{}{error}", artifacts::GIVEN_UP)).await?;
     advance(&mut tx, caller, &deps.ids, meeting).await?;
     Ok(tx.commit().await?)
 }

@@ -27,6 +27,11 @@ use crate::{Deps, Error, messages, watch};
 /// Bytes in one message of a streamed artifact.
 const CHUNK: usize = 256 * 1024;
 
+/// Most files of one meeting.
+const MOST_FILES: u32 = 500;
+/// Longest wait for the next part of an upload.
+const IDLE: std::time::Duration = std::time::Duration::from_secs(30);
+
 /// The service.
 pub struct MeetingsService(Deps);
 
@@ -48,7 +53,7 @@ pub(crate) fn optional_id<T: FromStr<Err = InvalidId>>(field: &str, text: &str) 
     if text.is_empty() { Ok(None) } else { id(field, text).map(Some) }
 }
 
-fn ids<T: FromStr<Err = InvalidId>>(field: &str, texts: &[String]) -> Result<Vec<T>, Error> {
+pub(crate) fn ids<T: FromStr<Err = InvalidId>>(field: &str, texts: &[String]) -> Result<Vec<T>, Error> {
     if texts.len() > MOST_IDS {
         return Err(Error::invalid(field, format!("at most {MOST_IDS} at once")));
     }
@@ -290,7 +295,7 @@ impl Meetings for MeetingsService {
         let city = NewCity { slug: r.slug, name: r.name, time_zone: r.time_zone, language: r.language };
         city.check()?;
         let mut tx = self.0.db.tenant(&caller).await.map_err(Error::from)?;
-        let row = places::ensure_city(&mut tx, self.0.ids.next(), &city, self.0.ids.now())
+        let row = places::put_city(&mut tx, self.0.ids.next(), &city, self.0.ids.now())
             .await
             .map_err(Error::from)?;
         tx.commit().await.map_err(Error::from)?;
@@ -307,11 +312,20 @@ async fn receive(
     let Some(Part::Header(header)) = parts.message().await?.and_then(|m| m.part) else {
         return Err(Error::invalid("header", "the first message must carry the header").into());
     };
+    if header.file_count > MOST_FILES {
+        return Err(Error::invalid("file_count", format!("a meeting has at most {MOST_FILES} files")).into());
+    }
+    let announced = header.file_count as usize;
     let (city, mut meeting) = from_header(header)?;
     let mut open: Option<(pb::IngestFile, BytesMut)> = None;
-    while let Some(message) = parts.message().await? {
+    while let Some(message) = next(&mut parts).await? {
         match message.part {
             Some(Part::File(file)) => {
+                if meeting.artifacts.len() + usize::from(open.is_some()) == announced {
+                    return Err(
+                        Error::invalid("file_count", format!("{announced} files were announced")).into()
+                    );
+                }
                 if let Some(done) = open.take() {
                     meeting.artifacts.push(keep(deps, done).await?);
                 }
@@ -338,7 +352,23 @@ async fn receive(
     if let Some(done) = open {
         meeting.artifacts.push(keep(deps, done).await?);
     }
+    if meeting.artifacts.len() != announced {
+        let rule = format!(
+            "{announced} files were announced, {} came: send the meeting again",
+            meeting.artifacts.len()
+        );
+        return Err(Error::invalid("file_count", rule).into());
+    }
     Ok((city, meeting))
+}
+
+/// The next part; a sender that stops sending does not keep its place.
+async fn next(
+    parts: &mut Streaming<pb::IngestMeetingRequest>,
+) -> Result<Option<pb::IngestMeetingRequest>, Status> {
+    tokio::time::timeout(IDLE, parts.message())
+        .await
+        .map_err(|_| Status::deadline_exceeded("nothing came for a while: send the meeting again"))?
 }
 
 fn from_header(h: pb::IngestHeader) -> Result<(NewCity, NewMeeting), Error> {
@@ -363,7 +393,7 @@ fn from_header(h: pb::IngestHeader) -> Result<(NewCity, NewMeeting), Error> {
         slug: h.city,
         name,
         time_zone: if h.time_zone.is_empty() { "UTC".to_owned() } else { h.time_zone },
-        language: "en".to_owned(),
+        language: if h.language.is_empty() { "en".to_owned() } else { h.language },
     };
     let meeting = NewMeeting {
         meeting_uid: h.meeting_uid,
@@ -374,6 +404,7 @@ fn from_header(h: pb::IngestHeader) -> Result<(NewCity, NewMeeting), Error> {
         location: some(h.location),
         status: some(h.status),
         visibility,
+        derivation: h.derivation,
         artifacts: Vec::new(),
     };
     Ok((city, meeting))
@@ -391,14 +422,24 @@ async fn keep(deps: &Deps, (file, bytes): (pb::IngestFile, BytesMut)) -> Result<
         .parse()
         .map_err(|e: cs_core::document::UnknownArtifactKind| Error::invalid("kind", e.to_string()))?;
     let bytes: Bytes = bytes.freeze();
-    let refused = if file.size_bytes > deps.max_artifact_bytes {
+    let refused = if !file.error.is_empty() {
+        Some(file.error.clone())
+    } else if file.size_bytes > deps.max_artifact_bytes {
         let (size, most) = (file.size_bytes >> 20, deps.max_artifact_bytes >> 20);
         Some(format!("too_large: {size} MB, at most {most} MB are taken: split it"))
     } else {
         None
     };
-    let (sha256, size_bytes) = if refused.is_some() {
-        (name_of(format!("{}|{}|too_large", file.file_name, file.size_bytes).as_bytes()), file.size_bytes)
+    let (sha256, size_bytes) = if let Some(why) = &refused {
+        (name_of(format!("{}|{}|{why}", file.file_name, file.size_bytes).as_bytes()), file.size_bytes)
+    } else if file.size_bytes != bytes.len() as u64 {
+        let rule = format!(
+            "{} bytes of {} were announced, {} came: send it again",
+            file.size_bytes,
+            file.file_name,
+            bytes.len()
+        );
+        return Err(Error::invalid("size_bytes", rule));
     } else {
         (name_of(&bytes), bytes.len() as u64)
     };

@@ -1,18 +1,19 @@
-//! `ops.v1.Runs` and `ops.v1.Sources`: this service's part of the operators' interface.
+//! `ops.v1.Runs`, `ops.v1.Sources` and `ops.v1.Records`: this service's part of the operators' interface.
 
 use cs_core::{CityId, RunId, SourceId};
 use cs_policy::{Action, allow};
 use cs_proto::common::v1::BatchGetRequest;
 use cs_proto::ops::v1 as pb;
+use cs_proto::ops::v1::records_server::Records;
 use cs_proto::ops::v1::runs_server::Runs;
 use cs_proto::ops::v1::sources_server::Sources;
 use cs_rpc::caller;
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
-use crate::grpc::{id, optional_id, page, page_info};
+use crate::grpc::{id, ids, optional_id, page, page_info};
 use crate::store::runs;
-use crate::{Deps, Error, messages, read, rerun, scan};
+use crate::{Deps, Error, messages, read, rerun, scan, visibility, withdraw};
 
 /// The service.
 #[derive(Clone)]
@@ -47,9 +48,8 @@ impl Runs for OpsService {
     async fn batch_get_runs(&self, request: Request<BatchGetRequest>) -> Answer<pb::BatchGetRunsResponse> {
         let caller = caller(&request)?;
         allow(&caller, Action::Operate).map_err(Error::from)?;
-        let ids: Result<Vec<RunId>, Error> =
-            request.get_ref().ids.iter().map(|text| id("ids", text)).collect();
-        let ids: Vec<Uuid> = ids?.into_iter().take(read::MOST_IDS).map(RunId::uuid).collect();
+        let ids: Vec<RunId> = ids("ids", &request.get_ref().ids)?;
+        let ids: Vec<Uuid> = ids.into_iter().map(RunId::uuid).collect();
         let mut tx = self.0.db.tenant(&caller).await.map_err(Error::from)?;
         let rows = runs::by_ids(&mut tx, &ids).await.map_err(Error::from)?;
         Ok(Response::new(pb::BatchGetRunsResponse { runs: rows.into_iter().map(messages::run).collect() }))
@@ -62,7 +62,8 @@ impl Runs for OpsService {
         let caller = caller(&request)?;
         let meeting = id("meeting_id", &request.get_ref().meeting_id)?;
         let mut tx = self.0.db.tenant(&caller).await.map_err(Error::from)?;
-        let run = rerun::rerun(&mut tx, &caller, &self.0.ids, meeting).await?;
+        let run =
+            rerun::rerun(&mut tx, &caller, &self.0.ids, meeting, &request.get_ref().idempotency_key).await?;
         let row = runs::by_ids(&mut tx, &[run.uuid()]).await.map_err(Error::from)?.pop();
         tx.commit().await.map_err(Error::from)?;
         Ok(Response::new(pb::RerunMeetingResponse { run: row.map(messages::run) }))
@@ -103,5 +104,35 @@ impl Sources for OpsService {
         tx.commit().await.map_err(Error::from)?;
         let source_ids = asked.iter().map(SourceId::to_string).collect();
         Ok(Response::new(pb::ScanCityResponse { source_ids }))
+    }
+}
+
+#[tonic::async_trait]
+impl Records for OpsService {
+    async fn withdraw_meeting(
+        &self,
+        request: Request<pb::WithdrawMeetingRequest>,
+    ) -> Answer<pb::WithdrawMeetingResponse> {
+        let caller = caller(&request)?;
+        let r = request.into_inner();
+        let meeting = id("meeting_id", &r.meeting_id)?;
+        let mut tx = self.0.db.tenant(&caller).await.map_err(Error::from)?;
+        let changed = withdraw::withdraw(&mut tx, &caller, &self.0.ids, meeting, &r.reason).await?;
+        tx.commit().await.map_err(Error::from)?;
+        Ok(Response::new(pb::WithdrawMeetingResponse { changed }))
+    }
+
+    async fn set_artifact_visibility(
+        &self,
+        request: Request<pb::SetArtifactVisibilityRequest>,
+    ) -> Answer<pb::SetArtifactVisibilityResponse> {
+        let caller = caller(&request)?;
+        let r = request.get_ref();
+        let artifact = id("artifact_id", &r.artifact_id)?;
+        let tag = messages::tag_given("visibility", r.visibility())?;
+        let mut tx = self.0.db.tenant(&caller).await.map_err(Error::from)?;
+        let changed = visibility::set(&mut tx, &caller, &self.0.ids, artifact, tag).await?;
+        tx.commit().await.map_err(Error::from)?;
+        Ok(Response::new(pb::SetArtifactVisibilityResponse { changed }))
     }
 }

@@ -5,15 +5,15 @@
 
 use chrono::{DateTime, NaiveDate, Utc};
 use cs_core::document::ArtifactKind;
-use cs_core::{Caller, Ids, MeetingId, RunId, Visibility};
+use cs_core::{Caller, CityId, Ids, MeetingId, RunId, Visibility};
 use cs_db::TenantTx;
 use cs_events::{Envelope, Fact, jobs};
 use cs_proto::events::v1::MeetingExtractRequested;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use crate::store::{artifacts, meetings, places, runs};
-use crate::{Error, SCHEMA, extract};
+use crate::store::{artifacts, meetings, places};
+use crate::{Error, SCHEMA, extract, rerun};
 
 /// A city as its source names it.
 #[derive(Clone, Debug)]
@@ -67,6 +67,8 @@ pub struct NewMeeting {
     pub status: Option<String>,
     /// Who may see it.
     pub visibility: Visibility,
+    /// What the source did not say and was derived, and from what.
+    pub derivation: Vec<String>,
     /// Its documents.
     pub artifacts: Vec<NewArtifact>,
 }
@@ -136,11 +138,10 @@ pub async fn ingest(
         location: meeting.location.as_deref(),
         status,
         visibility: meeting.visibility.as_str(),
+        derivation: &meeting.derivation,
     };
     let meeting_id = meetings::upsert(tx, &upsert, now).await?;
-    let run: RunId = ids.next();
-    runs::begin(tx, run, meeting_id, "ingest", now).await?;
-    meetings::set_run(tx, meeting_id, run.uuid(), "ingested", None, now).await?;
+    let run = rerun::begin(tx, ids, meeting_id.into(), "ingest", "").await?;
     for artifact in &meeting.artifacts {
         put_artifact(tx, caller, ids, meeting_id, run, artifact, meeting.visibility).await?;
     }
@@ -172,14 +173,18 @@ async fn put_artifact(
         visibility: visibility.as_str(),
     };
     let kept = artifacts::upsert(tx, &row, ids.now()).await?;
-    artifacts::withdraw_others(tx, meeting, &artifact.file_name, &artifact.sha256).await?;
+    if artifact.refused.is_none() {
+        // A file whose bytes were not taken takes no other's place.
+        artifacts::withdraw_others(tx, meeting, &artifact.file_name, &artifact.sha256).await?;
+    }
     if kept.status == "fetched" {
         request_extraction(tx, caller, ids, &kept, run).await?;
     }
     Ok(())
 }
 
-/// Asks for an artifact's text: one effect per artifact and extractor version.
+/// Asks for an artifact's text: one effect per artifact and extractor version. The key names the run as well, since an
+/// artifact that was withdrawn may come back after its first reading has ended; a text that is there is not made again.
 pub(crate) async fn request_extraction(
     tx: &mut TenantTx,
     caller: &Caller,
@@ -194,11 +199,15 @@ pub(crate) async fn request_extraction(
         artifact_id: id.clone(),
         sha256: artifact.sha256.clone(),
         extractor_version: cs_documents::EXTRACTOR_VERSION.to_owned(),
+        city_id: meetings::city_of(tx, artifact.meeting_id)
+            .await?
+            .map(CityId::from)
+            .map_or_else(String::new, |id| id.to_string()),
     };
     let fact = Fact {
         kind: "meeting.extract.requested",
         resource: ("artifact", id.clone()),
-        key: format!("{id}|{}|{}", artifact.sha256, cs_documents::EXTRACTOR_VERSION),
+        key: format!("{id}|{}|{}|{run}", artifact.sha256, cs_documents::EXTRACTOR_VERSION),
         payload: &payload,
     };
     jobs::put(tx, &Envelope::new(SCHEMA, caller, ids, fact)?).await?;
@@ -221,8 +230,13 @@ fn check(meeting: &NewMeeting) -> Result<(), Error> {
     {
         return Err(Error::invalid("status", "must be scheduled, held, cancelled or postponed"));
     }
+    let optional =
+        |field: &str, value: Option<&str>, most: usize| value.map_or(Ok(()), |v| text(field, v, most));
+    optional("location", meeting.location.as_deref(), 500)?;
     for artifact in &meeting.artifacts {
         text("file_name", &artifact.file_name, 500)?;
+        text("title", &artifact.title, 500)?;
+        optional("source_url", artifact.source_url.as_deref(), 2_000)?;
     }
     Ok(())
 }

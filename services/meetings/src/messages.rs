@@ -30,6 +30,18 @@ pub(crate) fn visibility(word: &str) -> i32 {
     .into()
 }
 
+/// A tag somebody asks for; there is no tag that was left out.
+pub(crate) fn tag_given(field: &str, given: common::Visibility) -> Result<Visibility, crate::Error> {
+    match given {
+        common::Visibility::Public => Ok(Visibility::Public),
+        common::Visibility::Member => Ok(Visibility::Member),
+        common::Visibility::Reviewer => Ok(Visibility::Reviewer),
+        common::Visibility::Unspecified => {
+            Err(crate::Error::invalid(field, "must be public, member or reviewer"))
+        }
+    }
+}
+
 pub(crate) fn city(row: places::City) -> pb::City {
     pb::City {
         id: CityId::from(row.id).to_string(),
@@ -64,6 +76,7 @@ pub(crate) fn meeting(row: meetings::Meeting) -> pb::Meeting {
         visibility: visibility(&row.visibility),
         body_name: row.body_name,
         updated_at: rfc3339(row.updated_at),
+        derivation: row.derivation,
     }
 }
 
@@ -120,7 +133,7 @@ pub(crate) fn source(row: sources::Source) -> ops::Source {
         city_id: CityId::from(row.city_id).to_string(),
         kind: row.kind,
         location: row.location,
-        schedule: row.scan_seconds.map(|s| format!("{s}s")).unwrap_or_default(),
+        schedule: row.schedule.or_else(|| row.scan_seconds.map(|s| format!("{s}s"))).unwrap_or_default(),
         last_scan_at: row.last_scan_at.map(rfc3339).unwrap_or_default(),
         last_scan_status: row.last_scan_status.unwrap_or_default(),
         last_scan_reason: row.last_scan_reason.unwrap_or_default(),

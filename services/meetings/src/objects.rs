@@ -50,12 +50,14 @@ impl ObjectStore for FileStore {
         let folder = path.parent().unwrap_or(&self.root);
         tokio::fs::create_dir_all(folder).await?;
         // Renaming is atomic: a crash leaves a stray temporary file, never half an object.
-        let temporary = folder.join(format!(".{}.{:08x}", &sha256[2..10], std::process::id()));
+        let temporary = folder.join(format!(".{}.{:016x}", &sha256[2..10], rand::random::<u64>()));
         let written = async {
             let mut file = tokio::fs::File::create(&temporary).await?;
             file.write_all(&bytes).await?;
             file.sync_all().await?;
-            tokio::fs::rename(&temporary, &path).await
+            tokio::fs::rename(&temporary, &path).await?;
+            // The name must outlive a power cut as well as the bytes do.
+            tokio::fs::File::open(folder).await?.sync_all().await
         };
         match written.await {
             Ok(()) => Ok(()),

@@ -58,7 +58,9 @@ impl Error {
             Self::UnknownCity => Reason::UnknownCity,
             Self::NotFound(_) => Reason::NotFound,
             Self::Denied(Denied::SignInFirst) => Reason::Unauthenticated,
-            Self::Denied(Denied::NeedsRole(_) | Denied::ServicesOnly) => Reason::Forbidden,
+            Self::Denied(Denied::NeedsRole(_) | Denied::ServicesOnly | Denied::NotPermitted) => {
+                Reason::Forbidden
+            }
             Self::Meetings(failure) if failure.retryable => Reason::Unavailable,
             Self::Db(DbError::Refused { .. }) => Reason::InvalidTransition,
             Self::Db(DbError::Unique { .. }) => Reason::AlreadyExists,

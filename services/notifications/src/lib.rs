@@ -28,7 +28,7 @@ use cs_rpc::Outbound;
 pub use error::Error;
 pub use grpc::NotificationsService;
 pub use send::{Sender, sender};
-pub use workers::{QUEUE, consumer, job_worker};
+pub use workers::{EVENTS, QUEUE, consumer, job_worker};
 
 /// The schema.
 pub const SCHEMA: &str = "notifications";

@@ -12,13 +12,15 @@ use crate::{Deps, SCHEMA, announce, fan_out, home};
 
 /// This service's queue.
 pub const QUEUE: &str = "notifications";
+/// What that queue gets.
+pub const EVENTS: &[&str] = &["account.home_city_changed", "meeting.published"];
 
 struct Facts(Deps);
 
 #[async_trait]
 impl EventHandler for Facts {
     fn types(&self) -> &'static [&'static str] {
-        &["account.home_city_changed", "meeting.published"]
+        EVENTS
     }
 
     async fn handle(&self, envelope: &Envelope) -> Result<(), HandlerError> {
@@ -47,7 +49,7 @@ impl JobHandler for Jobs {
 
 /// The consumer of this service's queue.
 pub fn consumer(deps: &Deps, bus: Arc<dyn Bus>) -> Consumer {
-    Consumer::new(bus, QUEUE, Arc::new(Facts(deps.clone())), RetryPolicy::STANDARD)
+    Consumer::new(bus, QUEUE, Arc::new(Facts(deps.clone())), RetryPolicy::PATIENT)
 }
 
 /// The worker of this service's jobs.

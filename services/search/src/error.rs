@@ -39,7 +39,12 @@ impl Error {
             Self::Invalid(_) => Reason::InvalidArgument,
             Self::Index(IndexError::BadCursor) => Reason::InvalidCursor,
             Self::Index(
-                IndexError::Io(_) | IndexError::Closed | IndexError::InUse(_) | IndexError::Corrupt { .. },
+                IndexError::Io(_)
+                | IndexError::Closed
+                | IndexError::InUse(_)
+                | IndexError::Corrupt { .. }
+                | IndexError::Layout { .. }
+                | IndexError::Unavailable { .. },
             ) => Reason::IndexUnavailable,
             Self::Service(_) => Reason::Unavailable,
             Self::Index(

@@ -122,11 +122,22 @@ pub async fn eval_search(
     options: EvalOptions,
     embedder: Arc<dyn Embedder>,
 ) -> Result<EvalReport, EvalError> {
-    let collection = Collection::read(dir)?;
     let scratch = tempfile::tempdir().map_err(EvalError::Scratch)?;
     let (index, _) = EmbeddedIndex::open(scratch.path(), options.params.clone(), OnDamage::Refuse)?;
+    eval_search_on(dir, options, embedder, &index, "embedded").await
+}
+
+/// The same on an index that is given, empty, and named in the report.
+pub async fn eval_search_on(
+    dir: &Path,
+    options: EvalOptions,
+    embedder: Arc<dyn Embedder>,
+    index: &dyn SearchIndex,
+    engine: &str,
+) -> Result<EvalReport, EvalError> {
+    let collection = Collection::read(dir)?;
     let with_vectors = options.mode != Mode::Keyword;
-    fill(&index, &collection.documents, with_vectors.then_some(&*embedder)).await?;
+    fill(index, &collection.documents, with_vectors.then_some(&*embedder)).await?;
 
     let mut judged = Judged::default();
     let mut latencies = Vec::new();
@@ -166,14 +177,14 @@ pub async fn eval_search(
             p95: percentile(&latencies, 0.95),
             p99: percentile(&latencies, 0.99),
         },
-        engine: "embedded".to_owned(),
+        engine: engine.to_owned(),
         mode: options.mode.as_str().to_owned(),
     })
 }
 
 /// Cuts, embeds and indexes the documents, each as a meeting of its own.
 async fn fill(
-    index: &EmbeddedIndex,
+    index: &dyn SearchIndex,
     documents: &[Document],
     embedder: Option<&dyn Embedder>,
 ) -> Result<(), EvalError> {

@@ -172,8 +172,8 @@ fn kind_word(kind: PassageKind) -> &'static str {
 }
 
 fn answer(response: SearchResponse, no_embedder: bool) -> pb::SearchResponse {
-    let degraded =
-        if response.degraded || no_embedder { vec!["keyword_only".to_owned()] } else { Vec::new() };
+    let flags = [("keyword_only", response.degraded || no_embedder), ("partial", response.partial)];
+    let degraded = flags.iter().filter(|(_, is)| *is).map(|(flag, _)| (*flag).to_owned()).collect();
     pb::SearchResponse {
         end_cursor: response.hits.last().map(|h| h.cursor.clone()).unwrap_or_default(),
         hits: response.hits.into_iter().map(hit).collect(),

@@ -11,7 +11,7 @@ use cs_core::document::{ArtifactKind, ExtractedText, Section};
 use cs_core::{ArtifactId, BodyId, Caller, CityId, InvalidId, MeetingId};
 use cs_events::{Bus, Consumer, Envelope, EventHandler, HandlerError, RetryPolicy};
 use cs_proto::common::v1::{BatchGetRequest, PageRequest};
-use cs_proto::events::v1::{MeetingPublished, SummaryGated};
+use cs_proto::events::v1::{ArtifactVisibilityChanged, MeetingPublished, MeetingWithdrawn, SummaryGated};
 use cs_proto::meetings::v1 as meetings;
 use cs_proto::summaries::v1 as summaries;
 use cs_text::passages::{CHUNKER_VERSION, PassageOptions, passages};
@@ -23,6 +23,9 @@ use crate::{Deps, Error, NAME};
 
 /// This service's queue.
 pub const QUEUE: &str = "search";
+/// What that queue gets.
+pub const EVENTS: &[&str] =
+    &["artifact.visibility_changed", "meeting.published", "meeting.withdrawn", "summary.gated"];
 /// Texts embedded at once: enough to keep a core busy, few enough that a meeting's vectors fit in little memory.
 const EMBED_BATCH: usize = 64;
 
@@ -33,18 +36,20 @@ struct Indexer(Deps);
 
 /// The consumer of this service's queue.
 pub fn consumer(deps: &Deps, bus: Arc<dyn Bus>) -> Consumer {
-    Consumer::new(bus, QUEUE, Arc::new(Indexer(deps.clone())), RetryPolicy::STANDARD)
+    Consumer::new(bus, QUEUE, Arc::new(Indexer(deps.clone())), RetryPolicy::PATIENT)
 }
 
 #[async_trait]
 impl EventHandler for Indexer {
     fn types(&self) -> &'static [&'static str] {
-        &["summary.gated", "meeting.published"]
+        EVENTS
     }
 
     async fn handle(&self, envelope: &Envelope) -> Result<(), HandlerError> {
         let caller = envelope.caller(NAME);
         let done = match envelope.kind.as_str() {
+            "artifact.visibility_changed" => visibility(&self.0, &caller, envelope).await,
+            "meeting.withdrawn" => withdrawn(&self.0, &caller, envelope).await,
             "summary.gated" => documents(&self.0, &caller, envelope).await,
             _ => claims(&self.0, &caller, envelope).await,
         };
@@ -58,20 +63,56 @@ async fn documents(deps: &Deps, caller: &Caller, envelope: &Envelope) -> Result<
     index_documents(deps, caller, &meeting, envelope.occurred_at).await
 }
 
+/// Everything drawn from an artifact gets its new tag. Events of one artifact are ordered by their time.
+async fn visibility(deps: &Deps, caller: &Caller, envelope: &Envelope) -> Result<(), Error> {
+    let event: ArtifactVisibilityChanged = envelope.payload()?;
+    let artifact = event
+        .artifact_id
+        .parse::<ArtifactId>()
+        .map_err(|e| Error::invalid("artifact_id", e.to_string()))?
+        .uuid();
+    // What cannot be told is shown to the fewest.
+    let tag = event.visibility.parse().unwrap_or(Visibility::Reviewer);
+    let version = envelope.occurred_at.timestamp_millis();
+    let applied = deps.index.set_visibility(caller.tenant.uuid(), artifact, version, tag).await?;
+    tracing::info!(
+        event = "artifact.reindexed",
+        artifact_id = event.artifact_id,
+        visibility = tag.as_str(),
+        ?applied,
+        "everything drawn from an artifact has its new visibility"
+    );
+    Ok(())
+}
+
+/// A withdrawn meeting is found no more; what is published of it later is.
+async fn withdrawn(deps: &Deps, caller: &Caller, envelope: &Envelope) -> Result<(), Error> {
+    let event: MeetingWithdrawn = envelope.payload()?;
+    let meeting = event
+        .meeting_id
+        .parse::<MeetingId>()
+        .map_err(|e| Error::invalid("meeting_id", e.to_string()))?
+        .uuid();
+    let (tenant, at) = (caller.tenant.uuid(), envelope.occurred_at.timestamp_millis());
+    deps.index.remove_part(tenant, meeting, Part::Documents, at).await?;
+    let version = i64::try_from(event.version).unwrap_or(i64::MAX);
+    deps.index.remove_part(tenant, meeting, Part::Claims, version).await?;
+    tracing::info!(
+        event = "meeting.unindexed",
+        meeting_id = event.meeting_id,
+        "a withdrawn meeting left the index"
+    );
+    Ok(())
+}
+
 async fn index_documents(
     deps: &Deps,
     caller: &Caller,
     meeting: &meetings::Meeting,
     at: chrono::DateTime<chrono::Utc>,
 ) -> Result<(), Error> {
+    let mut docs = passages_of(deps, caller, meeting).await?;
     let base = Base::new(caller, meeting)?;
-    let request = meetings::ListTextVersionsRequest { meeting_id: meeting.id.clone() };
-    let call = deps.outbound.request(caller, request, deps.deadline)?;
-    let mut texts = deps.meetings.clone().list_text_versions(call).await?.into_inner();
-    let mut docs = Vec::new();
-    while let Some(text) = texts.message().await? {
-        docs.extend(base.passages(text)?);
-    }
     embed(deps, &mut docs).await?;
     let version = at.timestamp_millis();
     let count = docs.len();
@@ -122,40 +163,60 @@ async fn index_claims(
     Ok(())
 }
 
-/// Indexes every meeting of the caller's tenant from what the services keep; gives how many. `at` is the version of
-/// their documents: older events that are still under way change nothing after it.
-pub async fn rebuild(
+/// Indexes one meeting whole: its documents under the version `at`, and its current summary's claims.
+pub(crate) async fn index_meeting(
     deps: &Deps,
     caller: &Caller,
+    meeting: &meetings::Meeting,
     at: chrono::DateTime<chrono::Utc>,
-) -> Result<usize, Error> {
-    let (mut after, mut indexed) = (String::new(), 0);
-    loop {
-        let page = PageRequest { first: PAGE, after, ..PageRequest::default() };
-        let request = meetings::ListMeetingsRequest { page: Some(page), ..Default::default() };
-        let call = deps.outbound.request(caller, request, deps.deadline)?;
-        let listed = deps.meetings.clone().list_meetings(call).await?.into_inner();
-        for meeting in &listed.meetings {
-            index_documents(deps, caller, meeting, at).await?;
-            let view = summaries::SummaryView::default();
-            let request = summaries::BatchGetCurrentSummariesRequest {
-                meeting_ids: vec![meeting.id.clone()],
-                view: Some(view),
-            };
-            let call = deps.outbound.request(caller, request, deps.deadline)?;
-            let current =
-                deps.summaries.clone().batch_get_current_summaries(call).await?.into_inner().summaries;
-            for summary in current {
-                index_claims(deps, caller, meeting, summary).await?;
-            }
-            indexed += 1;
-        }
-        let info = listed.page_info.unwrap_or_default();
-        if !info.has_next_page {
-            return Ok(indexed);
-        }
-        after = info.end_cursor;
+) -> Result<(), Error> {
+    let request = summaries::BatchGetCurrentSummariesRequest {
+        meeting_ids: vec![meeting.id.clone()],
+        view: Some(summaries::SummaryView::default()),
+    };
+    let call = deps.outbound.request(caller, request, deps.deadline)?;
+    let current = deps.summaries.clone().batch_get_current_summaries(call).await?.into_inner().summaries;
+    for summary in current {
+        index_claims(deps, caller, meeting, summary).await?;
     }
+    // Last: the version of the documents says that the meeting is there whole.
+    index_documents(deps, caller, meeting, at).await
+}
+
+/// The passages of a meeting's documents as they are now, without vectors.
+pub(crate) async fn passages_of(
+    deps: &Deps,
+    caller: &Caller,
+    meeting: &meetings::Meeting,
+) -> Result<Vec<PassageDoc>, Error> {
+    let base = Base::new(caller, meeting)?;
+    let request = meetings::ListTextVersionsRequest { meeting_id: meeting.id.clone() };
+    let call = deps.outbound.request(caller, request, deps.deadline)?;
+    let mut texts = deps.meetings.clone().list_text_versions(call).await?.into_inner();
+    let mut docs = Vec::new();
+    while let Some(text) = texts.message().await? {
+        docs.extend(base.passages(text)?);
+    }
+    Ok(docs)
+}
+
+/// One page of the caller's meetings, and the cursor behind it; `None` behind the last.
+pub(crate) async fn list(
+    deps: &Deps,
+    caller: &Caller,
+    after: String,
+) -> Result<(Vec<meetings::Meeting>, Option<String>), Error> {
+    let page = PageRequest { first: PAGE, after, ..PageRequest::default() };
+    let request = meetings::ListMeetingsRequest {
+        page: Some(page),
+        // Meetings that come in meanwhile are newer than most: from the oldest on, no page shifts.
+        order: meetings::MeetingOrder::DateAsc.into(),
+        ..Default::default()
+    };
+    let call = deps.outbound.request(caller, request, deps.deadline)?;
+    let listed = deps.meetings.clone().list_meetings(call).await?.into_inner();
+    let info = listed.page_info.unwrap_or_default();
+    Ok((listed.meetings, info.has_next_page.then_some(info.end_cursor)))
 }
 
 fn tag(visibility: cs_proto::common::v1::Visibility) -> Visibility {

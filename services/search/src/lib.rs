@@ -11,6 +11,7 @@ pub mod rank;
 mod error;
 mod grpc;
 mod indexer;
+pub mod reindex;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,7 +23,7 @@ use cs_text::embed::Embedder;
 
 pub use error::Error;
 pub use grpc::SearchService;
-pub use indexer::{QUEUE, consumer, rebuild};
+pub use indexer::{EVENTS, QUEUE, consumer};
 
 /// The role's name.
 pub const NAME: &str = "search";

@@ -37,8 +37,9 @@ pub(crate) async fn publish(
     let sections = cited_sections(deps, caller, &draft).await?;
     let mut tx = deps.db.tenant(caller).await?;
     let meeting: MeetingId = parse(&request.meeting_id)?;
-    let (version, previous) = write(&mut tx, deps, run, meeting, &draft, &sections).await?;
-    tell(&mut tx, deps, caller, &draft, version, previous).await?;
+    let written = write(&mut tx, deps, run, meeting, &draft, &sections).await?;
+    let version = written.version;
+    tell(&mut tx, deps, caller, &draft, &written).await?;
     jobs::finish(&mut tx, job, deps.ids.now()).await?;
     tx.commit().await?;
     tracing::info!(event = "summary.gated", meeting_id = %meeting, processing_run_id = %run, verdict = draft.verdict, version, "run ended at the gate");
@@ -68,7 +69,17 @@ async fn cited_sections(
     Ok(sections)
 }
 
-/// Writes the version; gives its number and the number it took the place of (0: none).
+/// What transaction B wrote.
+struct Written {
+    version: i64,
+    /// The version it took the place of; 0: none.
+    previous: i64,
+    /// Readers get it.
+    current: bool,
+}
+
+/// Writes the version. It becomes current unless the gate rejected it or readers already have one of a newer run: runs
+/// may end in another order than they began (a retry, a dead letter replayed), and the newest documents win.
 async fn write(
     tx: &mut TenantTx,
     deps: &Deps,
@@ -76,10 +87,10 @@ async fn write(
     meeting: MeetingId,
     draft: &ReadyDraft,
     sections: &[pb::SectionText],
-) -> Result<(i64, i64), Error> {
+) -> Result<Written, Error> {
     let now = deps.ids.now();
-    let (last, current) = store::lock_versions(tx, meeting).await?;
-    let (summary, version): (SummaryId, i64) = (deps.ids.next(), last + 1);
+    let known = store::lock_versions(tx, meeting).await?;
+    let (summary, version): (SummaryId, i64) = (deps.ids.next(), known.last + 1);
     store::put_sections(tx, sections).await?;
     store::put_summary(tx, summary, run, meeting, version, draft, now).await?;
     let ids: Vec<ClaimId> = draft.claims.iter().map(|_| deps.ids.next()).collect();
@@ -87,11 +98,12 @@ async fn write(
     store::put_evidence(tx, &ids, &draft.claims).await?;
     let rejected: Vec<ClaimId> = draft.rejected.iter().map(|_| deps.ids.next()).collect();
     store::put_rejected(tx, summary, &rejected, &draft.rejected).await?;
-    if draft.verdict != "reject" {
+    let current = draft.verdict != "reject" && known.run.is_none_or(|newer| newer < run.uuid());
+    if current {
         store::make_current(tx, meeting, summary, now).await?;
     }
     store::drop_draft(tx, run).await?;
-    Ok((version, current))
+    Ok(Written { version, previous: known.current, current })
 }
 
 async fn tell(
@@ -99,9 +111,9 @@ async fn tell(
     deps: &Deps,
     caller: &Caller,
     draft: &ReadyDraft,
-    version: i64,
-    previous: i64,
+    written: &Written,
 ) -> Result<(), Error> {
+    let (version, previous) = (written.version, written.previous);
     let request = &draft.meeting;
     let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
     let gated = SummaryGated {
@@ -118,7 +130,7 @@ async fn tell(
         failure: String::new(),
     };
     put(tx, deps, caller, "summary.gated", request.run_id.clone(), &request.meeting_id, &gated).await?;
-    if draft.verdict == "reject" {
+    if !written.current {
         return Ok(());
     }
     let topics: BTreeSet<String> = draft.claims.iter().flat_map(|c| c.claim.topics.iter().cloned()).collect();

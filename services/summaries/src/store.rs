@@ -90,14 +90,26 @@ pub(crate) async fn drop_draft(tx: &mut TenantTx, run: RunId) -> Result<(), DbEr
     Ok(())
 }
 
+/// Which versions a meeting has: 0 where there is none.
+#[derive(Clone, Copy, Debug, sqlx::FromRow)]
+pub(crate) struct Versions {
+    /// The newest.
+    pub(crate) last: i64,
+    /// The one readers get.
+    pub(crate) current: i64,
+    /// The run that made it.
+    pub(crate) run: Option<Uuid>,
+}
+
 /// Makes publications of one meeting follow each other; gives its last version and its current one (0: none).
-pub(crate) async fn lock_versions(tx: &mut TenantTx, meeting: MeetingId) -> Result<(i64, i64), DbError> {
+pub(crate) async fn lock_versions(tx: &mut TenantTx, meeting: MeetingId) -> Result<Versions, DbError> {
     sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))")
         .bind(meeting.to_string())
         .execute(tx.conn())
         .await?;
     Ok(sqlx::query_as(
-        "SELECT coalesce(max(s.version), 0), coalesce(max(s.version) FILTER (WHERE p.is_current), 0)
+        "SELECT coalesce(max(s.version), 0) AS last, coalesce(max(s.version) FILTER (WHERE p.is_current), 0) AS current,
+                (array_agg(s.run_id) FILTER (WHERE p.is_current))[1] AS run
          FROM summaries s LEFT JOIN publications p ON p.summary_id = s.id WHERE s.meeting_id = $1",
     )
     .bind(meeting.uuid())

@@ -1,5 +1,6 @@
 //! Runs, sources and dead letters: for operators; the services decide who is one.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use async_graphql::connection::Connection;
@@ -66,7 +67,9 @@ impl OperationQueries {
                 Ok(answer) => Ok(answer
                     .dead_letters
                     .into_iter()
-                    .map(|letter| (letter.failed_at.clone(), DeadLetter::new(service, letter)))
+                    .map(|letter| {
+                        (letter.failed_at.clone(), letter.id.clone(), DeadLetter::new(service, letter))
+                    })
                     .collect()),
                 // A service without workers has none.
                 Err(status) if status.code() == tonic::Code::Unimplemented => Ok(Vec::new()),
@@ -74,12 +77,15 @@ impl OperationQueries {
             }
         }))
         .await;
-        let mut letters: Vec<(String, DeadLetter)> = Vec::new();
+        let mut letters: Vec<(String, String, DeadLetter)> = Vec::new();
         for answer in answers {
             letters.extend(answer?);
         }
-        letters.sort_by(|(one, _), (other, _)| other.cmp(one));
+        // Roles of one process answer for each other.
+        let mut seen = HashSet::new();
+        letters.retain(|(_, id, _)| seen.insert(id.clone()));
+        letters.sort_by(|(one, ..), (other, ..)| other.cmp(one));
         let most = if first == 0 { 20 } else { first as usize };
-        Ok(letters.into_iter().take(most).map(|(_, letter)| letter).collect())
+        Ok(letters.into_iter().take(most).map(|(.., letter)| letter).collect())
     }
 }

@@ -44,21 +44,13 @@ impl Folder {
 impl SourceConnector for Folder {
     async fn list(&self) -> Result<Vec<Listed>, Error> {
         let found = self.found().await?;
-        let refused: Vec<String> = found
-            .iter()
-            .filter_map(|m| m.error.as_ref().map(|e| format!("{}: {e}", m.meeting_uid)))
-            .collect();
-        if !refused.is_empty() {
-            tracing::warn!(
-                event = "city.scan.refused",
-                reasons = refused.join("; "),
-                "some meetings of a folder cannot be taken in"
-            );
-        }
         Ok(found
             .iter()
-            .filter(|m| m.error.is_none())
-            .map(|m| Listed { meeting_uid: m.meeting_uid.clone(), revision: listing_revision(m) })
+            .map(|m| Listed {
+                meeting_uid: m.meeting_uid.clone(),
+                revision: listing_revision(m),
+                error: m.error.clone(),
+            })
             .collect())
     }
 
@@ -87,6 +79,7 @@ impl SourceConnector for Folder {
             location: meeting.location,
             status: meeting.status,
             visibility: Visibility::Public,
+            derivation: meeting.derivation,
             artifacts,
         })
     }
@@ -128,10 +121,12 @@ async fn fetch_file(
     }
     let bytes = match tokio::fs::read(&artifact.path).await {
         Ok(bytes) => bytes,
-        Err(error) => {
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
             let reason = format!("unreadable: {error}");
             return Ok(new(nameless(&reason), artifact.size_bytes, Some(reason)));
         }
+        // It may be there at the next try: a share that is away for a moment must not turn documents into unreadable ones.
+        Err(error) => return Err(Error::Files(error)),
     };
     let (sha256, size) = (name_of(&bytes), bytes.len() as u64);
     objects.put(&sha256, bytes.into()).await.map_err(Error::Objects)?;
@@ -142,13 +137,15 @@ async fn fetch_file(
 fn listing_revision(meeting: &FoundMeeting) -> String {
     let mut hash = Sha256::new();
     hash.update(format!(
-        "{:?}|{:?}|{:?}|{:?}|{}",
-        meeting.title, meeting.date, meeting.starts_at, meeting.status, meeting.body
+        "{:?}|{:?}|{:?}|{:?}|{:?}|{:?}",
+        meeting.title, meeting.date, meeting.starts_at, meeting.status, meeting.body, meeting.location
     ));
     for artifact in &meeting.artifacts {
         hash.update(format!(
-            "{}|{}|{:?}|{:?};",
+            "{:?}|{:?}|{:?}|{}|{:?}|{:?};",
             artifact.file,
+            artifact.title,
+            artifact.source_url,
             artifact.size_bytes,
             modified(&artifact.path),
             artifact.kind

@@ -16,6 +16,8 @@ pub struct Listed {
     pub meeting_uid: String,
     /// Changes whenever the listing or a file does.
     pub revision: String,
+    /// Why it cannot be taken in, where it cannot.
+    pub error: Option<String>,
 }
 
 /// One kind of source.

@@ -25,6 +25,16 @@ pub(crate) struct Artifact {
     pub(crate) visibility: String,
 }
 
+impl Artifact {
+    /// Its reading failed for a reason that is not in the document: another try may succeed.
+    pub(crate) fn was_given_up(&self) -> bool {
+        self.status == "unreadable" && self.reason.as_deref().is_some_and(|r| r.starts_with(GIVEN_UP))
+    }
+}
+
+/// How the reason of an artifact begins whose reader failed, and not its document.
+pub(crate) const GIVEN_UP: &str = "reader: ";
+
 const ARTIFACT: &str =
     "SELECT id, meeting_id, kind, title, file_name, source_url, media_type, size_bytes, sha256, status,
     reason, pages, characters, text_sha256, visibility FROM artifacts";
@@ -53,7 +63,7 @@ pub(crate) async fn upsert(tx: &mut TenantTx, a: &New<'_>, now: DateTime<Utc>) -
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
          ON CONFLICT ON CONSTRAINT artifacts_content DO UPDATE
          SET kind = excluded.kind, title = excluded.title, file_name = excluded.file_name, source_url = excluded.source_url,
-             visibility = excluded.visibility,
+             visibility = CASE WHEN artifacts.visibility_set_at IS NULL THEN excluded.visibility ELSE artifacts.visibility END,
              status = CASE WHEN artifacts.status <> 'withdrawn' THEN artifacts.status
                            WHEN artifacts.text_sha256 IS NOT NULL THEN 'extracted' ELSE excluded.status END
          RETURNING id, meeting_id, kind, title, file_name, source_url, media_type, size_bytes, sha256, status, reason, pages,
@@ -116,6 +126,29 @@ pub(crate) async fn by_ids(
     Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(ids).bind(visible).fetch_all(tx.conn()).await?)
 }
 
+/// Says who may see it, from now on; gives its meeting and who might until now. `None`: it is not there.
+pub(crate) async fn set_visibility(
+    tx: &mut TenantTx,
+    id: Uuid,
+    visibility: &str,
+    now: DateTime<Utc>,
+) -> Result<Option<(Uuid, String)>, DbError> {
+    let before: Option<(Uuid, String)> =
+        sqlx::query_as("SELECT meeting_id, visibility FROM artifacts WHERE id = $1 FOR UPDATE")
+            .bind(id)
+            .fetch_optional(tx.conn())
+            .await?;
+    if before.as_ref().is_some_and(|(_, tag)| tag != visibility) {
+        sqlx::query("UPDATE artifacts SET visibility = $2, visibility_set_at = $3 WHERE id = $1")
+            .bind(id)
+            .bind(visibility)
+            .bind(now)
+            .execute(tx.conn())
+            .await?;
+    }
+    Ok(before)
+}
+
 /// Has its text now.
 pub(crate) async fn extracted(
     tx: &mut TenantTx,
@@ -134,6 +167,17 @@ pub(crate) async fn extracted(
     .bind(pages)
     .bind(characters)
     .bind(text_sha256)
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
+/// Marks an artifact that the reader gave up on as one to be read again.
+pub(crate) async fn retry(tx: &mut TenantTx, id: Uuid) -> Result<(), DbError> {
+    sqlx::query(
+        "UPDATE artifacts SET status = 'fetched', reason = NULL WHERE id = $1 AND status = 'unreadable'",
+    )
+    .bind(id)
     .execute(tx.conn())
     .await?;
     Ok(())

@@ -27,10 +27,11 @@ pub(crate) struct Meeting {
     pub(crate) run_state: String,
     pub(crate) run_reason: Option<String>,
     pub(crate) updated_at: DateTime<Utc>,
+    pub(crate) derivation: Vec<String>,
 }
 
 const MEETING: &str = "SELECT m.id, m.city_id, m.body_id, b.name AS body_name, m.meeting_uid, m.title, m.date, m.starts_at, m.location,
-    m.status, m.visibility, m.revision, m.run_id, m.run_state, m.run_reason, m.updated_at
+    m.status, m.visibility, m.revision, m.run_id, m.run_state, m.run_reason, m.updated_at, m.derivation
     FROM meetings m JOIN bodies b ON b.id = m.body_id";
 
 /// What an ingest writes of a meeting.
@@ -45,14 +46,19 @@ pub(crate) struct Upsert<'a> {
     pub(crate) location: Option<&'a str>,
     pub(crate) status: &'a str,
     pub(crate) visibility: &'a str,
+    pub(crate) derivation: &'a [String],
 }
 
-/// Locks the meeting of a uid, so that two ingests of it follow each other.
+/// Locks the meeting of a uid, whether it is there yet or not, so that two ingests of it follow each other.
 pub(crate) async fn lock_by_uid(
     tx: &mut TenantTx,
     city: Uuid,
     uid: &str,
 ) -> Result<Option<Meeting>, DbError> {
+    sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))")
+        .bind(format!("{city}|{uid}"))
+        .execute(tx.conn())
+        .await?;
     let sql = format!("{MEETING} WHERE m.city_id = $1 AND m.meeting_uid = $2 FOR UPDATE OF m");
     Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(city).bind(uid).fetch_optional(tx.conn()).await?)
 }
@@ -63,16 +69,25 @@ pub(crate) async fn lock(tx: &mut TenantTx, id: MeetingId) -> Result<Option<Meet
     Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(id.uuid()).fetch_optional(tx.conn()).await?)
 }
 
+/// The city of a meeting.
+pub(crate) async fn city_of(tx: &mut TenantTx, id: Uuid) -> Result<Option<Uuid>, DbError> {
+    Ok(sqlx::query_scalar("SELECT city_id FROM meetings WHERE id = $1")
+        .bind(id)
+        .fetch_optional(tx.conn())
+        .await?)
+}
+
 /// Adds a meeting, or changes what its source says of it. Gives its id.
 pub(crate) async fn upsert(tx: &mut TenantTx, m: &Upsert<'_>, now: DateTime<Utc>) -> Result<Uuid, DbError> {
     let tenant = tx.tenant().uuid();
     Ok(sqlx::query_scalar(
         "INSERT INTO meetings (id, tenant_id, city_id, body_id, meeting_uid, title, date, starts_at, location, status,
-                               visibility, revision, run_state, created_at, updated_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, '', 'requested', $12, $12)
+                               visibility, revision, run_state, created_at, updated_at, derivation)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, '', 'requested', $12, $12, $13)
          ON CONFLICT ON CONSTRAINT meetings_uid DO UPDATE
          SET body_id = excluded.body_id, title = excluded.title, date = excluded.date, starts_at = excluded.starts_at,
-             location = excluded.location, status = excluded.status, visibility = excluded.visibility, updated_at = excluded.updated_at
+             location = excluded.location, status = excluded.status, visibility = excluded.visibility, updated_at = excluded.updated_at,
+             derivation = excluded.derivation
          RETURNING id",
     )
     .bind(m.id.uuid())
@@ -87,6 +102,7 @@ pub(crate) async fn upsert(tx: &mut TenantTx, m: &Upsert<'_>, now: DateTime<Utc>
     .bind(m.status)
     .bind(m.visibility)
     .bind(now)
+    .bind(m.derivation)
     .fetch_one(tx.conn())
     .await?)
 }
@@ -130,7 +146,8 @@ pub(crate) async fn by_ids(
     ids: &[Uuid],
     visible: &[&str],
 ) -> Result<Vec<Meeting>, DbError> {
-    let sql = format!("{MEETING} WHERE m.id = ANY ($1) AND m.visibility = ANY ($2)");
+    let sql =
+        format!("{MEETING} WHERE m.id = ANY ($1) AND m.visibility = ANY ($2) AND m.withdrawn_at IS NULL");
     Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(ids).bind(visible).fetch_all(tx.conn()).await?)
 }
 
@@ -146,7 +163,7 @@ pub(crate) async fn list(
     let (compare, direction) = if descending { ("<", "DESC") } else { (">", "ASC") };
     let (date, id) = page.cursor.unzip();
     let sql = format!(
-        "{MEETING} WHERE m.visibility = ANY ($1)
+        "{MEETING} WHERE m.visibility = ANY ($1) AND m.withdrawn_at IS NULL
          AND ($2::uuid IS NULL OR m.city_id = $2) AND ($3::uuid IS NULL OR m.body_id = $3)
          AND ($4::date IS NULL OR m.date >= $4) AND ($5::date IS NULL OR m.date <= $5)
          AND ($6::text IS NULL OR m.status = $6) AND (NOT $7 OR m.summary_version > 0)
@@ -166,6 +183,44 @@ pub(crate) async fn list(
         .bind(i64::from(page.size) + 1)
         .fetch_all(tx.conn())
         .await?)
+}
+
+/// Takes a meeting and its documents away from readers; gives its summary's version. `None`: it was away already.
+pub(crate) async fn withdraw(
+    tx: &mut TenantTx,
+    id: Uuid,
+    reason: &str,
+    now: DateTime<Utc>,
+) -> Result<Option<i64>, DbError> {
+    let version = sqlx::query_scalar(
+        "UPDATE meetings SET withdrawn_at = $2, withdrawn_reason = $3, updated_at = $2
+         WHERE id = $1 AND withdrawn_at IS NULL RETURNING summary_version",
+    )
+    .bind(id)
+    .bind(now)
+    .bind(reason)
+    .fetch_optional(tx.conn())
+    .await?;
+    if version.is_some() {
+        sqlx::query(
+            "UPDATE artifacts SET status = 'withdrawn', reason = $2 WHERE meeting_id = $1 AND status <> 'withdrawn'",
+        )
+        .bind(id)
+        .bind(reason)
+        .execute(tx.conn())
+        .await?;
+    }
+    Ok(version)
+}
+
+/// Something about it changed that its readers, and those who keep copies, must see.
+pub(crate) async fn touch(tx: &mut TenantTx, id: Uuid, now: DateTime<Utc>) -> Result<(), DbError> {
+    sqlx::query("UPDATE meetings SET updated_at = $2 WHERE id = $1")
+        .bind(id)
+        .bind(now)
+        .execute(tx.conn())
+        .await?;
+    Ok(())
 }
 
 /// Follows a publication; an older version changes nothing. `false`: it was known.

@@ -26,7 +26,27 @@ pub(crate) struct Body {
 
 const CITY: &str = "SELECT id, slug, name, time_zone, language FROM cities";
 
-/// Adds a city, or finds the one of that slug.
+/// Adds a city, or changes what is known of the one of that slug.
+pub(crate) async fn put_city(
+    tx: &mut TenantTx,
+    id: CityId,
+    city: &crate::ingest::NewCity,
+    now: DateTime<Utc>,
+) -> Result<City, DbError> {
+    ensure_city(tx, id, city, now).await?;
+    Ok(sqlx::query_as(
+        "UPDATE cities SET name = $2, time_zone = $3, language = $4 WHERE slug = $1
+         RETURNING id, slug, name, time_zone, language",
+    )
+    .bind(&city.slug)
+    .bind(&city.name)
+    .bind(&city.time_zone)
+    .bind(&city.language)
+    .fetch_one(tx.conn())
+    .await?)
+}
+
+/// Adds a city, or finds the one of that slug as it is.
 pub(crate) async fn ensure_city(
     tx: &mut TenantTx,
     id: CityId,

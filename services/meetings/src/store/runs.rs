@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use cs_core::RunId;
-use cs_core::page::Page;
+use cs_core::page::{Direction, Page};
 use cs_db::{DbError, TenantTx, Tx};
 use uuid::Uuid;
 
@@ -29,21 +29,32 @@ pub(crate) async fn begin(
     id: RunId,
     meeting: Uuid,
     started_by: &str,
+    idempotency_key: &str,
     now: DateTime<Utc>,
 ) -> Result<(), DbError> {
     let tenant = tx.tenant().uuid();
     sqlx::query(
-        "INSERT INTO runs (id, tenant_id, meeting_id, state, started_by, created_at, updated_at)
-         VALUES ($1, $2, $3, 'ingested', $4, $5, $5)",
+        "INSERT INTO runs (id, tenant_id, meeting_id, state, started_by, created_at, updated_at, idempotency_key)
+         VALUES ($1, $2, $3, 'ingested', $4, $5, $5, nullif($6, ''))",
     )
     .bind(id.uuid())
     .bind(tenant)
     .bind(meeting)
     .bind(started_by)
     .bind(now)
+    .bind(idempotency_key)
     .execute(tx.conn())
     .await?;
     Ok(())
+}
+
+/// The run that was begun with a key.
+pub(crate) async fn by_key(tx: &mut TenantTx, idempotency_key: &str) -> Result<Option<RunId>, DbError> {
+    let id: Option<Uuid> = sqlx::query_scalar("SELECT id FROM runs WHERE idempotency_key = $1")
+        .bind(idempotency_key)
+        .fetch_optional(tx.conn())
+        .await?;
+    Ok(id.map(RunId::from))
 }
 
 /// Moves a run on. The database refuses to move it back.
@@ -101,7 +112,7 @@ pub(crate) async fn by_ids(tx: &mut TenantTx, ids: &[Uuid]) -> Result<Vec<Run>, 
     Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(ids).fetch_all(tx.conn()).await?)
 }
 
-/// One more than a page of runs, newest first.
+/// One more than a page of runs, newest first, in the page's direction.
 pub(crate) async fn list(
     tx: &mut TenantTx,
     meeting: Option<Uuid>,
@@ -109,10 +120,14 @@ pub(crate) async fn list(
     state: Option<&str>,
     page: &Page<Uuid>,
 ) -> Result<Vec<Run>, DbError> {
+    let (compare, direction) = match page.direction {
+        Direction::Forward => ("<", "DESC"),
+        Direction::Backward => (">", "ASC"),
+    };
     let sql = format!(
         "{RUN} WHERE ($1::uuid IS NULL OR meeting_id = $1)
          AND ($2::uuid IS NULL OR meeting_id IN (SELECT id FROM meetings WHERE city_id = $2))
-         AND ($3::text IS NULL OR state = $3) AND ($4::uuid IS NULL OR id < $4) ORDER BY id DESC LIMIT $5"
+         AND ($3::text IS NULL OR state = $3) AND ($4::uuid IS NULL OR id {compare} $4) ORDER BY id {direction} LIMIT $5"
     );
     Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql))
         .bind(meeting)

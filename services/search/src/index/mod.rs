@@ -8,8 +8,10 @@ use async_trait::async_trait;
 use uuid::Uuid;
 
 pub mod embedded;
+pub mod opensearch;
 mod request;
 mod response;
+pub(crate) mod shown;
 mod types;
 
 pub use cs_core::Visibility;
@@ -61,6 +63,24 @@ pub enum IndexError {
     /// A cursor that was not made by this index.
     #[error("the cursor is not one of this search: start again without it")]
     BadCursor,
+    /// An index in the engine is not laid out as this program writes and reads it.
+    #[error(
+        "the search index {index} is laid out otherwise than this program needs ({difference}): run `councilsense reindex` to build the next version, or point --opensearch-url at another cluster"
+    )]
+    Layout {
+        /// Its name.
+        index: String,
+        /// The first differences, as path: found, expected.
+        difference: String,
+    },
+    /// The engine is another process, and does not answer.
+    #[error("the search engine at {engine} cannot be reached ({reason}): it is tried again by itself")]
+    Unavailable {
+        /// Where it should be.
+        engine: String,
+        /// What was seen.
+        reason: String,
+    },
     /// Reading or writing failed.
     #[error("the search index cannot be read or written: {0}")]
     Io(#[from] std::io::Error),
@@ -145,9 +165,17 @@ pub trait SearchIndex: Send + Sync {
     /// The version of a meeting's part that is indexed (or removed), if any.
     async fn version(&self, tenant: Uuid, meeting: Uuid, part: Part) -> Result<Option<i64>, IndexError>;
 
+    /// Every meeting of which there is a passage or a claim, whoever may see it, in no order.
+    async fn meetings(&self, tenant: Uuid) -> Result<Vec<Uuid>, IndexError>;
+
     /// What a tenant's index holds.
     async fn stats(&self, tenant: Uuid) -> Result<IndexStats, IndexError>;
 
     /// Waits until every change handed over before is durable and searchable.
     async fn flush(&self) -> Result<(), IndexError>;
+
+    /// Whether it can answer now. An engine inside this process always can.
+    async fn ready(&self) -> Result<(), IndexError> {
+        Ok(())
+    }
 }

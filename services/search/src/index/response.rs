@@ -77,6 +77,8 @@ pub struct SearchResponse {
     pub facets: Facets,
     /// Meaning was asked for and could not be used: keywords answered alone.
     pub degraded: bool,
+    /// The engine was slow: what it had found within the deadline was ranked, and there may be more.
+    pub partial: bool,
     /// What the reader should know, such as what was searched as plain words.
     pub messages: Vec<String>,
 }

@@ -6,7 +6,14 @@ use chrono::NaiveDate;
 use cs_core::Visibility;
 use cs_core::document::ArtifactKind;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use uuid::Uuid;
+
+/// The tie-breaking form of a passage's id: the first eight bytes of its sha256.
+pub(crate) fn id_hash(id: &str) -> u64 {
+    let digest = Sha256::digest(id.as_bytes());
+    digest.iter().take(8).fold(0, |hash, byte| hash << 8 | u64::from(*byte))
+}
 
 /// A tag as one bit of a set.
 pub(crate) fn bit(tag: Visibility) -> u8 {

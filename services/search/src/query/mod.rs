@@ -3,5 +3,6 @@
 pub(crate) mod analysis;
 pub(crate) mod highlight;
 mod parse;
+pub(crate) mod terms;
 
 pub use parse::{Field, ParsedQuery, parse};

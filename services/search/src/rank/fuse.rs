@@ -51,10 +51,7 @@ pub fn rank(
     if !vector {
         return ordered(candidates, &words);
     }
-    // A passage without a vector is taken to be as alike as the least alike one.
-    let least = candidates.iter().filter_map(|c| c.vector).fold(f32::INFINITY, f32::min);
-    let least = if least.is_finite() { least } else { 0.0 };
-    let cosines: Vec<f32> = candidates.iter().map(|c| c.vector.unwrap_or(least)).collect();
+    let cosines = cosines(candidates);
     if !keyword {
         return ordered(candidates, &cosines);
     }
@@ -67,7 +64,14 @@ pub fn rank(
     ordered(candidates, &scores)
 }
 
-fn fused(params: &RankParams, words: &[f32], cosines: &[f32]) -> Vec<f32> {
+/// A passage without a vector is taken to be as alike as the least alike one.
+pub(super) fn cosines(candidates: &[Candidate]) -> Vec<f32> {
+    let least = candidates.iter().filter_map(|c| c.vector).fold(f32::INFINITY, f32::min);
+    let least = if least.is_finite() { least } else { 0.0 };
+    candidates.iter().map(|c| c.vector.unwrap_or(least)).collect()
+}
+
+pub(super) fn fused(params: &RankParams, words: &[f32], cosines: &[f32]) -> Vec<f32> {
     let (words, cosines) = (z_scores(words), z_scores(cosines));
     let share = params.keyword_share;
     words.iter().zip(cosines).map(|(w, c)| share * w + (1.0 - share) * c).collect()
@@ -87,7 +91,7 @@ fn z_scores(values: &[f32]) -> Vec<f32> {
 
 /// Pseudo-relevance feedback: cosines to a query that moved towards the best (Rocchio without negatives). A dot product
 /// is linear, so the moved query need not be made.
-fn with_feedback(
+pub(super) fn with_feedback(
     params: &RankParams,
     candidates: &[Candidate],
     scores: &[f32],
@@ -114,7 +118,7 @@ fn with_feedback(
 
 /// A spoken passage leans on the one before and the one after it: what a speaker means is often said a breath earlier.
 /// Written ones do not: on abstracts it was measured to cost.
-fn lean_on_adjacent(params: &RankParams, candidates: &[Candidate], scores: &mut [f32]) {
+pub(super) fn lean_on_adjacent(params: &RankParams, candidates: &[Candidate], scores: &mut [f32]) {
     if params.adjacent == 0.0 {
         return;
     }
@@ -170,7 +174,7 @@ fn smooth(params: &RankParams, candidates: &[Candidate], scores: &mut [f32], lik
 }
 
 /// The places of the best `count`, best first.
-fn top(candidates: &[Candidate], scores: &[f32], count: usize) -> Vec<usize> {
+pub(super) fn top(candidates: &[Candidate], scores: &[f32], count: usize) -> Vec<usize> {
     let order = |&a: &usize, &b: &usize| {
         scores[b].total_cmp(&scores[a]).then(candidates[a].id.cmp(&candidates[b].id))
     };

@@ -5,6 +5,7 @@
 //! made again; the best hundred lend each other some of their score along their likeness. The figures were chosen on
 //! scifact-train, cisi and cacm, and on nothing else.
 
+pub mod ahead;
 mod bm25;
 mod fuse;
 

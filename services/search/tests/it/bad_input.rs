@@ -1,8 +1,20 @@
 //! Whatever is typed is searched, and no more is promised than was done.
 
-use search::index::{IndexError, Mode, Part, SearchIndex};
+use search::index::{IndexError, Mode, Part};
 
+use crate::place::{Place, contract};
 use crate::support::*;
+
+contract! {
+    nothing_typed_is_an_error,
+    words_that_say_little_are_searched_when_alone,
+    scripts_diacritics_and_numbers_are_found,
+    phrases_bind_and_exclusions_shut_out,
+    a_misspelt_name_is_found_and_said,
+    hits_say_why,
+    without_an_embedder_keywords_answer_and_it_is_said,
+    what_does_not_belong_is_refused,
+}
 
 const TEXTS: [&str; 6] = [
     "Ord. Calendar No. 34,123 amends the zoning code of Peña Street",
@@ -13,15 +25,14 @@ const TEXTS: [&str; 6] = [
     "Parks and recreation budget hearing with rental income",
 ];
 
-async fn filled() -> (search::index::embedded::EmbeddedIndex, tempfile::TempDir) {
-    let (index, dir) = index();
-    put(&index, uuid(1), uuid(10), 1, &TEXTS).await;
-    (index, dir)
+async fn filled(place: &Place) -> Box<dyn search::index::SearchIndex> {
+    let index = place.open().await;
+    put(&*index, uuid(1), uuid(10), 1, &TEXTS).await;
+    index
 }
 
-#[tokio::test]
-async fn nothing_typed_is_an_error() {
-    let (index, _dir) = filled().await;
+async fn nothing_typed_is_an_error(place: &Place) {
+    let index = filled(place).await;
     let long = "zoning ordinance budget ".repeat(4_000);
     let distinct: String = (0..10_000).map(|i| format!("word{i} ")).collect();
     for typed in [
@@ -55,18 +66,16 @@ async fn nothing_typed_is_an_error() {
     }
 }
 
-#[tokio::test]
-async fn words_that_say_little_are_searched_when_alone() {
-    let (index, _dir) = filled().await;
+async fn words_that_say_little_are_searched_when_alone(place: &Place) {
+    let index = filled(place).await;
     let found = index.search(words(uuid(1), "to be or not to be")).await.unwrap();
     assert_eq!(texts(&found)[0], TEXTS[2]);
     let found = index.search(words(uuid(1), "\"not to be\"")).await.unwrap();
     assert_eq!(texts(&found), [TEXTS[2]]);
 }
 
-#[tokio::test]
-async fn scripts_diacritics_and_numbers_are_found() {
-    let (index, _dir) = filled().await;
+async fn scripts_diacritics_and_numbers_are_found(place: &Place) {
+    let index = filled(place).await;
     for (typed, wanted) in
         [("pena", 0), ("Peña", 0), ("Ord. 34,123", 0), ("34123", 0), ("M-23-126", 1), ("予算案", 3)]
     {
@@ -77,9 +86,8 @@ async fn scripts_diacritics_and_numbers_are_found() {
     }
 }
 
-#[tokio::test]
-async fn phrases_bind_and_exclusions_shut_out() {
-    let (index, _dir) = filled().await;
+async fn phrases_bind_and_exclusions_shut_out(place: &Place) {
+    let index = filled(place).await;
     let found = index.search(request(uuid(1), "\"short term rentals\"")).await.unwrap();
     assert_eq!(texts(&found), [TEXTS[1]]);
     let found = index.search(request(uuid(1), "\"rentals term\"")).await.unwrap();
@@ -89,18 +97,16 @@ async fn phrases_bind_and_exclusions_shut_out() {
     assert_eq!(texts(&found)[0], TEXTS[4]);
 }
 
-#[tokio::test]
-async fn a_misspelt_name_is_found_and_said() {
-    let (index, _dir) = filled().await;
+async fn a_misspelt_name_is_found_and_said(place: &Place) {
+    let index = filled(place).await;
     let found = index.search(words(uuid(1), "Giaruso")).await.unwrap();
     assert_eq!(texts(&found), [TEXTS[1]]);
     assert!(found.messages[0].contains("Giaruso"));
     assert_eq!(found.hits[0].explanation.matched_terms, ["Giaruso"]);
 }
 
-#[tokio::test]
-async fn hits_say_why() {
-    let (index, _dir) = filled().await;
+async fn hits_say_why(place: &Place) {
+    let index = filled(place).await;
     let found = index.search(request(uuid(1), "zoning rentals")).await.unwrap();
     let hit = &found.hits[0];
     assert_eq!(hit.explanation.matched_terms, ["zoning", "rentals"]);
@@ -116,9 +122,8 @@ async fn hits_say_why() {
     }
 }
 
-#[tokio::test]
-async fn without_an_embedder_keywords_answer_and_it_is_said() {
-    let (index, _dir) = filled().await;
+async fn without_an_embedder_keywords_answer_and_it_is_said(place: &Place) {
+    let index = filled(place).await;
     let mut asked = request(uuid(1), "zoning");
     asked.vector = None;
     let found = index.search(asked).await.unwrap();
@@ -129,9 +134,8 @@ async fn without_an_embedder_keywords_answer_and_it_is_said() {
     assert!(!index.search(request(uuid(1), "zoning")).await.unwrap().degraded);
 }
 
-#[tokio::test]
-async fn what_does_not_belong_is_refused() {
-    let (index, _dir) = filled().await;
+async fn what_does_not_belong_is_refused(place: &Place) {
+    let index = filled(place).await;
     let stray = passage(uuid(2), uuid(10), 0, "x");
     let refused = index.replace_meeting(uuid(1), uuid(10), Part::Documents, 2, vec![stray]).await;
     assert!(matches!(refused, Err(IndexError::Misplaced(_))));

@@ -1,36 +1,45 @@
 //! Replacing, removing, hiding, erasing.
 
-use search::index::{Applied, Part, SearchIndex, Visibility, VisibleTags};
+use search::index::{Applied, Part, Visibility, VisibleTags};
 
+use crate::place::{Place, contract};
 use crate::support::*;
 
-#[tokio::test]
-async fn a_replacement_replaces_and_an_older_version_does_nothing() {
-    let (index, _dir) = index();
+contract! {
+    a_replacement_replaces_and_an_older_version_does_nothing,
+    parts_are_replaced_apart_and_a_removal_outlives_a_late_event,
+    hiding_an_artifact_hides_all_that_is_drawn_from_it,
+    a_stricter_tag_in_fresh_passages_beats_an_old_override,
+    an_erased_tenant_leaves_nothing_and_others_stay,
+    pages_stay_in_step_while_passages_are_added,
+    meetings_are_grouped_and_facets_count_what_total_counts,
+}
+
+async fn a_replacement_replaces_and_an_older_version_does_nothing(place: &Place) {
+    let index = place.open().await;
     let (tenant, meeting) = (uuid(1), uuid(10));
-    put(&index, tenant, meeting, 2, &["zoning ordinance adopted", "budget hearing"]).await;
-    put(&index, tenant, meeting, 2, &["zoning ordinance adopted", "budget hearing"]).await;
+    put(&*index, tenant, meeting, 2, &["zoning ordinance adopted", "budget hearing"]).await;
+    put(&*index, tenant, meeting, 2, &["zoning ordinance adopted", "budget hearing"]).await;
     assert_eq!(index.stats(tenant).await.unwrap().passages, 2);
     let stale = index.replace_meeting(tenant, meeting, Part::Documents, 1, vec![]).await.unwrap();
     assert_eq!(stale, Applied::Stale { indexed: 2 });
-    put(&index, tenant, meeting, 3, &["zoning ordinance deferred"]).await;
+    put(&*index, tenant, meeting, 3, &["zoning ordinance deferred"]).await;
     let found = index.search(words(tenant, "zoning")).await.unwrap();
     assert_eq!(texts(&found), ["zoning ordinance deferred"]);
     assert_eq!((found.total, index.stats(tenant).await.unwrap().meetings), (1, 1));
 }
 
-#[tokio::test]
-async fn parts_are_replaced_apart_and_a_removal_outlives_a_late_event() {
-    let (index, dir) = index();
+async fn parts_are_replaced_apart_and_a_removal_outlives_a_late_event(place: &Place) {
+    let index = place.open().await;
     let (tenant, meeting) = (uuid(1), uuid(10));
-    put(&index, tenant, meeting, 5, &["zoning minutes"]).await;
+    put(&*index, tenant, meeting, 5, &["zoning minutes"]).await;
     let claim = passage(tenant, meeting, 9, "zoning was decided");
     index.replace_meeting(tenant, meeting, Part::Claims, 1, vec![claim]).await.unwrap();
     assert_eq!(index.search(words(tenant, "zoning")).await.unwrap().total, 2);
     index.remove_part(tenant, meeting, Part::Claims, 3).await.unwrap();
     assert_eq!(index.search(words(tenant, "zoning")).await.unwrap().total, 1);
     drop(index);
-    let index = open(&dir);
+    let index = place.open().await;
     assert_eq!(index.version(tenant, meeting, Part::Claims).await.unwrap(), Some(3));
     let late = passage(tenant, meeting, 9, "zoning was decided");
     let applied = index.replace_meeting(tenant, meeting, Part::Claims, 2, vec![late]).await.unwrap();
@@ -38,9 +47,8 @@ async fn parts_are_replaced_apart_and_a_removal_outlives_a_late_event() {
     assert_eq!(index.search(words(tenant, "zoning")).await.unwrap().total, 1);
 }
 
-#[tokio::test]
-async fn hiding_an_artifact_hides_all_that_is_drawn_from_it() {
-    let (index, dir) = index();
+async fn hiding_an_artifact_hides_all_that_is_drawn_from_it(place: &Place) {
+    let index = place.open().await;
     let (tenant, meeting) = (uuid(1), uuid(10));
     let mut docs =
         vec![passage(tenant, meeting, 0, "zoning minutes"), passage(tenant, meeting, 1, "zoning agenda")];
@@ -64,15 +72,14 @@ async fn hiding_an_artifact_hides_all_that_is_drawn_from_it() {
     assert_eq!(stale, Applied::Stale { indexed: 7 });
     index.replace_meeting(tenant, meeting, Part::Documents, 2, docs).await.unwrap();
     drop(index);
-    let index = open(&dir);
+    let index = place.open().await;
     assert_eq!(texts(&index.search(request(tenant, "zoning")).await.unwrap()), ["zoning agenda"]);
     index.set_visibility(tenant, uuid(300), 8, Visibility::Public).await.unwrap();
     assert_eq!(index.search(words(tenant, "zoning")).await.unwrap().total, 3);
 }
 
-#[tokio::test]
-async fn a_stricter_tag_in_fresh_passages_beats_an_old_override() {
-    let (index, _dir) = index();
+async fn a_stricter_tag_in_fresh_passages_beats_an_old_override(place: &Place) {
+    let index = place.open().await;
     let (tenant, meeting) = (uuid(1), uuid(10));
     index.set_visibility(tenant, uuid(300), 1, Visibility::Public).await.unwrap();
     let mut doc = passage(tenant, meeting, 0, "zoning minutes");
@@ -81,31 +88,32 @@ async fn a_stricter_tag_in_fresh_passages_beats_an_old_override() {
     assert!(index.search(request(tenant, "zoning")).await.unwrap().hits.is_empty());
 }
 
-#[tokio::test]
-async fn an_erased_tenant_leaves_nothing_and_others_stay() {
-    let (index, dir) = index();
-    put(&index, uuid(1), uuid(10), 1, &["zoning"]).await;
-    put(&index, uuid(2), uuid(20), 1, &["zoning"]).await;
+async fn an_erased_tenant_leaves_nothing_and_others_stay(place: &Place) {
+    let index = place.open().await;
+    put(&*index, uuid(1), uuid(10), 1, &["zoning"]).await;
+    put(&*index, uuid(2), uuid(20), 1, &["zoning"]).await;
     index.erase_tenant(uuid(1)).await.unwrap();
     assert!(index.search(request(uuid(1), "zoning")).await.unwrap().hits.is_empty());
     assert_eq!(index.search(request(uuid(2), "zoning")).await.unwrap().hits.len(), 1);
-    assert!(!dir.path().join("tenants").join(uuid(1).to_string()).exists());
-    put(&index, uuid(1), uuid(10), 1, &["zoning again"]).await;
+    assert_eq!(index.version(uuid(1), uuid(10), Part::Documents).await.unwrap(), None);
+    if let Place::Embedded(dir) = place {
+        assert!(!dir.path().join("tenants").join(uuid(1).to_string()).exists());
+    }
+    put(&*index, uuid(1), uuid(10), 1, &["zoning again"]).await;
     assert_eq!(texts(&index.search(request(uuid(1), "zoning")).await.unwrap()), ["zoning again"]);
 }
 
-#[tokio::test]
-async fn pages_stay_in_step_while_passages_are_added() {
-    let (index, _dir) = index();
+async fn pages_stay_in_step_while_passages_are_added(place: &Place) {
+    let index = place.open().await;
     let tenant = uuid(1);
     let many: Vec<String> = (0..30).map(|i| format!("zoning case {i} {}", "words ".repeat(i))).collect();
-    put(&index, tenant, uuid(10), 1, &many.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    put(&*index, tenant, uuid(10), 1, &many.iter().map(String::as_str).collect::<Vec<_>>()).await;
     let all = index.search(words(tenant, "zoning")).await.unwrap();
     let whole =
         index.search(search::index::SearchRequest { first: 100, ..words(tenant, "zoning") }).await.unwrap();
     assert_eq!(whole.hits.len(), 30);
     assert!(all.has_more && !whole.has_more);
-    put(&index, tenant, uuid(11), 1, &["zoning zoning zoning"]).await;
+    put(&*index, tenant, uuid(11), 1, &["zoning zoning zoning"]).await;
     let mut seen: Vec<String> = ids(&all).into_iter().map(str::to_owned).collect();
     let mut after = all.hits.last().map(|hit| hit.cursor.clone());
     while let Some(cursor) = after {
@@ -118,12 +126,11 @@ async fn pages_stay_in_step_while_passages_are_added() {
     assert_eq!(seen, ids(&whole), "no hit twice, none lost, though one was added in front");
 }
 
-#[tokio::test]
-async fn meetings_are_grouped_and_facets_count_what_total_counts() {
-    let (index, _dir) = index();
+async fn meetings_are_grouped_and_facets_count_what_total_counts(place: &Place) {
+    let index = place.open().await;
     let tenant = uuid(1);
-    put(&index, tenant, uuid(10), 1, &["zoning one", "zoning two", "parks"]).await;
-    put(&index, tenant, uuid(11), 1, &["zoning three"]).await;
+    put(&*index, tenant, uuid(10), 1, &["zoning one", "zoning two", "parks"]).await;
+    put(&*index, tenant, uuid(11), 1, &["zoning three"]).await;
     let mut grouped = words(tenant, "zoning");
     grouped.group_by_meeting = true;
     let found = index.search(grouped).await.unwrap();

@@ -9,4 +9,6 @@ mod changes;
 #[cfg(test)]
 mod damage;
 #[cfg(test)]
+mod place;
+#[cfg(test)]
 mod support;

@@ -91,7 +91,7 @@ pub(crate) fn words(tenant: Uuid, query: &str) -> SearchRequest {
     SearchRequest { mode: Mode::Keyword, vector: None, ..request(tenant, query) }
 }
 
-pub(crate) async fn put(index: &EmbeddedIndex, tenant: Uuid, meeting: Uuid, version: i64, texts: &[&str]) {
+pub(crate) async fn put(index: &dyn SearchIndex, tenant: Uuid, meeting: Uuid, version: i64, texts: &[&str]) {
     let docs = texts.iter().zip(0..).map(|(text, n)| passage(tenant, meeting, n, text)).collect();
     index.replace_meeting(tenant, meeting, Part::Documents, version, docs).await.unwrap();
 }

@@ -18,6 +18,13 @@ pub(crate) struct Placed {
     pub claim: ProposedClaim,
 }
 
+impl Placed {
+    /// The number of the matter, as numbers are compared.
+    fn number(&self) -> Option<String> {
+        self.claim.decision.as_ref()?.file_number.as_deref().map(numbers::key)
+    }
+}
+
 /// A step on the way to a matter, not the matter.
 static STEP: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r"(?i)suspend|reconsider|^(?:to\s+)?amend(?:ment)?s?\b|add\s+(?:the\s+)?item|executive\s+session|receive\s+the|waive|substitute\s+amendment|^call\s+the\s+question|^(?:add|receive)$").expect("a fixed expression")
@@ -35,8 +42,17 @@ static CAPTION: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r"(?i)^(?:motion\b|suspend|amend|\S+\s+(?:substitute\s+)?amendment|reconsider)")
         .expect("a fixed expression")
 });
+/// The number of the matter beside the one under which it was enacted: `33978 - 29286 M.C.S.`
+static ENACTED: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"^(?P<own>\d{4,6})\s*[-–]\s*\d{4,6}\s+(?:[A-Z]\.){2,4}$").expect("a fixed expression")
+});
 static RECOMMENDED: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"(?i)recommend").expect("a fixed expression"));
+
+/// Whether a line names the motion whose vote stands below it.
+pub(super) fn is_caption(line: &str) -> bool {
+    CAPTION.is_match(line)
+}
 
 /// Reads the decisions of the items.
 pub(crate) fn read(page: &Page<'_>, items: &[Item]) -> Vec<Placed> {
@@ -70,7 +86,71 @@ pub(crate) fn read(page: &Page<'_>, items: &[Item]) -> Vec<Placed> {
             }
         }
     }
+    out.extend(enacted_by_consent(page, items, &out));
+    told_once(&mut out);
     out
+}
+
+/// Items of the consent agenda that the record gives the number of their enactment and no word of their own: the adoption
+/// of the consent agenda is what adopted them.
+fn enacted_by_consent(page: &Page<'_>, items: &[Item], told: &[Placed]) -> Vec<Placed> {
+    let heading = |item: &Item| {
+        compose::heading(
+            &page.lines[item.heading.clone()].iter().map(|l| l.text).collect::<Vec<_>>().join("\n"),
+        )
+    };
+    let Some(last) = items.iter().position(|item| ANNOUNCEMENT.is_match(&heading(item))) else {
+        return Vec::new();
+    };
+    let adopted = Stated {
+        status: Status { outcome: Outcome::Adopted, at: 0 },
+        lines: items[last].heading.clone(),
+        words: heading(&items[last]),
+    };
+    let mut out = Vec::new();
+    for item in &items[..last] {
+        let matter = Matter::of(page, item);
+        let Some(key) = matter.number.as_deref().map(numbers::key).filter(|_| !matter.amendment) else {
+            continue;
+        };
+        let numbered = item
+            .rest
+            .clone()
+            .find(|&i| ENACTED.captures(page.lines[i].text).is_some_and(|found| found["own"] == *key));
+        let known = told.iter().any(|p| p.number().is_some_and(|n| n == key));
+        if let Some(line) = numbered.filter(|_| !known) {
+            let mut claim = claim(page, &matter, None, Some(&adopted), None);
+            claim.lines.insert(2.min(claim.lines.len() - 1), line..line + 1);
+            claim.claim.evidence = claim.lines.iter().flat_map(|r| page.spans_of_lines(r.clone())).collect();
+            // In the order of the record it stands where the item stands, not where the agenda was adopted.
+            claim.lines.truncate(claim.lines.len() - 1);
+            claim.claim.confidence = 0.9;
+            out.push(claim);
+        }
+    }
+    out
+}
+
+/// Where the record states an outcome at the item and takes the vote on it further down, that is one decision.
+fn told_once(placed: &mut Vec<Placed>) {
+    let detail = |p: &Placed| p.claim.decision.clone();
+    let keep: Vec<bool> = (0..placed.len())
+        .map(|i| {
+            let Some(here) = detail(&placed[i]).filter(|d| d.votes.is_none() && d.motion.is_none()) else {
+                return true;
+            };
+            let number = placed[i].number();
+            number.is_none()
+                || !placed[i + 1..].iter().any(|later| {
+                    later.number() == number
+                        && detail(later).is_some_and(|d| {
+                            d.votes.is_some() && d.motion.is_none() && d.outcome == here.outcome
+                        })
+                })
+        })
+        .collect();
+    let mut keep = keep.into_iter();
+    placed.retain(|_| keep.next().unwrap_or(true));
 }
 
 /// What an item is about.

@@ -46,7 +46,7 @@ static KEYWORD: LazyLock<Regex> = LazyLock::new(|| {
         APPROVAL\s+OF|\w+\s+APPEAL\b|APPEAL\b|DEMOLITION\s+REQUEST|EXTENSION\s+REQUEST|PETITION\b|PRESENTATION\b|PROPERTY\s+DISPOSITION|RESTORATION\s+TAX|RTA\b|
         (?:FIRST|SECOND|THIRD|FOURTH|FIFTH|SIXTH|SEVENTH|EIGHTH|NINTH|TENTH)\s+ORDER|SPECIAL\s+ORDERS?|EX\w+TIVE\s+SESSION|LEGISLATIVE\s+GROUPING|CONSENT\s+AGENDA|REGULAR\s+AGENDA|
         ROLL\s+CALL|MEETING\s+ADJOURNED|ADJOURN|POTENTIAL\s+RECON|OLD\s+BUSINESS|NEW\s+BUSINESS|PUBLIC\s+(?:HEARING|COMMENT)|LAND\s+USE|CALL\s+TO\s+ORDER|UNFINISHED\s+BUSINESS|PROCLAMATION|
-        IZD\s+APPEAL|BILL\s+NO|COUNCIL\s+BILL|STREET\s+NAME|AFFORDABLE\s+HOUSING|MORATORIUM|CPC\s|HDLC\s|VCC\s)",
+        IZD\s+APPEAL|BILL\s+NO|COUNCIL\s+BILL|POINTS?\s+OF\s+(?:PERSONAL\s+PRIVILEGE|ORDER)|STREET\s+NAME|AFFORDABLE\s+HOUSING|MORATORIUM|CPC\s|HDLC\s|VCC\s)",
     )
     .expect("a fixed expression")
 });
@@ -128,11 +128,16 @@ pub(crate) fn split(lines: &[Line<'_>]) -> Vec<Item> {
         } else if starts_item(text) || starts_weakly(text) {
             true
         } else {
-            // Extraction may put the number of an item below the first line of its heading.
-            let below = texts.get(i + 1).is_some_and(|next| {
-                LONE_NUMBER.is_match(next) && next.starts_with(|c: char| c.is_ascii_digit())
+            // Extraction may put the number of an item below the first line of its heading, or on a line above it.
+            let lone = |line: Option<&&str>| {
+                line.is_some_and(|t| LONE_NUMBER.is_match(t) && t.starts_with(|c: char| c.is_ascii_digit()))
+            };
+            let below = lone(texts.get(i + 1));
+            let above = i.checked_sub(1).is_some_and(|j| {
+                // The number below a first line is that line's own.
+                lone(texts.get(j)) && !starts.last().is_some_and(|&s| s + 1 == j) && !goes_on(&texts, i)
             });
-            below && text.starts_with(|c: char| c.is_uppercase()) && !outcomes::is_status(text)
+            (below || above) && text.starts_with(|c: char| c.is_uppercase()) && !outcomes::is_status(text)
         };
         if starts_here {
             starts.push(i);
@@ -161,7 +166,9 @@ fn interrupts_brief(texts: &[&str], i: usize) -> bool {
 /// Whether a line in capitals is another line of the heading above it.
 fn continues_heading(texts: &[&str], i: usize, open: Option<usize>) -> bool {
     let Some(start) = open else { return false };
-    numbered(texts[i]).is_none()
+    // The head of a part ends whatever heading stood open.
+    !PART.is_match(texts[i])
+        && numbered(texts[i]).is_none()
         && i - start <= 4
         && !PART.is_match(texts[start])
         && brief_follows(texts, i)
@@ -230,6 +237,8 @@ fn assemble(texts: &[&str], starts: &[usize], in_vote: &[bool], with_briefs: boo
         {
             if LONE_NUMBER.is_match(texts[at]) {
                 number = number.or_else(|| Some(texts[at].trim_end_matches('.').to_owned()));
+            } else if !texts[at].contains(char::is_alphabetic) && brief_follows(texts, at) {
+                // A stray mark of the page inside a heading.
             } else if match with_briefs {
                 true => capitals(texts[at]) < 0.7 && !brief_follows_in(texts, at, end),
                 false => at - start > 14 || !goes_on(texts, at),
@@ -274,7 +283,7 @@ fn goes_on(texts: &[&str], at: usize) -> bool {
     let line = texts[at];
     let ended = above.ends_with(['.', ':']) && !super::tokens::ends_in_abbreviation(above);
     let inside = above.len() >= FULL || line.starts_with(char::is_lowercase) || capitals(line) > 0.8;
-    !ended && inside && super::prose::told(line).mover.is_none()
+    !ended && inside && !super::decisions::is_caption(line) && super::prose::told(line).mover.is_none()
 }
 
 #[cfg(test)]

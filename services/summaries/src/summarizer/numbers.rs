@@ -10,7 +10,7 @@ static FORMS: LazyLock<Vec<Regex>> = LazyLock::new(|| {
         // a calendar number: CAL. NO. 34,123; CALENDAR NO. 33,937
         r"(?i)\b(?P<n>CAL(?:ENDAR|\.)?\s*NO\.?\s*\u{ad}?\d{2,3},?\d{3})\b",
         // a motion or resolution with year and serial: M-23-45, R-23-EE, RES-2023-12
-        r"\b(?P<n>(?:M|R|RES|ORD|O|CB|LU|SLU|T|LS)-\d{2,4}-(?:\d{1,4}|[A-Z]{1,2}))\b",
+        r"\b(?P<n>(?:M|R|RES|ORD|O|CB|LU|SLU|T|LS)-\s?\d{2,4}-(?:\d{1,4}|[A-Z]{1,2}))\b",
         r"(?i)\b(?P<n>ZONING\s+DOCKET\s+(?:NO\.?\s*)?\d{1,3}/\d{2,4})\b",
         r"(?i)\b(?P<n>(?:council\s+bill|bill|file|docket|item|case|petition|application|contract|int\.?|introduction|proposed\s+resolution|res\.?|ord\.?|ordinance|resolution|proclamation)\s+(?:calendar\s+)?(?:no\.?|number|\#)\s*[A-Z]{0,4}-?\d[\w,.-]*\w)",
         r"(?i)\b(?P<n>(?:council\s+bill|ordinance|resolution|bill)\s+[A-Z]{0,3}-?\d[\d,-]*\d)\b",

@@ -1,5 +1,6 @@
 //! The words by which a record says how a matter left the meeting.
 
+use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use regex::Regex;
@@ -16,7 +17,7 @@ static STATUSES: LazyLock<Vec<(Regex, Outcome)>> = LazyLock::new(|| {
         (r"^(?:withdrawn|withdrew)\b", Outcome::Withdrawn),
         (r"^received(?:\s+and|,)\s+referred\b|^(?:re-?)?referred\b|^sent\s+to\b|^committed\s+to\b", Outcome::Referred),
         (
-            r"^co\w{0,3}tinued\b|^(?:postponed|tabled|deferred|carried\s+over|held\s+over)\b|^(?:introduced\s+and\s+)?laid\s+(?:over|on\s+the\s+table)\b|^held\s+(?:in\s+committee|for)\b|^rescheduled\b",
+            r"^continued\b|^(?:postponed|tabled|deferred|carried\s+over|held\s+over)\b|^(?:introduced\s+and\s+)?l\s?aid\s+(?:over|on\s+the\s+table)\b|^held\s+(?:in\s+committee|for)\b|^rescheduled\b",
             Outcome::Deferred,
         ),
         (r"^(?:accepted\s+and\s+)?placed\s+on\s+file\b|^(?:received|noted|filed|read)\b(?:,?\s+(?:and\s+)?(?:noted|filed|placed\s+on\s+file))*", Outcome::Received),
@@ -51,7 +52,8 @@ pub(crate) struct Status {
 /// The status that a line states by itself: in capitals, or alone on the line.
 pub(crate) fn status(line: &str) -> Option<Status> {
     let at = PREFIX.find(line).map_or(0, |m| m.end());
-    let rest = &line[at..];
+    let rest = spelled_right(&line[at..]);
+    let rest = rest.as_ref();
     if NOT_FINAL.is_match(rest) {
         return None;
     }
@@ -66,6 +68,37 @@ pub(crate) fn status(line: &str) -> Option<Status> {
         }
     }
     None
+}
+
+/// The words in capitals that clerks mistype: `CONTIINUED TO THE MEETING OF 1/5/23.`
+const SPELLED: [&str; 12] = [
+    "CONTINUED",
+    "WITHDRAWN",
+    "RECEIVED",
+    "REFERRED",
+    "POSTPONED",
+    "DEFERRED",
+    "INTRODUCED",
+    "APPROVED",
+    "REJECTED",
+    "CONFIRMED",
+    "ACCEPTED",
+    "RESCHEDULED",
+];
+
+/// The text with its first word as it was meant, where that is one slip of the pen away and in capitals.
+fn spelled_right(text: &str) -> Cow<'_, str> {
+    let end = text.find(|c: char| !c.is_alphabetic()).unwrap_or(text.len());
+    let word = &text[..end];
+    if word.len() < 8 || !word.bytes().all(|c| c.is_ascii_uppercase()) || SPELLED.contains(&word) {
+        return Cow::Borrowed(text);
+    }
+    // An ending of another kind makes another word: an approver approves.
+    let same_end = |meant: &str| word.as_bytes().ends_with(&meant.as_bytes()[meant.len() - 2..]);
+    match SPELLED.iter().find(|meant| same_end(meant) && strsim::osa_distance(word, meant) == 1) {
+        Some(meant) => Cow::Owned(format!("{meant}{}", &text[end..])),
+        None => Cow::Borrowed(text),
+    }
 }
 
 /// Whether a line states a status.
@@ -134,6 +167,9 @@ mod tests {
             ("RECEIVED AND REFERRED TO THE BUDGET COMMITTEE.", Some(Outcome::Referred)),
             ("CONTINUED TO THE MEETING OF 5/11/23 AND REFERRED TO THE BUDGET", Some(Outcome::Deferred)),
             ("COTINUED TO THE MEETING OF 5/11/23.", Some(Outcome::Deferred)),
+            ("CONTIINUED TO THE MEETING OF 1/5/23.", Some(Outcome::Deferred)),
+            ("INTRODUCED AND L AID OVER AS REQUIRED BY LAW.", Some(Outcome::Deferred)),
+            ("APPROVER OF THE PLAN", None),
             ("INTRODUCED AND LAID OVER AS REQUIRED BY LAW.", Some(Outcome::Deferred)),
             ("PASSED TO SECOND READING JANUARY 19, 2011 AT 9:30 AM", Some(Outcome::Deferred)),
             ("PLACED ON FILE", Some(Outcome::Received)),

@@ -49,7 +49,7 @@ pub(crate) enum Token {
     Value(Value),
 }
 
-const NAMES: &str = r"MOVED\s+BY|MOVER|MOTION\s+BY|MOTION\s+MADE\s+BY|SECONDED\s+BY|SECONDER|SECOND\s+BY|2ND\s+BY|ACTION|RESULT|YEAS?|AYES?|IN\s+FAVOR|NAYS?|NOES|OPPOSED|ABSTAIN(?:ED|ING)?|ABSTENTIONS?|ABSENT|EXCUSED|RECUSED?|RECUSALS?|NOT\s+VOTING";
+const NAMES: &str = r"MOVED\s+BY|MOVER|MOTION\s+BY|MOTION\s+MADE\s+BY|SECONDED\s+BY|SECONDER|SECOND\s+BY|2ND\s+BY|ACTION|RESULT|YEAS?|AYES?|AFFIRMATIVE|IN\s+FAVOR|NAYS?|NOES|NEGATIVE|OPPOSED|ABSTAIN(?:ED|ING)?|ABSTENTIONS?|ABSENT|EXCUSED|RECUSED?|RECUSALS?|NOT\s+VOTING";
 static LABEL: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(&format!(r"(?i)\b(?P<l>{NAMES})\s*(?:\(\d+\)\s*)?:")).expect("a fixed expression")
 });
@@ -140,10 +140,39 @@ pub(crate) fn find(lines: &[&str]) -> Vec<Range<usize>> {
         {
             last += 1;
         }
-        found.push(i..last + 1);
+        found.push(mover_above(lines, i, last).unwrap_or(i)..last + 1);
         i = last + 1;
     }
     found
+}
+
+/// The line above a block that begins with `MOVED BY:` and nothing after it, where extraction has put the mover there: the
+/// label's own place is taken by the next label, and a member of that name votes below.
+fn mover_above(lines: &[&str], start: usize, last: usize) -> Option<usize> {
+    let above = start.checked_sub(1)?;
+    let name = lines[above];
+    let is_label = |i: usize| i <= last && BARE_OR_EMPTY.is_match(lines[i]);
+    if !is_label(start) || first_label(lines[start]) != Some(Label::Mover) || !is_name(name) {
+        return None;
+    }
+    let votes_below = lines[start + 1..=last]
+        .iter()
+        .any(|line| matches!(value(line), Value::List(names, Some(_)) if names.iter().any(|n| n == name)));
+    // `MOVED BY: | SECONDED BY: | Green`, or with both names above their labels.
+    let second = |i: usize| is_label(i) && first_label(lines[i]) == Some(Label::Seconder);
+    let beside = second(start + 1) && start + 2 <= last && is_name(lines[start + 2]);
+    let shifted = second(start + 2) && is_name(lines[start + 1]) && is_label(start + 3);
+    (votes_below && (beside || shifted)).then_some(above)
+}
+
+/// Whether a line holds a person's name and nothing else.
+fn is_name(line: &str) -> bool {
+    line.len() < 40
+        && line.split_whitespace().count() <= 4
+        && line.split_whitespace().all(|w| w.starts_with(char::is_uppercase))
+        && line.chars().all(|c| c.is_alphabetic() || " .'’-".contains(c))
+        && !ACTION_WORD.is_match(line)
+        && !outcomes::is_status(line)
 }
 
 static BARE_OR_EMPTY: LazyLock<Regex> =
@@ -162,14 +191,27 @@ fn value(text: &str) -> Value {
     if let Some(found) = COUNT_LAST.captures(bare)
         && found["who"].chars().any(char::is_alphabetic)
     {
-        return Value::List(people(&found["who"]), found["n"].parse().ok());
+        return counted(&found["who"], &found["n"]);
     }
     if let Some(found) = COUNT_FIRST.captures(bare) {
-        return Value::List(people(&found["who"]), found["n"].parse().ok());
+        return counted(&found["who"], &found["n"]);
     }
     if ACTION_WORD.is_match(bare) { Value::Action(bare.to_owned()) } else { Value::Words(bare.to_owned()) }
 }
 
+/// A list with its number; where it names more than it counts, the offices behind the names are no people of their own.
+fn counted(who: &str, number: &str) -> Value {
+    let (mut names, count) = (people(who), number.parse::<u32>().ok());
+    if count.is_some_and(|n| names.len() > n as usize) {
+        names.retain(|name| !OFFICE.is_match(name));
+    }
+    Value::List(names, count)
+}
+
+static OFFICE: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"(?i)\b(?:chair(?:man|woman|person)?|president|mayor|pro\s+tem(?:pore)?|presiding|director|secretary)$")
+        .expect("a fixed expression")
+});
 static SUFFIX: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"(?i),\s*(jr|sr|ii|iii|iv)\b\.?").expect("a fixed expression"));
 static SEPARATOR: LazyLock<Regex> =

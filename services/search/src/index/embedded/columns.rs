@@ -5,13 +5,13 @@ use std::hash::Hash;
 
 use chrono::{Datelike, NaiveDate};
 use serde::Deserialize;
-use sha2::{Digest, Sha256};
 use tantivy::schema::Value;
 use tantivy::{SegmentReader, TantivyDocument};
 use uuid::Uuid;
 
 use super::schema::{Layout, LedgerEntry};
 use super::vectors::Vectors;
+use crate::index::types::id_hash;
 use crate::index::{IndexError, PassageKind, Visibility};
 use cs_core::document::ArtifactKind;
 
@@ -122,12 +122,6 @@ struct RowPassage<'a> {
     confidence: Option<f32>,
     embedder: String,
     chunker: String,
-}
-
-/// The tie-breaking form of a passage's id.
-pub(super) fn id_hash(id: &str) -> u64 {
-    let digest = Sha256::digest(id.as_bytes());
-    digest.iter().take(8).fold(0, |hash, byte| hash << 8 | u64::from(*byte))
 }
 
 pub(super) fn day_number(date: NaiveDate) -> i32 {

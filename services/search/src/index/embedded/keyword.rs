@@ -3,74 +3,22 @@
 //! Statistics are counted over the rows that the reader may see, never taken from the index: neither what is hidden
 //! nor what is deleted but not yet merged away moves a score.
 
-use std::collections::HashMap;
-
 use tantivy::Term;
 use tantivy::query::FuzzyTermQuery;
 use tantivy::schema::{Field, IndexRecordOption};
 
 use super::filter::Allowed;
-use super::schema::pair;
 use super::snapshot::{Snapshot, Totals};
 use crate::index::IndexError;
-use crate::query::analysis::{Token, tokens};
+use crate::query::terms::{QueryTerm, Terms};
 use crate::rank::{RankParams, inverse_document_frequency};
 
-/// As many different words are scored; of a longer query the first.
-const MOST_TERMS: usize = 128;
 /// A word shorter than this is not looked for under other spellings.
 const SHORTEST_MISSPELT: usize = 4;
 /// As many other spellings are tried.
 const MOST_SPELLINGS: usize = 3;
 /// What a word of another spelling weighs.
 const SPELLING_WEIGHT: f32 = 0.5;
-
-/// The words of a query as they are looked for.
-#[derive(Debug, Default)]
-pub(super) struct Terms {
-    /// Each once, with how often it was asked for and how the query wrote it.
-    pub(super) words: Vec<QueryTerm>,
-    pairs: Vec<String>,
-    /// Some were left out.
-    pub(super) cut: bool,
-}
-
-/// A word of a query.
-#[derive(Clone, Debug)]
-pub(super) struct QueryTerm {
-    pub(super) term: String,
-    pub(super) written: String,
-    weight: f32,
-}
-
-impl Terms {
-    /// Common words count only where there are no others.
-    pub(super) fn of(query: &str) -> Self {
-        let all = tokens(query);
-        let only_common = all.iter().all(|t| t.common);
-        let kept: Vec<&Token> = all.iter().filter(|t| only_common || !t.common).collect();
-        let mut places: HashMap<&str, usize> = HashMap::new();
-        let mut terms = Self::default();
-        for token in &kept {
-            if let Some(&place) = places.get(token.term.as_str()) {
-                terms.words[place].weight += 1.0;
-            } else if terms.words.len() == MOST_TERMS {
-                terms.cut = true;
-            } else {
-                places.insert(&token.term, terms.words.len());
-                let written = query[token.from..token.to].to_owned();
-                terms.words.push(QueryTerm { term: token.term.clone(), written, weight: 1.0 });
-            }
-        }
-        if !only_common {
-            terms.pairs = kept.windows(2).map(|w| pair(&w[0].term, &w[1].term)).collect();
-            terms.pairs.sort();
-            terms.pairs.dedup();
-            terms.pairs.truncate(MOST_TERMS);
-        }
-        terms
-    }
-}
 
 /// The keyword leg's answer.
 #[derive(Debug, Default)]

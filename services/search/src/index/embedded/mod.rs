@@ -223,7 +223,7 @@ impl SearchIndex for EmbeddedIndex {
 
     async fn search(&self, request: SearchRequest) -> Result<SearchResponse, IndexError> {
         let Some(shard) = self.shard(request.tenant) else {
-            return Ok(search::nothing(&request));
+            return Ok(super::shown::nothing(&request));
         };
         let snapshot = shard.snapshot();
         let params = self.params.clone();
@@ -234,6 +234,10 @@ impl SearchIndex for EmbeddedIndex {
 
     async fn version(&self, tenant: Uuid, meeting: Uuid, part: Part) -> Result<Option<i64>, IndexError> {
         Ok(self.shard(tenant).and_then(|s| s.snapshot().ledger.parts.get(&(meeting, part)).copied()))
+    }
+
+    async fn meetings(&self, tenant: Uuid) -> Result<Vec<Uuid>, IndexError> {
+        Ok(self.shard(tenant).map(|s| s.snapshot().meetings()).unwrap_or_default())
     }
 
     async fn stats(&self, tenant: Uuid) -> Result<IndexStats, IndexError> {

@@ -13,6 +13,7 @@ use uuid::Uuid;
 use super::vectors;
 use crate::index::{Part, PassageDoc, Visibility};
 use crate::query::analysis::{Token, scored, tokens};
+use crate::query::terms::pair;
 
 /// Distance between the last word of the title and the first of what follows: no phrase crosses it.
 const GAP: usize = 16;
@@ -173,11 +174,6 @@ impl Words {
         }
         PreTokenizedString { text: String::new(), tokens: out }
     }
-}
-
-/// Two neighbouring terms as one.
-pub(super) fn pair(first: &str, second: &str) -> String {
-    format!("{first} {second}")
 }
 
 fn indexed(text: String, position: usize) -> TantivyToken {

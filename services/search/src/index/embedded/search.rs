@@ -3,18 +3,14 @@
 use std::collections::{HashMap, HashSet};
 
 use super::filter::{Allowed, allowed, rows_with};
-use super::keyword::{self, Scores, Terms};
+use super::keyword::{self, Scores};
 use super::semantic::{Matrix, best, candidates};
 use super::snapshot::Snapshot;
 use super::{facets, vectors};
+use crate::index::shown::{Place, nothing, say_spellings, shown};
 use crate::index::{Explanation, Hit, IndexError, MAX_FIRST, Mode, SearchRequest, SearchResponse};
-use crate::query::highlight;
+use crate::query::terms::Terms;
 use crate::rank::{Candidate, Likeness, RankParams, rank};
-
-/// The answer where there is nothing to search in.
-pub(super) fn nothing(request: &SearchRequest) -> SearchResponse {
-    SearchResponse { messages: request.query.messages.clone(), ..SearchResponse::default() }
-}
 
 /// Searches a snapshot.
 pub(super) fn search(
@@ -55,11 +51,11 @@ pub(super) fn search(
     let union = Union::new(snapshot, params, &scores, &named, near, vector.as_deref());
     let order = union.order(params, use_words, vector.is_some());
     (response.facets, response.total) = facets::count(snapshot, &union.answers(&scores));
-    say_spellings(&scores, &mut response);
+    say_spellings(&scores.respelt, &mut response);
 
     let order = if request.group_by_meeting { grouped(snapshot, &union, order) } else { order };
     response.reachable = order.len() as u64;
-    let start = after.map_or(0, |after| after.resume(&order));
+    let start = after.map_or(0, |after| after.resume(order.iter().map(|listed| listed.place)));
     let first = request.first.min(MAX_FIRST);
     response.has_more = order.len() > start.saturating_add(first);
     for listed in order.iter().skip(start).take(first) {
@@ -186,42 +182,6 @@ impl Union {
     }
 }
 
-/// A hit's place in the order, and its cursor.
-#[derive(Clone, Copy, Debug, PartialEq)]
-struct Place {
-    named: bool,
-    score: f32,
-    id: u64,
-}
-
-impl Place {
-    fn cursor(self) -> String {
-        format!("{:x}{:08x}{:016x}", u8::from(self.named), self.score.to_bits(), self.id)
-    }
-
-    fn parse(cursor: &str) -> Result<Self, IndexError> {
-        let part = |range: std::ops::Range<usize>| {
-            let digits = cursor.get(range).filter(|d| d.bytes().all(|b| b.is_ascii_hexdigit()));
-            digits.and_then(|d| u64::from_str_radix(d, 16).ok()).ok_or(IndexError::BadCursor)
-        };
-        if cursor.len() != 25 {
-            return Err(IndexError::BadCursor);
-        }
-        Ok(Self { named: part(0..1)? == 1, score: f32::from_bits(part(1..9)? as u32), id: part(9..25)? })
-    }
-
-    /// Where to go on in a list: behind the same hit, or where it would stand if it has gone since.
-    fn resume(self, order: &[Listed]) -> usize {
-        if let Some(at) = order.iter().position(|listed| listed.place.id == self.id) {
-            return at + 1;
-        }
-        let before = |p: &Place| {
-            self.named.cmp(&p.named).then(self.score.total_cmp(&p.score)).then(p.id.cmp(&self.id)).is_lt()
-        };
-        order.iter().take_while(|listed| before(&listed.place)).count()
-    }
-}
-
 struct Listed {
     index: usize,
     place: Place,
@@ -258,23 +218,6 @@ fn hit(
 ) -> Result<Hit, IndexError> {
     let row = union.rows[listed.index];
     let passage = snapshot.passage(row as usize)?;
-    let spellings = scores.respelt.iter().flat_map(|(_, spellings)| spellings);
-    let wanted: HashSet<&str> =
-        terms.words.iter().map(|w| &w.term).chain(spellings).map(String::as_str).collect();
-    let mut found = highlight::find(&passage.text, &wanted);
-    for carried in [Some(&passage.title), passage.heading.as_ref()].into_iter().flatten() {
-        found.terms.extend(highlight::find(carried, &wanted).terms);
-    }
-    if found.spans.is_empty() {
-        found.spans = highlight::telling_sentence(&passage.text, wanted.iter().copied());
-    }
-    let respelt = |term: &str| {
-        scores
-            .respelt
-            .iter()
-            .any(|(w, spellings)| w.term == term && spellings.iter().any(|s| found.terms.contains(s)))
-    };
-    let matched = terms.words.iter().filter(|w| found.terms.contains(&w.term) || respelt(&w.term));
     let candidate = union.candidates[listed.index];
     let explanation = Explanation {
         keyword_score: (candidate.keyword > 0.0).then_some(candidate.keyword),
@@ -282,22 +225,7 @@ fn hit(
         vector_score: candidate.vector,
         vector_rank: union.vector_rank.get(&row).copied(),
         fused_score: listed.place.score,
-        matched_terms: matched.map(|w| w.written.clone()).collect(),
+        matched_terms: Vec::new(),
     };
-    Ok(Hit {
-        passage,
-        score: listed.place.score,
-        explanation,
-        highlights: found.spans,
-        cursor: listed.place.cursor(),
-        more_in_meeting: listed.more,
-    })
-}
-
-fn say_spellings(scores: &Scores, response: &mut SearchResponse) {
-    for (word, _) in &scores.respelt {
-        response
-            .messages
-            .push(format!("“{}” occurs nowhere: words spelt almost like it were searched.", word.written));
-    }
+    Ok(shown(passage, listed.place, listed.more, explanation, terms, &scores.respelt))
 }

@@ -186,6 +186,15 @@ impl Snapshot {
         Ok(stored.passage)
     }
 
+    /// Meetings of which there is a row that somebody may see.
+    pub(super) fn meetings(&self) -> Vec<Uuid> {
+        let rows = |segment: &Segment| {
+            let with = (0..segment.len()).filter(|&doc| segment.tags[doc] != 0);
+            with.map(|doc| *segment.columns.meeting.get(doc)).collect::<HashSet<Uuid>>()
+        };
+        self.segments.iter().flat_map(rows).collect::<HashSet<Uuid>>().into_iter().collect()
+    }
+
     pub(super) fn stats(&self) -> IndexStats {
         let mut stats = IndexStats { dimensions: self.dims, ..IndexStats::default() };
         let mut meetings = HashSet::new();

@@ -109,3 +109,59 @@ fn the_same_minutes_twice_are_one_record() {
     ]);
     assert_eq!(decisions(&draft).len(), 9);
 }
+
+#[test]
+fn a_mover_above_the_label() {
+    let above = "16. CAL. NO. 33,992 - BY: COUNCILMEMBER KING\nBrief:\nAn Ordinance about advice.\nAnnotation:\n33992 - 29295 M.C.S.\nKing\nMOVED BY:\nSECONDED BY:\nGiarrusso\nAdopt\nACTION:\nGiarrusso, Green, King - 3\nYEAS:\nNAYS:\n0\nABSTAIN:\n0\nThomas - 1\nABSENT:\nRECUSED:\n0\nAND THE MOTION PASSED.\n";
+    let draft = minutes(above);
+    let found = decisions(&draft);
+    assert_eq!((found[0].mover.as_deref(), found[0].seconder.as_deref()), (Some("King"), Some("Giarrusso")));
+    // A speaker above the block who is no member has not moved it.
+    let draft = minutes(&above.replace("\nKing\nMOVED", "\nErin Holmes\nMOVED"));
+    assert_eq!(decisions(&draft)[0].mover, None);
+    // Both names above their labels.
+    let both = above.replace(
+        "MOVED BY:\nSECONDED BY:\nGiarrusso\nAdopt\nACTION:",
+        "MOVED BY:\nGiarrusso\nSECONDED BY:\nACTION:\nAdopt",
+    );
+    let draft = minutes(&both);
+    let found = decisions(&draft);
+    assert_eq!((found[0].mover.as_deref(), found[0].seconder.as_deref()), (Some("King"), Some("Giarrusso")));
+}
+
+#[test]
+fn the_consent_agenda_adopts_what_it_gives_a_number() {
+    let draft = minutes(
+        "CONSENT AGENDA\n19. CAL. NO. 33,978 - BY: COUNCILMEMBER THOMAS\nBrief:\nAn Ordinance about a gas station.\nAnnotation:\nELECTRONICALLY SUBMITTED.\n33978 - 29286 M.C.S.\n\
+         20. CAL. NO. 33,980 - BY: COUNCILMEMBER THOMAS\nBrief:\nAn Ordinance about a school.\nAnnotation:\n33980\n\
+         28. AND THE CONSENT AGENDA WAS ADOPTED.\nREGULAR AGENDA\nVCC APPEAL - OF RALPH LONG\n1.\nBrief:\nRequesting to appeal a decision.\nAnnotation:\nCONTINUED TO THE MEETING OF 1/19/2023.\n",
+    );
+    assert_eq!(
+        brief(&draft),
+        [("CAL. NO. 33,978", "adopted", "", None, None), ("", "deferred", "", None, None)]
+    );
+    assert!(draft.claims.iter().any(|c| c.decision.is_some()
+        && c.text.ends_with("AND THE CONSENT AGENDA WAS ADOPTED.")
+        && c.evidence.iter().any(|e| e.excerpt.contains("33978 - 29286"))));
+}
+
+#[test]
+fn an_outcome_stated_above_its_vote_is_one_decision() {
+    let draft = minutes(&format!(
+        "19a. CAL. NO. 33,937 - BY: COUNCILMEMBER MORRELL\nBrief:\nAn Ordinance about bills.\nAnnotation:\nADOPTED, AS AMENDED.\n\
+         19b. AMENDMENT TO ORDINANCE CALENDAR NO. 33,937 - BY: COUNCILMEMBER MORRELL\nBrief:\n1. On page 1, insert a word.\nAnnotation:\n{}",
+        VOTE.replace("Adopt", "As Amended")
+    ));
+    assert_eq!(brief(&draft), [("CAL. NO. 33,937", "adopted", "Thomas", Some(5), Some(1))]);
+}
+
+#[test]
+fn offices_among_the_names_are_no_people() {
+    let draft = minutes(
+        "6. ADJOURNMENT\nMOVED BY: Harris\nSECONDED BY: Green\nACTION: Adjourn\nYEAS: Harris, Green - 2\nNAYS: 0\nABSENT: Joseph Giarrusso, Budget Chair, JP Morrell - 2\nAND THE MOTION PASSED\n",
+    );
+    assert_eq!(
+        decisions(&draft)[0].votes.as_ref().expect("a vote").absent,
+        ["Joseph Giarrusso", "JP Morrell"]
+    );
+}

@@ -1,0 +1,206 @@
+//! The OpenSearch engine: candidates, exact scores and filters there, the ranking here.
+//!
+//! ```text
+//! PREFIX-TENANT        an alias: what is searched and written
+//! PREFIX-TENANT-v3     the version behind it; the one before stays until the next, for going back
+//! PREFIX               an index template with the layout
+//! ```
+//!
+//! A tenant has an index of its own, so that no other tenant's words weigh in its scores and none of its passages can
+//! be reached by a filter forgotten. Start at `search.rs` for reading and at `writer.rs` for writing.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde_json::{Value, json};
+use url::Url;
+use uuid::Uuid;
+
+mod breaker;
+mod client;
+mod document;
+mod filter;
+mod indexes;
+mod layout;
+mod legs;
+mod search;
+mod stats;
+mod wire;
+mod writer;
+
+use self::client::{CallError, Client, Method};
+use self::document::part_key;
+pub use self::indexes::Generation;
+use self::writer::{What, Writer};
+use super::{
+    Applied, IndexError, IndexStats, Part, PassageDoc, SearchIndex, SearchRequest, SearchResponse, Visibility,
+};
+use crate::rank::RankParams;
+
+/// Longest a change may take.
+const WRITE: Duration = Duration::from_secs(60);
+
+/// How the engine is reached and what it holds.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where it is; a name and password in it are sent as basic authentication.
+    pub url: Url,
+    /// What its indexes' names begin with.
+    pub prefix: String,
+    /// Dimensions of the vectors.
+    pub dimensions: usize,
+    /// How hits are ranked.
+    pub params: RankParams,
+    /// Longest a search may take; past it what was found is answered and flagged, or nothing.
+    pub deadline: Duration,
+}
+
+impl Options {
+    /// With everything else as usual.
+    pub fn new(url: Url, dimensions: usize) -> Self {
+        Self {
+            url,
+            prefix: "councilsense".to_owned(),
+            dimensions,
+            params: RankParams::default(),
+            deadline: Duration::from_secs(2),
+        }
+    }
+}
+
+/// The OpenSearch engine.
+pub struct OpenSearchIndex {
+    client: Arc<Client>,
+    options: Options,
+    /// Writes behind the alias, or into a version that is being built.
+    target: Target,
+    writers: Mutex<HashMap<Uuid, Arc<Writer>>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Target {
+    Alias,
+    Version(u32),
+}
+
+impl OpenSearchIndex {
+    /// Reaches the engine, puts the template there, and refuses indexes that are laid out otherwise.
+    pub async fn connect(options: Options) -> Result<Self, IndexError> {
+        let index = Self::lazy(options)?;
+        index.prepare().await?;
+        Ok(index)
+    }
+
+    /// The same without asking the engine anything yet: it may be down, and then searches say so.
+    pub fn lazy(options: Options) -> Result<Self, IndexError> {
+        let client = Arc::new(Client::new(options.url.clone())?);
+        Ok(Self { client, options, target: Target::Alias, writers: Mutex::default() })
+    }
+
+    fn call_failed(&self, error: CallError) -> IndexError {
+        self.client.told(error)
+    }
+
+    fn writer(&self, tenant: Uuid) -> Arc<Writer> {
+        let mut writers = self.writers.lock().unwrap_or_else(PoisonError::into_inner);
+        let new = || Arc::new(Writer::new(Arc::clone(&self.client), self.target == Target::Alias));
+        Arc::clone(writers.entry(tenant).or_insert_with(new))
+    }
+
+    async fn change(&self, tenant: Uuid, what: What) -> Result<Applied, IndexError> {
+        let index = self.writable(tenant).await?;
+        let writer = self.writer(tenant);
+        let result = writer.change(&index, what).await;
+        if matches!(result, Err(IndexError::Engine(_))) {
+            // It may have gone from the engine: it is looked for again before the next change.
+            *writer.known.lock().await = false;
+        }
+        result
+    }
+}
+
+fn engine(error: impl std::fmt::Display) -> IndexError {
+    IndexError::Engine(error.to_string())
+}
+
+#[async_trait]
+impl SearchIndex for OpenSearchIndex {
+    async fn replace_meeting(
+        &self,
+        tenant: Uuid,
+        meeting: Uuid,
+        part: Part,
+        version: i64,
+        docs: Vec<PassageDoc>,
+    ) -> Result<Applied, IndexError> {
+        if let Some(stray) = docs.iter().find(|d| d.tenant_id != tenant || d.meeting_id != meeting) {
+            return Err(IndexError::Misplaced(stray.id.clone()));
+        }
+        let expected = self.options.dimensions;
+        let mut lengths = docs.iter().map(|d| d.vector.len()).filter(|len| *len > 0);
+        if let Some(found) = lengths.find(|len| *len != expected) {
+            return Err(IndexError::Dimensions { expected, found });
+        }
+        self.change(tenant, What::Replace { part: part_key(meeting, part), version, docs }).await
+    }
+
+    async fn set_visibility(
+        &self,
+        tenant: Uuid,
+        artifact: Uuid,
+        version: i64,
+        visibility: Visibility,
+    ) -> Result<Applied, IndexError> {
+        self.change(tenant, What::Visibility { artifact, version, visibility }).await
+    }
+
+    async fn erase_tenant(&self, tenant: Uuid) -> Result<(), IndexError> {
+        self.writers.lock().unwrap_or_else(PoisonError::into_inner).remove(&tenant);
+        self.delete_all_of(tenant).await
+    }
+
+    async fn search(&self, request: SearchRequest) -> Result<SearchResponse, IndexError> {
+        let index = self.name_of(request.tenant);
+        search::search(&self.client, &self.options, &index, &request).await
+    }
+
+    async fn version(&self, tenant: Uuid, meeting: Uuid, part: Part) -> Result<Option<i64>, IndexError> {
+        let path = format!("/{}/_doc/part:{}", self.name_of(tenant), part_key(meeting, part));
+        match self.client.json::<Value>(Method::Get, &path, None, WRITE).await {
+            Ok(found) => Ok(found.pointer("/_source/version").and_then(Value::as_i64)),
+            Err(CallError::NotFound(_)) => Ok(None),
+            Err(error) => Err(self.call_failed(error)),
+        }
+    }
+
+    async fn meetings(&self, tenant: Uuid) -> Result<Vec<Uuid>, IndexError> {
+        stats::meetings(&self.client, &self.name_of(tenant)).await
+    }
+
+    async fn stats(&self, tenant: Uuid) -> Result<IndexStats, IndexError> {
+        stats::stats(&self.client, &self.name_of(tenant)).await
+    }
+
+    async fn flush(&self) -> Result<(), IndexError> {
+        // A change is durable and searchable when it returns; what is left is what waits for its turn.
+        let writers: Vec<_> =
+            self.writers.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
+        for writer in writers {
+            writer.idle().await;
+        }
+        Ok(())
+    }
+
+    async fn ready(&self) -> Result<(), IndexError> {
+        let body = json!({ "size": 0, "timeout": "1s" });
+        let path = format!("/{}-*/_search?allow_no_indices=true", self.options.prefix);
+        let within = Duration::from_secs(1);
+        self.client
+            .json::<Value>(Method::Post, &path, Some(&body), within)
+            .await
+            .map(|_| ())
+            .map_err(|e| self.call_failed(e))
+    }
+}

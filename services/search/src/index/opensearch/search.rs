@@ -1,0 +1,471 @@
+//! One search: filters, both legs, the union scored by both in the engine, the ranking, a page.
+
+use std::collections::HashMap;
+
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::client::Client;
+use super::document::{Placed, unit};
+use super::legs::{self, Asker, Step, Weighed};
+use super::wire::{Answer, Row};
+use super::{Options, filter};
+use crate::index::shown::{Place, Respelt, nothing, say_spellings, shown};
+use crate::index::types::id_hash;
+use crate::index::{
+    Explanation, Facets, IndexError, MAX_FIRST, Mode, PassageDoc, SearchRequest, SearchResponse,
+};
+use crate::query::terms::Terms;
+use crate::rank::{Candidate, Likeness, RankParams, ahead, rank};
+
+/// A word shorter than this is not looked for under other spellings.
+const SHORTEST_MISSPELT: usize = 4;
+/// As many other spellings are tried.
+const MOST_SPELLINGS: usize = 3;
+/// What a word of another spelling weighs.
+const SPELLING_WEIGHT: f32 = 0.5;
+
+/// Searches a tenant's index.
+pub(super) async fn search(
+    client: &Client,
+    options: &Options,
+    index: &str,
+    request: &SearchRequest,
+) -> Result<SearchResponse, IndexError> {
+    let params = &options.params;
+    let mut response = nothing(request);
+    let after = request.after.as_deref().map(Place::parse).transpose()?;
+    let vector = query_vector(options, request, &mut response);
+    let use_words = vector.is_none() || request.mode != Mode::Vector;
+    let terms = if use_words { Terms::of(&request.query.words) } else { Terms::default() };
+    if terms.words.is_empty() && vector.is_none() {
+        response.messages.push("There is no word to search for.".to_owned());
+        return Ok(response);
+    }
+    if terms.cut {
+        let words = terms.words.len();
+        response.messages.push(format!("The query is long: its first {words} words were searched."));
+    }
+    let mut asker = Asker::new(client, index, options.deadline);
+    let Some(pass) = pass(&mut asker, request, &mut response).await? else { return Ok(response) };
+
+    // The vector leg, what holds the file numbers, and how common each word is.
+    let visible = filter::visible(request.visible);
+    let numbers: Vec<Value> = request.query.numbers.iter().filter_map(|n| filter::phrase(n)).collect();
+    let mut first = vec![legs::counts(&visible, &legs::held(&terms))];
+    first.extend(vector.as_deref().map(|v| legs::nearest(v, &pass, params.candidates)));
+    if !numbers.is_empty() {
+        first.push(legs::named(&pass, &numbers, params.candidates));
+    }
+    let Step::Done(answers) = asker.ask(first).await? else { return Ok(response) };
+    let mut answers = answers.into_iter();
+    let counts = answers.next().unwrap_or_default();
+    let near = vector.as_ref().and_then(|_| answers.next()).unwrap_or_default();
+    let named = answers.next().unwrap_or_default();
+    let mut union = Union::default();
+    union.add_near(&near);
+    union.add_named(&named);
+
+    let mut words = legs::weighed(params, &terms, &counts);
+    let respelt = respell(&mut asker, &terms, &counts, &visible, &mut words).await?;
+    say_spellings(&respelt, &mut response);
+
+    // The keyword leg, the other leg's candidates scored by it, and everything that is counted.
+    let others = union.ids();
+    let mut second = vec![legs::facets(&words, &pass, &others)];
+    if !words.is_empty() {
+        second.push(legs::best(&words, &pass, params.candidates));
+        if !others.is_empty() {
+            second.push(legs::keyword_scores(&words, &others));
+        }
+    }
+    let Step::Done(answers) = asker.ask(second).await? else { return Ok(response) };
+    let mut answers = answers.into_iter();
+    count(&answers.next().unwrap_or_default(), &mut response);
+    union.add_best(&answers.next().unwrap_or_default());
+    union.score_words(&answers.next().unwrap_or_default());
+
+    let mut likeness = Known::default();
+    let mut params = params.clone();
+    if let Some(vector) = &vector {
+        let unscored = union.without_cosine();
+        if !unscored.is_empty() {
+            let answer = asker.ask_one(legs::cosines(vector, &unscored)).await?;
+            union.score_meaning(&answer);
+        }
+        if use_words && !look_alike(&mut asker, &params, &union, &mut likeness).await? {
+            // What is left of the ranking does without likeness; the answer says that it was cut short.
+            (params.feedback, params.smoothing) = (0.0, 0.0);
+            asker.partial = true;
+        }
+    }
+    let order = order(&params, &union, &likeness, use_words, vector.is_some());
+    let order = if request.group_by_meeting { grouped(&union, order) } else { order };
+    response.reachable = order.len() as u64;
+    let start = after.map_or(0, |after| after.resume(order.iter().map(|listed| listed.place)));
+    let many = request.first.min(MAX_FIRST);
+    response.has_more = order.len() > start.saturating_add(many);
+    let page: Vec<Listed> = order.into_iter().skip(start).take(many).collect();
+    let mut passages = passages(&mut asker, &union, &page).await?;
+    for listed in page {
+        // One deleted since the legs were asked is left out.
+        let Some(passage) = passages.remove(&union.candidates[listed.index].id) else { continue };
+        let why = union.explain(listed.index, listed.place.score);
+        response.hits.push(shown(passage, listed.place, listed.more, why, &terms, &respelt));
+    }
+    response.partial = asker.partial;
+    Ok(response)
+}
+
+/// The query's vector where it can be used; else the response says that it could not.
+fn query_vector(
+    options: &Options,
+    request: &SearchRequest,
+    response: &mut SearchResponse,
+) -> Option<Vec<f32>> {
+    if request.mode == Mode::Keyword {
+        return None;
+    }
+    let usable = request.vector.as_deref().filter(|v| v.len() == options.dimensions).and_then(unit);
+    response.degraded = usable.is_none();
+    usable
+}
+
+/// The filter of both legs. A phrase that stands nowhere among what the others leave is dropped, and said; `None`
+/// where there is no index.
+async fn pass(
+    asker: &mut Asker<'_>,
+    request: &SearchRequest,
+    response: &mut SearchResponse,
+) -> Result<Option<Value>, IndexError> {
+    let (mut all, not) = filter::clauses(request);
+    let mut phrases: Vec<(&str, Value)> =
+        request.query.phrases.iter().filter_map(|p| Some((p.as_str(), filter::phrase(p)?))).collect();
+    while !phrases.is_empty() {
+        // Each with those before it: the first that leaves nothing is dropped, and the rest asked again.
+        let chains: Vec<Value> = (1..=phrases.len())
+            .map(|end| {
+                let chain: Vec<&Value> = phrases[..end].iter().map(|(_, query)| query).collect();
+                json!({ "bool": { "filter": chain } })
+            })
+            .collect();
+        let body = legs::counts(&filter::pass(&all, &not), &chains);
+        let Step::Done(answers) = asker.ask(vec![body]).await? else { return Ok(None) };
+        let answer = answers.into_iter().next().unwrap_or_default();
+        let stands = |place: usize| answer.count(&format!("/held/buckets/{place}")) > 0;
+        let standing = (0..phrases.len()).take_while(|&place| stands(place)).count();
+        all.extend(phrases.drain(..standing).map(|(_, query)| query));
+        if !phrases.is_empty() {
+            let (phrase, _) = phrases.remove(0);
+            response
+                .messages
+                .push(format!("“{phrase}” stands nowhere word by word: its words were searched."));
+        }
+    }
+    Ok(Some(filter::pass(&all, &not)))
+}
+
+/// Looks for words that no visible passage holds under similar spellings: one letter off, two in a word of more than
+/// five; the most frequent first.
+async fn respell(
+    asker: &mut Asker<'_>,
+    terms: &Terms,
+    counts: &Answer,
+    visible: &Value,
+    words: &mut Vec<Weighed>,
+) -> Result<Vec<Respelt>, IndexError> {
+    let missing: Vec<_> = terms
+        .words
+        .iter()
+        .enumerate()
+        .filter(|(place, word)| {
+            counts.count(&format!("/held/buckets/{place}")) == 0
+                && word.term.chars().count() >= SHORTEST_MISSPELT
+                && word.term.chars().all(char::is_alphabetic)
+        })
+        .map(|(_, word)| word)
+        .collect();
+    if missing.is_empty() {
+        return Ok(Vec::new());
+    }
+    let asked: Vec<&str> = missing.iter().map(|word| word.term.as_str()).collect();
+    let suggested = asker.suggest(&asked).await?;
+    let mut tried: Vec<(usize, usize, String)> = Vec::new();
+    for (place, word) in missing.iter().enumerate() {
+        let most = if word.term.chars().count() > 5 { 2 } else { 1 };
+        let options =
+            suggested.suggest.get(&place.to_string()).into_iter().flatten().flat_map(|s| &s.options);
+        for option in options {
+            let distance = strsim::osa_distance(&word.term, &option.text);
+            if (1..=most).contains(&distance) {
+                tried.push((place, distance, option.text.clone()));
+            }
+        }
+    }
+    if tried.is_empty() {
+        return Ok(Vec::new());
+    }
+    let field = legs::field(terms);
+    let held: Vec<Value> = tried.iter().map(|(_, _, text)| Weighed::holds(field, text)).collect();
+    let answer = asker.ask_one(legs::counts(visible, &held)).await?;
+    let mut respelt = Vec::new();
+    for (place, word) in missing.into_iter().enumerate() {
+        let mut found: Vec<(usize, u64, &str)> = tried
+            .iter()
+            .enumerate()
+            .filter(|(_, (of, _, _))| *of == place)
+            .map(|(i, (_, distance, text))| {
+                (*distance, answer.count(&format!("/held/buckets/{i}")), text.as_str())
+            })
+            .filter(|(_, with, _)| *with > 0)
+            .collect();
+        let nearest = found.iter().map(|(distance, _, _)| *distance).min().unwrap_or(0);
+        found.retain(|(distance, _, _)| *distance == nearest);
+        found.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.2.cmp(b.2)));
+        found.truncate(MOST_SPELLINGS);
+        if found.is_empty() {
+            continue;
+        }
+        let all = answer.hits.total.value;
+        words.extend(found.iter().filter_map(|(_, with, text)| {
+            legs::weigh(field, text, word.weight * SPELLING_WEIGHT, *with, all)
+        }));
+        respelt.push((word.clone(), found.iter().map(|(_, _, text)| (*text).to_owned()).collect()));
+    }
+    Ok(respelt)
+}
+
+/// Fetches what the ranking is going to ask: how alike every candidate is to those that give feedback, computed in
+/// the engine, and the small vectors of the first hundred. `false` where there was no time for it.
+async fn look_alike(
+    asker: &mut Asker<'_>,
+    params: &RankParams,
+    union: &Union,
+    likeness: &mut Known,
+) -> Result<bool, IndexError> {
+    let leaders = ahead::feedback(params, &union.candidates);
+    if !leaders.is_empty() {
+        if !asker.has_time() {
+            return Ok(false);
+        }
+        let ids: Vec<u64> = leaders.iter().map(|&i| union.candidates[i].id).collect();
+        let answer = asker.ask_one(legs::vectors(&ids)).await?;
+        let mut vectors: HashMap<u64, Vec<f32>> =
+            answer.hits.hits.into_iter().filter_map(|row| Some((row.id()?, row.source.vector))).collect();
+        let with: Vec<u64> = union.candidates.iter().filter(|c| c.vector.is_some()).map(|c| c.id).collect();
+        let (mut bodies, mut asked) = (Vec::new(), Vec::new());
+        for &leader in &leaders {
+            let Some(vector) = vectors.remove(&union.candidates[leader].id) else { continue };
+            bodies.push(legs::cosines(&vector, &with));
+            asked.push(leader);
+        }
+        if bodies.is_empty() || !asker.has_time() {
+            return Ok(leaders.is_empty());
+        }
+        let Step::Done(answers) = asker.ask(bodies).await? else { return Ok(false) };
+        for (leader, answer) in asked.into_iter().zip(answers) {
+            let cosines = union.by_place(&answer.hits.hits, |row| row.score.map(legs::cosine));
+            likeness.leaders.insert(leader, cosines);
+        }
+    }
+    let smoothed = ahead::smoothed(params, &union.candidates, likeness);
+    if !smoothed.is_empty() {
+        if !asker.has_time() {
+            return Ok(false);
+        }
+        let ids: Vec<u64> = smoothed.iter().map(|&i| union.candidates[i].id).collect();
+        let answer = asker.ask_one(legs::small_vectors(&ids)).await?;
+        likeness.vectors = union.by_place(&answer.hits.hits, Row::small);
+    }
+    Ok(true)
+}
+
+/// Likeness as far as the engine was asked for it; 0 beyond.
+#[derive(Default)]
+struct Known {
+    /// Of every candidate to one that gives feedback.
+    leaders: HashMap<usize, HashMap<usize, f32>>,
+    vectors: HashMap<usize, Vec<f32>>,
+}
+
+impl Likeness for Known {
+    fn cosine(&self, a: usize, b: usize) -> f32 {
+        if let (Some(x), Some(y)) = (self.vectors.get(&a), self.vectors.get(&b)) {
+            return x.iter().zip(y).map(|(x, y)| x * y).sum();
+        }
+        let to = |leader: usize, other: usize| self.leaders.get(&leader).and_then(|l| l.get(&other)).copied();
+        to(b, a).or_else(|| to(a, b)).unwrap_or(0.0)
+    }
+}
+
+/// Both legs' candidates, scored by both.
+#[derive(Default)]
+struct Union {
+    candidates: Vec<Candidate>,
+    meetings: Vec<Uuid>,
+    places: HashMap<u64, usize>,
+    keyword_rank: HashMap<usize, u32>,
+    vector_rank: HashMap<usize, u32>,
+}
+
+impl Union {
+    fn add(&mut self, placed: Placed) -> usize {
+        let Placed { id, document, span, spoken, meeting } = placed;
+        *self.places.entry(id).or_insert_with(|| {
+            self.meetings.push(meeting);
+            self.candidates.push(Candidate {
+                id,
+                keyword: 0.0,
+                vector: None,
+                spoken,
+                document,
+                span,
+                named: false,
+            });
+            self.candidates.len() - 1
+        })
+    }
+
+    fn add_near(&mut self, near: &Answer) {
+        let mut rows: Vec<(f32, Placed)> =
+            near.hits.hits.iter().filter_map(|row| Some((legs::cosine(row.score?), row.place()?))).collect();
+        rows.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.id.cmp(&b.1.id)));
+        for ((cosine, placed), rank) in rows.into_iter().zip(1..) {
+            let place = self.add(placed);
+            self.candidates[place].vector = Some(cosine);
+            self.vector_rank.insert(place, rank);
+        }
+    }
+
+    fn add_named(&mut self, named: &Answer) {
+        for placed in named.hits.hits.iter().filter_map(Row::place) {
+            let place = self.add(placed);
+            self.candidates[place].named = true;
+        }
+    }
+
+    fn add_best(&mut self, best: &Answer) {
+        for (row, rank) in best.hits.hits.iter().zip(1..) {
+            let (Some(score), Some(placed)) = (row.score, row.place()) else { continue };
+            let place = self.add(placed);
+            self.candidates[place].keyword = score;
+            self.keyword_rank.insert(place, rank);
+        }
+    }
+
+    fn score_words(&mut self, scores: &Answer) {
+        for (place, score) in self.by_place(&scores.hits.hits, |row| row.score) {
+            self.candidates[place].keyword = score;
+        }
+    }
+
+    fn score_meaning(&mut self, scores: &Answer) {
+        for (place, score) in self.by_place(&scores.hits.hits, |row| row.score) {
+            self.candidates[place].vector = Some(legs::cosine(score));
+        }
+    }
+
+    fn by_place<T>(&self, rows: &[Row], value: impl Fn(&Row) -> Option<T>) -> HashMap<usize, T> {
+        rows.iter().filter_map(|row| Some((*self.places.get(&row.id()?)?, value(row)?))).collect()
+    }
+
+    fn ids(&self) -> Vec<u64> {
+        self.candidates.iter().map(|c| c.id).collect()
+    }
+
+    fn without_cosine(&self) -> Vec<u64> {
+        self.candidates.iter().filter(|c| c.vector.is_none()).map(|c| c.id).collect()
+    }
+
+    fn explain(&self, place: usize, fused: f32) -> Explanation {
+        let candidate = self.candidates[place];
+        Explanation {
+            keyword_score: (candidate.keyword > 0.0).then_some(candidate.keyword),
+            keyword_rank: self.keyword_rank.get(&place).copied(),
+            vector_score: candidate.vector,
+            vector_rank: self.vector_rank.get(&place).copied(),
+            fused_score: fused,
+            matched_terms: Vec::new(),
+        }
+    }
+}
+
+struct Listed {
+    index: usize,
+    place: Place,
+    more: u32,
+}
+
+fn order(params: &RankParams, union: &Union, likeness: &Known, words: bool, meaning: bool) -> Vec<Listed> {
+    rank(params, &union.candidates, likeness, words, meaning)
+        .into_iter()
+        .map(|ranked| {
+            let Candidate { id, named, .. } = union.candidates[ranked.index];
+            Listed { index: ranked.index, place: Place { named, score: ranked.score, id }, more: 0 }
+        })
+        .collect()
+}
+
+/// Keeps each meeting's best.
+fn grouped(union: &Union, order: Vec<Listed>) -> Vec<Listed> {
+    let mut places: HashMap<Uuid, usize> = HashMap::new();
+    let mut kept: Vec<Listed> = Vec::new();
+    for listed in order {
+        match places.entry(union.meetings[listed.index]) {
+            std::collections::hash_map::Entry::Occupied(place) => kept[*place.get()].more += 1,
+            std::collections::hash_map::Entry::Vacant(place) => {
+                place.insert(kept.len());
+                kept.push(listed);
+            }
+        }
+    }
+    kept
+}
+
+async fn passages(
+    asker: &mut Asker<'_>,
+    union: &Union,
+    page: &[Listed],
+) -> Result<HashMap<u64, PassageDoc>, IndexError> {
+    if page.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let ids: Vec<u64> = page.iter().map(|listed| union.candidates[listed.index].id).collect();
+    let answer = asker.ask_one(legs::passages(&ids)).await?;
+    let mut passages = HashMap::new();
+    for row in answer.hits.hits {
+        let Some(passage) = row.source.passage else { continue };
+        let passage: PassageDoc = serde_json::from_value(passage).map_err(super::engine)?;
+        passages.insert(id_hash(&passage.id), passage);
+    }
+    Ok(passages)
+}
+
+fn count(answer: &Answer, response: &mut SearchResponse) {
+    let uuids = |name: &str| {
+        let key = |(key, count): (&Value, u64)| Some((key.as_str()?.parse().ok()?, count));
+        most_first(answer.buckets(name).filter_map(key).collect::<Vec<(Uuid, u64)>>())
+    };
+    response.total = answer.hits.total.value;
+    response.facets = Facets {
+        cities: uuids("city"),
+        bodies: uuids("body"),
+        years: most_first(
+            answer
+                .buckets("year")
+                .filter_map(|(key, n)| Some((i32::try_from(key.as_i64()?).ok()?, n)))
+                .collect(),
+        ),
+        artifact_kinds: most_first(
+            answer
+                .buckets("artifact_kind")
+                .filter_map(|(key, n)| Some((key.as_str()?.to_owned(), n)))
+                .collect(),
+        ),
+    };
+}
+
+fn most_first<T: Ord>(mut sums: Vec<(T, u64)>) -> Vec<(T, u64)> {
+    sums.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+    sums
+}
