@@ -7,11 +7,13 @@ use cs_rpc::{Outbound, Tasks};
 use url::Url;
 
 use crate::auth::cookies::Cookies;
-use crate::auth::oidc::{Fetch, Provider};
+use crate::auth::memory::Memory;
+use crate::auth::oidc::{Fetch, Provider, Tokens};
 use crate::auth::session::{Keys, PostgresSessions};
 use crate::clients::{Channels, Clients};
 use crate::config::{Config, ConfigError};
-use crate::graphql::{Schema, Types};
+use crate::graphql::{Documents, Schemas, Trusted, Types};
+use crate::http::Rates;
 use crate::tenants::Tenants;
 
 /// Writes the metrics of the process as Prometheus text.
@@ -44,8 +46,13 @@ pub(crate) struct App {
     pub(crate) channels: Channels,
     pub(crate) clients: Arc<Clients>,
     pub(crate) tenants: Tenants,
-    pub(crate) schema: Schema,
+    pub(crate) schema: Schemas,
     pub(crate) types: Types,
+    pub(crate) documents: Documents,
+    pub(crate) trusted: Trusted,
+    pub(crate) memory: Memory,
+    pub(crate) tokens: Tokens,
+    pub(crate) rates: Rates,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) ids: Ids,
     pub(crate) tasks: Tasks,
@@ -85,7 +92,12 @@ impl App {
             channels: deps.channels,
             tenants: Tenants::default(),
             types: Types::of(&crate::graphql::schema_sdl()),
-            schema: crate::graphql::schema(config.limits, config.development),
+            schema: Schemas::new(config.limits, config.development),
+            documents: Documents::default(),
+            trusted: Trusted::new(&config.edge),
+            tokens: Tokens::default(),
+            memory: Memory::new(config.edge.session_memory),
+            rates: Rates::new(&config.edge.rates)?,
             clock: deps.clock,
             ids: deps.ids,
             tasks: deps.tasks,

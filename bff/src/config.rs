@@ -8,6 +8,7 @@ use cs_core::Role;
 use url::Url;
 
 pub use crate::auth::session::{SealError, SessionKey};
+pub use crate::edge::{AddressRange, Edge, InvalidRange, RateLimits};
 
 /// How the BFF is set up.
 #[derive(Clone, Debug)]
@@ -33,6 +34,8 @@ pub struct Config {
     pub body_limit: usize,
     /// What a GraphQL document may ask for.
     pub limits: Limits,
+    /// How much is taken from whom, and what is remembered.
+    pub edge: Edge,
     /// Whether `/metrics` is served beside everything else. In production it has a listener of its own.
     pub metrics_here: bool,
 }
@@ -84,6 +87,7 @@ impl Config {
             deadline: Duration::from_secs(10),
             body_limit: 256 * 1024,
             limits: Limits::default(),
+            edge: Edge::default(),
             metrics_here: false,
         }
     }
@@ -142,6 +146,12 @@ pub enum ConfigError {
     /// No usable key for sessions.
     #[error(transparent)]
     Keys(#[from] SealError),
+    /// Rates cannot be counted.
+    #[error("rates and bursts must be at least 1, and the burst of a caller at least its rate")]
+    Rates,
+    /// The address of the Redis that counts rates is not one.
+    #[error("the address of the Redis that counts rates is not one: write redis://HOST:6379/0")]
+    RatesRedis,
     /// The HTTP client could not be made.
     #[error("no HTTP client for identity providers: {0}")]
     Http(#[from] reqwest::Error),

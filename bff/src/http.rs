@@ -6,7 +6,9 @@ mod context;
 mod graphql;
 mod headers;
 mod health;
+mod phones;
 pub(crate) mod problem;
+mod rates;
 mod sse;
 mod unsubscribe;
 mod ws;
@@ -24,6 +26,12 @@ use tower_sessions::SessionManagerLayer;
 use tower_sessions::cookie::SameSite;
 
 pub(crate) use context::RequestContext;
+pub(crate) use rates::Rates;
+#[cfg(test)]
+pub(crate) use {
+    graphql::{read_accept, read_query, read_request},
+    ws::read_socket_message,
+};
 
 use crate::app::{App, RenderMetrics};
 use crate::auth::{csrf, oidc, session_status};
@@ -44,11 +52,14 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/auth/session", get(session_status))
         .route("/graphql", get(graphql::get).post(graphql::post).fallback(graphql::other_method))
         .route("/graphql/ws", get(ws::upgrade))
-        .route("/graphql/stream", get(sse::refused).post(sse::stream))
+        .route("/graphql/stream", post(sse::stream).fallback(sse::refused))
         .route("/artifacts/{id}", get(artifacts::read))
         .layer(sessions)
+        .layer(middleware::from_fn_with_state(app.clone(), forget_changed))
         .layer(middleware::from_fn_with_state(app.clone(), refuse_forged))
         .layer(middleware::from_fn(headers::personal));
+    let phones =
+        Router::new().route("/api/graphql", post(phones::post)).layer(middleware::from_fn(headers::personal));
     let mut open = Router::new()
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
@@ -62,6 +73,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         open = open.route("/metrics", get(health::metrics));
     }
     personal
+        .merge(phones)
         .merge(open)
         .layer(CatchPanicLayer::custom(problem::panicked))
         .layer(middleware::from_fn_with_state(app.clone(), headers::security))
@@ -82,11 +94,23 @@ async fn refuse_forged(State(app): State<Arc<App>>, request: Request, next: Next
     }
 }
 
+/// Whatever begins, renews or ends a session stands below `/auth/`; what was read of sessions before is not believed after.
+async fn forget_changed(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let path = request.uri().path();
+    let changes = path.starts_with("/auth/") && path != "/auth/session" && path != "/auth/login";
+    let response = next.run(request).await;
+    if changes && !response.status().is_client_error() {
+        app.memory.forget();
+    }
+    response
+}
+
 /// Deletes what has run out, until the process drains.
 pub(crate) fn sweep(app: &Arc<App>) {
     let (app, stopping) = (app.clone(), app.tasks.stopping());
     app.clone().tasks.spawn(async move {
         while tokio::time::timeout(SWEEP_EVERY, stopping.cancelled()).await.is_err() {
+            app.rates.sweep();
             match app.sessions.sweep().await {
                 Ok(gone) => tracing::debug!(gone, "expired sessions and sign-ins were deleted"),
                 Err(error) => tracing::warn!(%error, "expired sessions were not deleted; later"),

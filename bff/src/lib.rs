@@ -10,6 +10,9 @@ mod app;
 mod auth;
 mod clients;
 mod config;
+mod edge;
+#[cfg(test)]
+mod fuzz;
 mod graphql;
 mod http;
 mod tenants;
@@ -21,7 +24,10 @@ use axum::Router;
 
 pub use app::{Deps, RenderMetrics};
 pub use clients::Channels;
-pub use config::{Config, ConfigError, Limits, ProviderConfig, SealError, SessionKey};
+pub use config::{
+    AddressRange, Config, ConfigError, Edge, InvalidRange, Limits, ProviderConfig, RateLimits, SealError,
+    SessionKey,
+};
 pub use graphql::schema_sdl;
 pub use http::metrics_router;
 
@@ -40,7 +46,8 @@ pub async fn serve<F>(listener: tokio::net::TcpListener, router: Router, shutdow
 where
     F: Future<Output = ()> + Send + 'static,
 {
-    axum::serve(listener, router).with_graceful_shutdown(shutdown).await
+    let service = router.into_make_service_with_connect_info::<std::net::SocketAddr>();
+    axum::serve(listener, service).with_graceful_shutdown(shutdown).await
 }
 
 /// `extensions.code` of a reason, as clients see it (`docs/errors.md`).

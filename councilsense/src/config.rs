@@ -3,6 +3,7 @@
 //! Nothing else in the project reads the environment. Secrets are shown redacted.
 
 mod command;
+mod edge;
 mod embedder;
 
 use std::ffi::OsString;
@@ -12,6 +13,7 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, ValueEnum};
 
 pub use command::{BusVerb, CityVerb, Command, DlqVerb, EvalWhat, RoleVerb, SourceVerb, TenantVerb};
+pub use edge::EdgeSettings;
 pub use embedder::{EmbedderKind, EmbedderSettings};
 
 /// How long a queue of SQS is waited on; at most 20 s.
@@ -205,6 +207,9 @@ pub struct Settings {
     /// What makes the search's vectors
     #[command(flatten)]
     pub embedder: EmbedderSettings,
+    /// The edge, and authorisation.
+    #[command(flatten)]
+    pub edge: EdgeSettings,
     /// How logs are written; auto: for people on a terminal, else JSON
     #[arg(
         long,

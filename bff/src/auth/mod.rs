@@ -2,6 +2,7 @@
 
 pub(crate) mod cookies;
 pub(crate) mod csrf;
+pub(crate) mod memory;
 pub(crate) mod oidc;
 mod return_to;
 pub(crate) mod session;

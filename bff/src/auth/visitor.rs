@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use axum::http::HeaderMap;
 use cs_core::{Caller, Subject};
 use tower_sessions::Session;
+use tower_sessions::session::Id;
 
 use super::session::{SIGNED_IN, SignedIn};
 use crate::app::App;
@@ -34,8 +35,10 @@ impl Visitor {
         session: &Session,
         headers: &HeaderMap,
     ) -> Result<Self, VisitorError> {
-        let signed_in: Option<SignedIn> =
-            if app.cookies.has_session(headers) { session.get(SIGNED_IN).await? } else { None };
+        let signed_in = match session.id().filter(|_| app.cookies.has_session(headers)) {
+            Some(id) => Self::read(app, session, id).await?,
+            None => None,
+        };
         let (tenant, subject, roles) = match &signed_in {
             Some(who) => (who.tenant, Subject::User(who.user), who.roles.clone()),
             None => (app.tenants.of_visitor(app, context).await?, Subject::Anonymous, BTreeSet::new()),
@@ -48,5 +51,19 @@ impl Visitor {
         let caller =
             Caller { tenant, subject, roles, request_id: context.request_id.clone(), trace: context.trace };
         Ok(Self { caller, signed_in })
+    }
+
+    /// Who signed in, as was read a moment ago, or as the store says now.
+    async fn read(app: &App, session: &Session, id: Id) -> Result<Option<SignedIn>, VisitorError> {
+        let now = app.clock.now();
+        if let Some(who) = app.memory.recall(id, now) {
+            return Ok(Some(who));
+        }
+        let begun = app.memory.begin(now);
+        let signed_in: Option<SignedIn> = session.get(SIGNED_IN).await?;
+        if let Some(who) = &signed_in {
+            app.memory.keep(id, begun, who);
+        }
+        Ok(signed_in)
     }
 }

@@ -4,9 +4,13 @@ use std::collections::HashMap;
 
 use async_graphql::Name;
 use async_graphql::parser::types::{
-    DocumentOperations, ExecutableDocument, OperationDefinition, Selection, SelectionSet,
+    DocumentOperations, ExecutableDocument, Field, OperationDefinition, OperationType, Selection,
+    SelectionSet,
 };
+use cs_core::page::{DEFAULT_PAGE, MAX_PAGE};
+use serde_json::{Map, Value};
 
+use super::shape::Types;
 use crate::config::Limits;
 
 /// Brackets within brackets: the parser calls itself for each.
@@ -23,6 +27,12 @@ pub(crate) enum TooMuch {
     Aliases(usize),
     #[error("An operation has more than {0} fields at its root.")]
     RootFields(usize),
+    #[error("The document has more than {0} directives.")]
+    Directives(usize),
+    #[error("The document selects more than {0} fields, with its fragments opened.")]
+    Selections(usize),
+    #[error("The fragment {0:?} spreads itself.")]
+    Cycle(String),
 }
 
 /// Counts tokens as the grammar has them (GraphQL, October 2021, §2.1), roughly and cheaply: before parsing.
@@ -80,17 +90,35 @@ pub(crate) fn check_text(text: &str, limits: Limits) -> Result<(), TooMuch> {
     Ok(())
 }
 
-/// Aliases and root fields of every operation, with fragments counted wherever they are spread.
+/// A fragment that spreads two, each of which spreads two: thirty of them would keep the executor's own checks, which
+/// open every one, busy for hours. Hand-written documents stay far below.
+const SELECTIONS: usize = 5_000;
+
+/// Every operation's selections, with fragments counted wherever they are spread. In time linear in the document.
 pub(crate) fn check(document: &ExecutableDocument, limits: Limits) -> Result<(), TooMuch> {
-    let mut counter = Counter { document, known: HashMap::new() };
+    let mut counter = Counter { document, known: HashMap::new(), cycle: None };
+    let (mut selections, mut directives) = (0usize, 0usize);
     for (_, operation) in document.operations.iter() {
         let counts = counter.of(&operation.node.selection_set.node);
+        selections = selections.saturating_add(counts.selections);
+        directives =
+            directives.saturating_add(counts.directives).saturating_add(operation.node.directives.len());
         if counts.aliases > limits.aliases {
             return Err(TooMuch::Aliases(limits.aliases));
         }
         if counts.fields > limits.root_fields {
             return Err(TooMuch::RootFields(limits.root_fields));
         }
+    }
+    // Whoever opens fragments without looking would never end.
+    if let Some(name) = counter.cycle {
+        return Err(TooMuch::Cycle(name.to_string()));
+    }
+    if directives > limits.directives {
+        return Err(TooMuch::Directives(limits.directives));
+    }
+    if selections > SELECTIONS {
+        return Err(TooMuch::Selections(SELECTIONS));
     }
     Ok(())
 }
@@ -101,26 +129,38 @@ struct Counts {
     fields: usize,
     /// In it and below.
     aliases: usize,
+    /// In it and below.
+    directives: usize,
+    /// Fields, fragments and spreads in it and below.
+    selections: usize,
 }
 
 struct Counter<'d> {
     document: &'d ExecutableDocument,
-    /// A fragment being counted is known as nothing: a cycle ends there, and validation refuses it later.
-    known: HashMap<&'d Name, Counts>,
+    /// `None`: being counted, so whoever meets it again has gone round.
+    known: HashMap<&'d Name, Option<Counts>>,
+    cycle: Option<&'d Name>,
 }
 
 impl<'d> Counter<'d> {
     fn of(&mut self, selections: &'d SelectionSet) -> Counts {
         let mut counts = Counts::default();
         for selection in &selections.items {
-            let inner = match &selection.node {
+            let (inner, directives) = match &selection.node {
                 Selection::Field(field) => {
                     let below = self.of(&field.node.selection_set.node);
-                    Counts { fields: 1, aliases: below.aliases + usize::from(field.node.alias.is_some()) }
+                    let aliases = below.aliases.saturating_add(usize::from(field.node.alias.is_some()));
+                    (Counts { fields: 1, aliases, ..below }, field.node.directives.len())
                 }
-                Selection::InlineFragment(fragment) => self.of(&fragment.node.selection_set.node),
-                Selection::FragmentSpread(spread) => self.fragment(&spread.node.fragment_name.node),
+                Selection::InlineFragment(fragment) => {
+                    (self.of(&fragment.node.selection_set.node), fragment.node.directives.len())
+                }
+                Selection::FragmentSpread(spread) => {
+                    (self.fragment(&spread.node.fragment_name.node), spread.node.directives.len())
+                }
             };
+            counts.directives = counts.directives.saturating_add(inner.directives).saturating_add(directives);
+            counts.selections = counts.selections.saturating_add(inner.selections).saturating_add(1);
             counts.fields = counts.fields.saturating_add(inner.fields);
             counts.aliases = counts.aliases.saturating_add(inner.aliases);
         }
@@ -128,14 +168,124 @@ impl<'d> Counter<'d> {
     }
 
     fn fragment(&mut self, name: &'d Name) -> Counts {
-        if let Some(counts) = self.known.get(name) {
-            return *counts;
+        match self.known.get(name) {
+            Some(Some(counts)) => return *counts,
+            Some(None) => {
+                self.cycle = Some(name);
+                return Counts::default();
+            }
+            None => {}
         }
         let Some(fragment) = self.document.fragments.get(name) else { return Counts::default() };
-        self.known.insert(name, Counts::default());
+        self.known.insert(name, None);
         let counts = self.of(&fragment.node.selection_set.node);
-        self.known.insert(name, counts);
+        self.known.insert(name, Some(counts));
         counts
+    }
+}
+
+/// Variables that cannot be null and have no default.
+pub(crate) fn required_variables(operation: &OperationDefinition) -> Vec<String> {
+    operation
+        .variable_definitions
+        .iter()
+        .map(|definition| &definition.node)
+        .filter(|variable| !variable.var_type.node.nullable && variable.default_value.is_none())
+        .map(|variable| variable.name.node.to_string())
+        .collect()
+}
+
+/// What an operation may cost: a field is one, and what hangs below a list counts as often as the list is long. Counted
+/// for rates; the executor has limits of its own.
+pub(crate) fn cost(
+    document: &ExecutableDocument,
+    operation: &OperationDefinition,
+    variables: &Map<String, Value>,
+    types: &Types,
+) -> u32 {
+    let root = match operation.ty {
+        OperationType::Query => "Query",
+        OperationType::Mutation => "Mutation",
+        OperationType::Subscription => "Subscription",
+    };
+    let mut coster = Coster { document, variables, types, left: MOST_COUNTED };
+    coster.of(root, &operation.selection_set.node, 0).max(1)
+}
+
+/// Selections looked at for a cost; fragments can make a small document a large one.
+const MOST_COUNTED: usize = 10_000;
+/// A list whose length nobody names.
+const SOME: u32 = 10;
+
+struct Coster<'d> {
+    document: &'d ExecutableDocument,
+    variables: &'d Map<String, Value>,
+    types: &'d Types,
+    left: usize,
+}
+
+impl Coster<'_> {
+    fn of(&mut self, parent: &str, selections: &SelectionSet, depth: usize) -> u32 {
+        let mut cost = 0u32;
+        for selection in &selections.items {
+            if self.left == 0 || depth > NESTING {
+                return u32::MAX;
+            }
+            self.left -= 1;
+            let this = match &selection.node {
+                Selection::Field(field) => {
+                    let (named, is_list) = self.types.named(parent, &field.node.name.node);
+                    let below = self.of(named, &field.node.selection_set.node, depth + 1);
+                    below.saturating_mul(self.times(parent, named, is_list, &field.node)).saturating_add(1)
+                }
+                Selection::InlineFragment(fragment) => {
+                    let on = fragment.node.type_condition.as_ref().map(|on| on.node.on.node.as_str());
+                    self.of(on.unwrap_or(parent), &fragment.node.selection_set.node, depth + 1)
+                }
+                Selection::FragmentSpread(spread) => {
+                    match self.document.fragments.get(&spread.node.fragment_name.node) {
+                        Some(fragment) => {
+                            let on = fragment.node.type_condition.node.on.node.as_str();
+                            self.of(on, &fragment.node.selection_set.node, depth + 1)
+                        }
+                        None => 0,
+                    }
+                }
+            };
+            cost = cost.saturating_add(this);
+        }
+        cost
+    }
+
+    fn times(&self, parent: &str, named: &str, is_list: bool, field: &Field) -> u32 {
+        let most = MAX_PAGE;
+        let argument = |name: &str| {
+            let (_, value) = field.arguments.iter().find(|(known, _)| known.node.as_str() == name)?;
+            value
+                .node
+                .clone()
+                .into_const_with(|variable| {
+                    let given = self.variables.get(variable.as_str()).cloned().unwrap_or_default();
+                    async_graphql::Value::from_json(given).map_err(|_| ())
+                })
+                .ok()
+        };
+        let number = |value: async_graphql::Value| match value {
+            async_graphql::Value::Number(n) => n.as_u64().and_then(|n| u32::try_from(n).ok()),
+            async_graphql::Value::List(items) => u32::try_from(items.len()).ok(),
+            _ => None,
+        };
+        let named_length = ["first", "last", "ids"].iter().find_map(|name| argument(name).and_then(number));
+        if let Some(length) = named_length {
+            return length.clamp(1, most);
+        }
+        match () {
+            () if named.ends_with("Connection") => DEFAULT_PAGE,
+            // Counted where the connection was.
+            () if parent.ends_with("Connection") => 1,
+            () if is_list => SOME,
+            () => 1,
+        }
     }
 }
 
@@ -160,7 +310,7 @@ pub(crate) fn operation<'d>(
 #[cfg(test)]
 mod tests {
     use async_graphql::parser::parse_query;
-    use async_graphql::parser::types::OperationType;
+    use serde_json::json;
 
     use super::*;
 
@@ -182,10 +332,28 @@ mod tests {
             "in another operation"
         );
         assert!(refused("{ ... on Query { p q } ... { r s t } }"), "five root fields in fragments");
-        assert!(
-            !refused("{ ...A } fragment A on Query { ...B } fragment B on Query { ...A }"),
-            "a cycle ends"
-        );
+        let cycle = "{ ...A } fragment A on Query { ...B ...B } fragment B on Query { ...A ...A }";
+        assert_eq!(check(&parse_query(cycle).unwrap(), limits()), Err(TooMuch::Cycle("A".into())));
+    }
+
+    #[test]
+    fn fragments_that_open_fragments_are_counted_and_not_opened() {
+        let bomb: String = (0..60)
+            .map(|n| format!("fragment F{n} on Query {{ ...F{0} ...F{0} }} ", n + 1))
+            .chain(["fragment F60 on Query { __typename } { ...F0 }".to_owned()])
+            .collect();
+        let wide = Limits { root_fields: usize::MAX, ..limits() };
+        assert_eq!(check(&parse_query(&bomb).unwrap(), wide), Err(TooMuch::Selections(SELECTIONS)));
+    }
+
+    #[test]
+    fn directives_count_wherever_they_stand() {
+        let few = Limits { directives: 3, ..limits() };
+        let refused = |text: &str| check(&parse_query(text).unwrap(), few).is_err();
+        assert!(!refused("{ a @x b @x { c @x } }"));
+        assert!(refused("{ a @x @x @x @x }"));
+        assert!(refused("{ ...F @x ...F @x } fragment F on Query { a @x }"));
+        assert!(refused("query A { a } query B { ... @x { b @x @x @x } }"), "in another operation");
     }
 
     #[test]
@@ -199,6 +367,31 @@ mod tests {
         for odd in ["\"", "\"\\", "\"\"\"", "é", "#"] {
             assert_eq!(check(odd), Ok(()), "{odd:?}");
         }
+    }
+
+    #[test]
+    fn lists_count_by_their_length_and_fragments_where_they_are_spread() {
+        let types = Types::of(&crate::graphql::schema_sdl());
+        let cost = |text: &str, variables: Value| {
+            let document = parse_query(text).unwrap();
+            let (_, operation) = document.operations.iter().next().unwrap();
+            let Value::Object(variables) = variables else { panic!("a map") };
+            super::cost(&document, &operation.node, &variables, &types)
+        };
+        assert_eq!(cost("{ __typename }", json!({})), 1);
+        assert_eq!(cost("{ viewer { id } }", json!({})), 2);
+        // The connection, and five times: edges, node, title.
+        assert_eq!(cost("{ meetings(first: 5) { edges { node { title } } } }", json!({})), 1 + 5 * 3);
+        let by_variable = "query($n: Int) { meetings(first: $n) { nodes { title } } }";
+        assert_eq!(cost(by_variable, json!({"n": 7})), 1 + 7 * 2);
+        assert_eq!(cost(by_variable, json!({"n": 1_000_000})), 1 + 100 * 2, "a page is not longer");
+        assert_eq!(cost(by_variable, json!({})), 1 + 20 * 2);
+        let spread =
+            "{ a: meetings { ...N } b: meetings { ...N } } fragment N on MeetingConnection { nodes { id } }";
+        assert_eq!(cost(spread, json!({})), 2 * (1 + 20 * 2));
+        assert_eq!(cost("query($i: [ID!]!) { nodes(ids: $i) { id } }", json!({"i": ["a", "b"]})), 1 + 2);
+        let cycle = "{ ...A } fragment A on Query { ...A }";
+        assert_eq!(cost(cycle, json!({})), u32::MAX, "a cycle ends");
     }
 
     #[test]

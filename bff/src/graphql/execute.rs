@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use async_graphql::parser::parse_query;
 use async_graphql::parser::types::OperationType;
 use async_graphql::{ErrorExtensionValues, PathSegment, Request, Response, ServerError, Value, Variables};
 use futures::{Stream, StreamExt};
@@ -10,10 +11,13 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use super::documents::{self, TooMuch};
 use super::error::Code;
+use super::known::{Hash, Known, Operation, hash};
+use super::persisted::{self, Asked};
 use super::scope::Scope;
-use super::shape::{Ordered, Plan};
+use super::shape::{Ordered, Plan, Types};
 use crate::app::App;
 use crate::auth::Visitor;
+use crate::config::Limits;
 
 /// More errors than this say nothing that the first ones did not.
 const MOST_ERRORS: usize = 25;
@@ -22,22 +26,26 @@ const MOST_ERRORS: usize = 25;
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct GraphqlRequest {
-    pub(crate) query: String,
+    /// Absent where `extensions.persistedQuery` names it.
+    #[serde(default)]
+    pub(crate) query: Option<String>,
     #[serde(default)]
     pub(crate) operation_name: Option<String>,
     #[serde(default)]
     pub(crate) variables: Option<serde_json::Map<String, serde_json::Value>>,
-    /// Only its being a map is of interest yet.
     #[serde(default)]
-    #[allow(dead_code, reason = "refuses what is not a map")]
     pub(crate) extensions: Option<serde_json::Map<String, serde_json::Value>>,
 }
 
 /// A parsed request within the limits.
 pub(crate) struct Prepared {
     pub(crate) kind: OperationType,
+    /// What it costs at most, in fields with lists counted by their size: what rates are counted in.
+    pub(crate) cost: u32,
     request: Request,
     plan: Arc<Plan>,
+    /// Of document, operation and variables: what validation depends on.
+    hash: Hash,
 }
 
 /// An answer, ready to be written.
@@ -69,45 +77,135 @@ impl Execution {
         Self { data: None, errors: vec![error] }
     }
 
+    /// The hash names nothing that is kept: the client sends the text along. The message is the protocol's.
+    fn not_kept(request_id: &str) -> Self {
+        let mut refused = Self::refused(Code::BadUserInput, persisted::NOT_KEPT, request_id);
+        for error in &mut refused.errors {
+            let extensions = error.extensions.get_or_insert_with(ErrorExtensionValues::default);
+            extensions.set("reason", "PERSISTED_QUERY_NOT_FOUND");
+            extensions.set("retryable", true);
+        }
+        refused
+    }
+
     /// Whether nothing was executed.
     pub(crate) fn is_request_error(&self) -> bool {
         self.data.is_none()
     }
 }
 
-/// Parses, and measures before and after.
+/// Parses, and measures before and after; what was seen lately is known already.
 pub(crate) fn prepare(app: &App, request: GraphqlRequest, request_id: &str) -> Result<Prepared, Execution> {
-    let too_much = |error: &TooMuch| Execution::refused(Code::TooComplex, &error.to_string(), request_id);
-    documents::check_text(&request.query, app.config.limits).map_err(|e| too_much(&e))?;
-    let mut parsed = Request::new(request.query);
-    parsed.operation_name = request.operation_name;
-    if let Some(variables) = request.variables {
+    let (document_hash, known) = known(app, &request, request_id)?;
+    let GraphqlRequest { operation_name, variables, .. } = request;
+    let Operation { kind, plan, required, .. } =
+        known.operation(operation_name.as_deref()).ok_or_else(|| {
+            let sentence = "operationName has to name one of the document's operations.";
+            Execution::refused(Code::BadUserInput, sentence, request_id)
+        })?;
+    // The executor would find this out on the way (October 2021, §6.1.2).
+    let missing = required.iter().find(|name| {
+        variables.as_ref().and_then(|given| given.get(name.as_str())).is_none_or(serde_json::Value::is_null)
+    });
+    if let Some(name) = missing {
+        let sentence = format!("The variable ${name} is required.");
+        return Err(Execution::refused(Code::BadUserInput, &sentence, request_id));
+    }
+    let given = variables.as_ref().map(|given| serde_json::to_vec(given).unwrap_or_default());
+    let name = operation_name.as_deref().unwrap_or_default();
+    let hash = hash(&[&document_hash, name.as_bytes(), given.as_deref().unwrap_or_default()]);
+    let none = serde_json::Map::new();
+    let cost = documents::operation(&known.document, operation_name.as_deref()).map_or(1, |operation| {
+        documents::cost(&known.document, operation, variables.as_ref().unwrap_or(&none), &app.types)
+    });
+    // What is more complex than that is refused, and costs its refusal.
+    let cost = cost.min(u32::try_from(app.config.limits.complexity).unwrap_or(u32::MAX));
+    // The executor parses no text where it is given a document.
+    let mut parsed = Request::new(String::new());
+    parsed.set_parsed_query(known.document.clone());
+    parsed.operation_name = operation_name;
+    if let Some(variables) = variables {
         parsed.variables = Variables::from_json(serde_json::Value::Object(variables));
     }
-    let name = parsed.operation_name.clone();
-    let document = match parsed.parsed_query() {
-        Ok(document) => document,
-        Err(mut error) => {
-            let code = code_of(&error.message);
-            describe(&mut error, code, request_id);
-            return Err(Execution { data: None, errors: vec![error] });
-        }
+    Ok(Prepared { kind: *kind, cost, request: parsed, plan: plan.clone(), hash })
+}
+
+/// The document that a request has or names.
+fn known(app: &App, request: &GraphqlRequest, request_id: &str) -> Result<(Hash, Arc<Known>), Execution> {
+    let refused = |message: &str| Execution::refused(Code::BadUserInput, message, request_id);
+    let asked = persisted::asked(request).map_err(|wrong| refused(&wrong.to_string()))?;
+    let (hash, text) = match asked {
+        Asked::Text(text) => (hash(&[text.as_bytes()]), Some(text)),
+        Asked::Both(text, hash) => (hash, Some(text)),
+        Asked::Hash(hash) => (hash, None),
     };
-    documents::check(document, app.config.limits).map_err(|e| too_much(&e))?;
-    let operation = documents::operation(document, name.as_deref()).ok_or_else(|| {
-        let sentence = "operationName has to name one of the document's operations.";
-        Execution::refused(Code::BadUserInput, sentence, request_id)
+    if app.trusted.only() && !app.trusted.contains(&hash) {
+        return Err(Execution::refused(
+            Code::Forbidden,
+            "Only the documents of this site's own pages are executed.",
+            request_id,
+        ));
+    }
+    if let Some(known) = app.documents.find(&hash) {
+        return Ok((hash, known));
+    }
+    let text = match text.or_else(|| app.trusted.text(&hash)) {
+        Some(text) => text,
+        None => return Err(Execution::not_kept(request_id)),
+    };
+    let known = Arc::new(measured(app.config.limits, &app.types, text, request_id)?);
+    app.documents.keep(hash, &known);
+    Ok((hash, known))
+}
+
+fn measured(limits: Limits, types: &Types, text: &str, request_id: &str) -> Result<Known, Execution> {
+    let too_much = |error: &TooMuch| {
+        let code = if matches!(error, TooMuch::Cycle(_)) { Code::BadUserInput } else { Code::TooComplex };
+        Execution::refused(code, &error.to_string(), request_id)
+    };
+    documents::check_text(text, limits).map_err(|e| too_much(&e))?;
+    let document = parse_query(text).map_err(|error| {
+        let mut error = ServerError::from(error);
+        let code = code_of(&error.message);
+        describe(&mut error, code, request_id);
+        Execution { data: None, errors: vec![error] }
     })?;
-    let (kind, plan) = (operation.ty, Plan::new(&app.types, document, operation));
-    Ok(Prepared { kind, request: parsed, plan })
+    documents::check(&document, limits).map_err(|e| too_much(&e))?;
+    let operations = document.operations.iter().map(|(name, operation)| Operation {
+        name: name.map(ToString::to_string),
+        kind: operation.node.ty,
+        plan: Plan::new(types, &document, &operation.node),
+        required: documents::required_variables(&operation.node),
+    });
+    Ok(Known { text: text.into(), operations: operations.collect(), document })
+}
+
+/// For feeding it rubbish: whether a request's document is within the limits. All that happens before execution happens.
+#[cfg(test)]
+pub(crate) fn read_document(request: &GraphqlRequest, limits: Limits, types: &Types) -> bool {
+    let Ok(Asked::Text(text) | Asked::Both(text, _)) = persisted::asked(request) else { return false };
+    let Ok(known) = measured(limits, types, text, "") else { return false };
+    let variables = request.variables.clone().unwrap_or_default();
+    known.operations.iter().all(|operation| {
+        let name = operation.name.as_deref();
+        documents::operation(&known.document, name)
+            .is_some_and(|operation| documents::cost(&known.document, operation, &variables, types) > 0)
+    })
 }
 
 /// Executes a query or mutation.
 pub(crate) async fn execute(app: &Arc<App>, visitor: Visitor, prepared: Prepared) -> Execution {
     let request_id = visitor.caller.request_id.clone();
     let scope = Arc::new(Scope::request(app.clone(), visitor));
-    let execution = app.schema.execute(prepared.request.data(scope.clone()));
-    finished(scope.queue.drive(Box::pin(execution)).await, &prepared.plan, &request_id)
+    // Validation depends on nothing but the request, so a request is validated once.
+    let was_valid = app.documents.is_valid(&prepared.hash);
+    let schema = if was_valid { &app.schema.validated } else { &app.schema.strict };
+    let execution = schema.execute(prepared.request.data(scope.clone()));
+    let execution = finished(scope.queue.drive(Box::pin(execution)).await, &prepared.plan, &request_id);
+    if !was_valid && !execution.is_request_error() {
+        app.documents.was_valid(prepared.hash);
+    }
+    execution
 }
 
 /// The answers of a subscription.
@@ -118,7 +216,7 @@ pub(crate) fn subscribe(
 ) -> impl Stream<Item = Execution> + Send + Unpin + 'static {
     let request_id = visitor.caller.request_id.clone();
     let scope = Arc::new(Scope::subscription(app.clone(), visitor));
-    let events = app.schema.execute_stream(prepared.request.data(scope.clone()));
+    let events = app.schema.strict.execute_stream(prepared.request.data(scope.clone()));
     let plan = prepared.plan;
     scope.queue.drive(events).map(move |response| finished(response, &plan, &request_id))
 }

@@ -6,8 +6,10 @@ mod error;
 mod execute;
 mod global_id;
 mod idempotent;
+mod known;
 mod loaders;
 mod mutation;
+mod persisted;
 mod query;
 mod scalars;
 mod scope;
@@ -15,18 +17,41 @@ mod shape;
 mod subscription;
 mod types;
 
-pub(crate) use execute::{Execution, GraphqlRequest, execute, prepare, refusal, subscribe, too_many};
+#[cfg(test)]
+pub(crate) use execute::read_document;
+pub(crate) use execute::{
+    Execution, GraphqlRequest, Prepared, execute, prepare, refusal, subscribe, too_many,
+};
+pub(crate) use known::Documents;
+pub(crate) use persisted::Trusted;
 pub(crate) use shape::Types;
+
+use async_graphql::ValidationMode;
 
 use crate::config::Limits;
 
 /// The executable schema.
-pub(crate) type Schema = async_graphql::Schema<query::Query, mutation::Mutation, subscription::Subscription>;
+type Schema = async_graphql::Schema<query::Query, mutation::Mutation, subscription::Subscription>;
+
+/// The schema, twice: with every rule of validation, and for requests that were found valid before. Limits apply in both.
+pub(crate) struct Schemas {
+    pub(crate) strict: Schema,
+    pub(crate) validated: Schema,
+}
+
+impl Schemas {
+    pub(crate) fn new(limits: Limits, development: bool) -> Self {
+        Self {
+            strict: schema(limits, development, ValidationMode::Strict),
+            validated: schema(limits, development, ValidationMode::Fast),
+        }
+    }
+}
 
 /// Levels of nesting that the parser itself follows.
 const RECURSION: usize = 32;
 
-pub(crate) fn schema(limits: Limits, development: bool) -> Schema {
+fn schema(limits: Limits, development: bool, validation: ValidationMode) -> Schema {
     let mut builder = Schema::build(
         query::Query::default(),
         mutation::Mutation::default(),
@@ -35,7 +60,8 @@ pub(crate) fn schema(limits: Limits, development: bool) -> Schema {
     .limit_depth(limits.depth)
     .limit_complexity(limits.complexity)
     .limit_directives(limits.directives)
-    .limit_recursive_depth(RECURSION);
+    .limit_recursive_depth(RECURSION)
+    .validation_mode(validation);
     if !development {
         builder = builder.disable_introspection().disable_suggestions();
     }
@@ -46,7 +72,7 @@ pub(crate) fn schema(limits: Limits, development: bool) -> Schema {
 pub fn schema_sdl() -> String {
     let options =
         async_graphql::SDLExportOptions::new().sorted_fields().sorted_enum_items().include_specified_by();
-    let mut sdl = schema(Limits::default(), true).sdl_with_options(options);
+    let mut sdl = schema(Limits::default(), true, ValidationMode::Strict).sdl_with_options(options);
     while sdl.ends_with("\n\n") {
         sdl.pop();
     }

@@ -43,6 +43,11 @@ impl Types {
     fn field(&self, parent: &str, name: &str) -> Option<&Type> {
         self.0.get(parent)?.get(name)
     }
+
+    /// The type that a field leads to, and whether to many of it.
+    pub(crate) fn named(&self, parent: &str, name: &str) -> (&str, bool) {
+        self.field(parent, name).map_or(("", false), |ty| (named(ty), matches!(ty.base, BaseType::List(_))))
+    }
 }
 
 /// What is selected, with all fragments opened.

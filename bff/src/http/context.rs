@@ -1,15 +1,17 @@
 //! What is known of a request before anybody looks at it: its name, its trace, the address it came to.
 
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
 
-use axum::extract::{Request, State};
+use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::Response;
 use cs_core::Trace;
 use tracing::Instrument;
 
+use super::rates;
 use crate::app::App;
 
 /// Made for every request.
@@ -20,6 +22,8 @@ pub(crate) struct RequestContext {
     pub(crate) trace: Trace,
     /// Which of our origins it came to; `None`: by a name that is not configured.
     pub(crate) origin: Option<String>,
+    /// Where it came from, as far as proxies of ours say.
+    pub(crate) from: IpAddr,
 }
 
 impl RequestContext {
@@ -29,6 +33,7 @@ impl RequestContext {
             request_id: String::new(),
             trace: Trace::start(),
             origin: None,
+            from: IpAddr::from([0, 0, 0, 0]),
         })
     }
 }
@@ -37,7 +42,12 @@ pub(crate) async fn establish(State(app): State<Arc<App>>, mut request: Request,
     let started = Instant::now();
     let (trace, origin) = (trace_of(&request), origin_of(&app, &request));
     let request_id = app.ids.next::<cs_core::EventId>().to_string();
-    let context = RequestContext { request_id: request_id.clone(), trace, origin };
+    let from = rates::source(
+        request.extensions().get::<ConnectInfo<SocketAddr>>(),
+        request.headers(),
+        &app.config.edge.trusted_proxies,
+    );
+    let context = RequestContext { request_id: request_id.clone(), trace, origin, from };
     request.extensions_mut().insert(context);
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
@@ -86,6 +96,7 @@ fn origin_of(app: &App, request: &Request) -> Option<String> {
 fn route(path: &str) -> &'static str {
     match path {
         "/graphql" => "graphql",
+        "/api/graphql" => "graphql_api",
         "/graphql/ws" => "graphql_ws",
         "/graphql/stream" => "graphql_stream",
         "/auth/login" => "auth_login",

@@ -17,7 +17,7 @@ use tower_sessions::Session;
 use super::{RequestContext, problem};
 use crate::app::App;
 use crate::auth::Visitor;
-use crate::graphql::{Execution, GraphqlRequest, execute, prepare, refusal};
+use crate::graphql::{Execution, GraphqlRequest, Prepared, execute, prepare, refusal, too_many};
 
 /// The two media types that an answer can have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,7 +76,7 @@ fn write(media: Media, status: StatusCode, execution: &Execution) -> Response {
     }
 }
 
-fn refused(media: Media, status: StatusCode, message: &str, context: &RequestContext) -> Response {
+pub(super) fn refused(media: Media, status: StatusCode, message: &str, context: &RequestContext) -> Response {
     write(media, status, &refusal(message, &context.request_id))
 }
 
@@ -92,7 +92,8 @@ pub(crate) async fn post(
         Ok(request) => request,
         Err((status, message)) => return refused(media, status, message, &context),
     };
-    answer(&app, &context, &session, &parts.headers, media, request, false).await
+    let visitor = visitor(&app, &context, &session, &parts.headers);
+    answer(&app, &context, visitor, media, request, false).await
 }
 
 pub(crate) async fn get(
@@ -107,7 +108,28 @@ pub(crate) async fn get(
         Ok(request) => request,
         Err(message) => return refused(media, StatusCode::BAD_REQUEST, message, &context),
     };
-    answer(&app, &context, &session, &headers, media, request, true).await
+    let visitor = visitor(&app, &context, &session, &headers);
+    answer(&app, &context, visitor, media, request, true).await
+}
+
+/// Whoever has the session. A token beside the cookie could speak for somebody else; without one it belongs elsewhere.
+async fn visitor(
+    app: &Arc<App>,
+    context: &RequestContext,
+    session: &Session,
+    headers: &HeaderMap,
+) -> Result<Visitor, Response> {
+    if headers.contains_key(header::AUTHORIZATION) {
+        let sentence = "Access tokens are taken at /api/graphql, where no cookie is read.";
+        return Err(problem::problem(
+            StatusCode::BAD_REQUEST,
+            "BAD_USER_INPUT",
+            "INVALID_ARGUMENT",
+            sentence,
+            &context.request_id,
+        ));
+    }
+    Visitor::load(app, context, session, headers).await.map_err(|error| problem::store_lost(context, &error))
 }
 
 fn of_query(query: &str) -> Result<GraphqlRequest, &'static str> {
@@ -129,7 +151,7 @@ fn of_query(query: &str) -> Result<GraphqlRequest, &'static str> {
         Some(text) => serde_json::from_str(text).map(Some).map_err(|_| wrong),
     };
     Ok(GraphqlRequest {
-        query: document.filter(|text| !text.is_empty()).ok_or("The parameter query is missing.")?,
+        query: document,
         operation_name: operation_name.filter(|name| !name.is_empty()),
         variables: map(variables, "variables has to be a JSON object.")?,
         extensions: map(extensions, "extensions has to be a JSON object.")?,
@@ -179,11 +201,11 @@ pub(super) fn of_json(value: serde_json::Value) -> Option<GraphqlRequest> {
     serde_json::from_value(value).ok()
 }
 
-async fn answer(
+/// Answers for `visitor`, who is looked for only where there is something to execute.
+pub(super) async fn answer(
     app: &Arc<App>,
     context: &RequestContext,
-    session: &Session,
-    headers: &HeaderMap,
+    visitor: impl Future<Output = Result<Visitor, Response>>,
     media: Media,
     request: GraphqlRequest,
     by_get: bool,
@@ -207,13 +229,37 @@ async fn answer(
         }
         OperationType::Query | OperationType::Mutation => {}
     }
-    let visitor = match Visitor::load(app, context, session, headers).await {
+    let visitor = match visitor.await {
         Ok(visitor) => visitor,
-        Err(error) => return problem::store_lost(context, &error),
+        Err(response) => return response,
     };
+    if let Err(wait) = spend(app, context, &visitor, &prepared).await {
+        let mut response =
+            write(media, StatusCode::TOO_MANY_REQUESTS, &too_many("Too many requests.", &context.request_id));
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait));
+        return response;
+    }
     let execution = execute(app, visitor, prepared).await;
     let status = if execution.is_request_error() { bad } else { StatusCode::OK };
     write(media, status, &execution)
+}
+
+/// Counts what a request costs. An error is how many seconds to wait.
+pub(super) async fn spend(
+    app: &App,
+    context: &RequestContext,
+    visitor: &Visitor,
+    prepared: &Prepared,
+) -> Result<(), u64> {
+    // Who has no session but a token spends as a person.
+    let session = match &visitor.signed_in {
+        Some(who) => Some(who.session),
+        None => visitor.caller.user().map(|user| user.uuid()),
+    };
+    app.rates.take(session, context.from, prepared.cost).await.map_err(|wait| {
+        tracing::info!(event = "http.rate_limited", cost = prepared.cost, "a caller asks for too much");
+        wait.as_secs().saturating_add(1)
+    })
 }
 
 pub(crate) async fn other_method(Extension(context): Extension<RequestContext>) -> Response {
@@ -227,7 +273,7 @@ pub(crate) async fn other_method(Extension(context): Extension<RequestContext>) 
     response
 }
 
-fn not_acceptable(context: &RequestContext) -> Response {
+pub(super) fn not_acceptable(context: &RequestContext) -> Response {
     refused(
         Media::Response,
         StatusCode::NOT_ACCEPTABLE,
@@ -248,6 +294,24 @@ pub(crate) async fn graphiql() -> Response {
         .title("CouncilSense")
         .finish();
     ([(header::CONTENT_SECURITY_POLICY, POLICY)], Html(page)).into_response()
+}
+
+/// For feeding it rubbish.
+#[cfg(test)]
+pub(crate) fn read_request(body: &[u8]) -> Option<GraphqlRequest> {
+    serde_json::from_slice(body).ok().and_then(of_json)
+}
+
+/// For feeding it rubbish.
+#[cfg(test)]
+pub(crate) fn read_query(query: &str) -> bool {
+    of_query(query).is_ok_and(|request| request.query.is_some())
+}
+
+/// For feeding it rubbish.
+#[cfg(test)]
+pub(crate) fn read_accept(headers: &HeaderMap) {
+    Media::accepted(headers);
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use tower_sessions::Session;
 use super::{RequestContext, graphql, problem, ws};
 use crate::app::App;
 use crate::auth::Visitor;
-use crate::graphql::{Execution, execute, prepare, refusal, subscribe};
+use crate::graphql::{Execution, execute, prepare, refusal, subscribe, too_many};
 
 pub(crate) async fn stream(
     State(app): State<Arc<App>>,
@@ -36,7 +36,13 @@ pub(crate) async fn stream(
         Err(error) => return problem::store_lost(&context, &error),
     };
     let signed_in = visitor.signed_in.as_ref().map(|who| who.session);
-    let answers: BoxStream<'static, Execution> = match prepare(&app, request, &context.request_id) {
+    let mut prepared = prepare(&app, request, &context.request_id);
+    if let Ok(asked) = &prepared
+        && graphql::spend(&app, &context, &visitor, asked).await.is_err()
+    {
+        prepared = Err(too_many("Too many requests.", &context.request_id));
+    }
+    let answers: BoxStream<'static, Execution> = match prepared {
         // By this protocol whatever GraphQL itself has to say is an event.
         Err(refused) => stream::once(future::ready(refused)).boxed(),
         Ok(prepared) if prepared.kind == OperationType::Subscription => {

@@ -117,8 +117,15 @@ pub(crate) async fn upgrade(
         .max_frame_size(limit)
         .on_upgrade(move |socket| async move {
             let spoken = socket.protocol().is_some_and(|protocol| protocol == PROTOCOL);
-            let connection =
-                Connection { app, visitor, lapsed, initialised: false, operations: StreamMap::new(), socket };
+            let connection = Connection {
+                app,
+                context,
+                visitor,
+                lapsed,
+                initialised: false,
+                operations: StreamMap::new(),
+                socket,
+            };
             connection.serve(spoken).await;
         })
         .into_response()
@@ -143,6 +150,7 @@ enum Event {
 
 struct Connection {
     app: Arc<App>,
+    context: RequestContext,
     visitor: Visitor,
     lapsed: bool,
     initialised: bool,
@@ -235,7 +243,9 @@ impl Connection {
     }
 
     async fn begin(&mut self, id: String, payload: Value) -> Result<(), Option<Close>> {
-        let request = graphql::of_json(payload).ok_or(Some(Close::BadRequest))?;
+        // By this protocol a document is sent along always.
+        let request = graphql::of_json(payload).filter(|request| request.query.is_some());
+        let request = request.ok_or(Some(Close::BadRequest))?;
         let request_id = self.visitor.caller.request_id.clone();
         if self.operations.len() >= self.app.config.limits.subscriptions {
             let refused = too_many("Too many subscriptions on one connection.", &request_id);
@@ -245,6 +255,10 @@ impl Connection {
             Ok(prepared) => prepared,
             Err(refused) => return self.tell(&id, Event::Answer(refused)).await.ok_or(None),
         };
+        if graphql::spend(&self.app, &self.context, &self.visitor, &prepared).await.is_err() {
+            let refused = too_many("Too many requests.", &request_id);
+            return self.tell(&id, Event::Answer(refused)).await.ok_or(None);
+        }
         let (app, visitor) = (self.app.clone(), self.visitor.clone());
         let answers: BoxStream<'static, Execution> = if prepared.kind == OperationType::Subscription {
             subscribe(&app, visitor, prepared).boxed()
@@ -269,5 +283,17 @@ impl Connection {
             }
             Event::Answer(answer) => self.send(&json!({"type": "next", "id": id, "payload": answer})).await,
         }
+    }
+}
+
+/// For feeding it rubbish.
+#[cfg(test)]
+pub(crate) fn read_socket_message(text: &str) -> bool {
+    match serde_json::from_str::<FromClient>(text) {
+        Ok(FromClient::Subscribe { payload, .. }) => {
+            graphql::of_json(payload).is_some_and(|request| request.query.is_some())
+        }
+        Ok(_) => true,
+        Err(_) => false,
     }
 }

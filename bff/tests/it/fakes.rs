@@ -30,6 +30,8 @@ pub(crate) struct Call {
     pub(crate) method: String,
     pub(crate) caller: Caller,
     pub(crate) body: Vec<u8>,
+    /// As it stands in `grpc-timeout`.
+    pub(crate) timeout: Option<String>,
 }
 
 impl Call {
@@ -128,6 +130,7 @@ impl Fakes {
             .to_owned();
         let request_id =
             request.headers().get("x-request-id").map_or(String::new(), |id| id.to_str().unwrap().to_owned());
+        let timeout = request.headers().get("grpc-timeout").map(|value| value.to_str().unwrap().to_owned());
         let framed = request.into_body().collect().await.unwrap().to_bytes();
         let body = framed.get(5..).unwrap_or_default().to_vec();
         let health = method.starts_with("grpc.health");
@@ -137,7 +140,7 @@ impl Fakes {
             Err(error) => return status(&Status::unauthenticated(error.to_string())),
         };
         if !health {
-            let call = Call { method: method.clone(), caller: caller.clone(), body: body.clone() };
+            let call = Call { method: method.clone(), caller: caller.clone(), body: body.clone(), timeout };
             self.calls.lock().unwrap().push(call);
         }
         let answer = self.answers.lock().unwrap().get(&method).cloned();

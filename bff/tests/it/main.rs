@@ -5,6 +5,7 @@
 mod browser;
 mod csrf;
 mod documents;
+mod edge;
 mod fakes;
 mod graphql;
 mod http;

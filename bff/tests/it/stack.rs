@@ -149,6 +149,30 @@ impl Stack {
     }
 }
 
+impl Stack {
+    /// A token of the provider for the resident, as a phone has it. Its key is the only one, so it needs no name.
+    pub(crate) fn token(&self, typ: &str, scope: &str) -> String {
+        use base64::Engine as _;
+        use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+        let now = self.clock.now().timestamp();
+        let header = serde_json::json!({"alg": "RS256", "typ": typ});
+        let claims = serde_json::json!({
+            "iss": format!("http://{}", self.idp_address), "sub": "resident", "aud": self.origin, "exp": now + 300,
+            "iat": now, "client_id": "phone", "jti": "1", "scope": format!("openid {scope}"), "tenant": "default",
+            "roles": ["resident"],
+        });
+        let part = |value: &serde_json::Value| URL_SAFE_NO_PAD.encode(value.to_string());
+        let signed = format!("{}.{}", part(&header), part(&claims));
+        let pem = IDP_KEY.to_pem().unwrap();
+        let inner: String = pem.lines().filter(|line| !line.starts_with('-')).collect();
+        let key = ring::signature::RsaKeyPair::from_pkcs8(&STANDARD.decode(inner).unwrap()).unwrap();
+        let mut signature = vec![0; key.public().modulus_len()];
+        let random = ring::rand::SystemRandom::new();
+        key.sign(&ring::signature::RSA_PKCS1_SHA256, &random, signed.as_bytes(), &mut signature).unwrap();
+        format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature))
+    }
+}
+
 fn accounts(fakes: &Fakes, tenant: TenantId, user: cs_core::UserId) {
     let named = move |id: String| accounts::User {
         id,

@@ -25,6 +25,7 @@ use crate::wiring;
 /// Runs a command.
 pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let settings = cli.settings;
+    settings.edge.install_policies()?;
     match cli.command {
         Command::Up { demo } => up::up(settings, demo).await?,
         Command::Bff => role::bff(settings).await?,

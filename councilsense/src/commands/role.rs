@@ -58,7 +58,8 @@ pub(crate) async fn bff(settings: Settings) -> anyhow::Result<()> {
     let stack = Stack::new(parts(&settings, &dir, Vec::new(), None, None)?).await?;
     let address: url::Url = format!("http://{}", http.local_addr()?).parse()?;
     let public = settings.public_url.clone().unwrap_or(address);
-    let config = bff::Config::new(public, provider(&settings)?, vec![dir.secrets()?.session_key()?]);
+    let mut config = bff::Config::new(public, provider(&settings)?, vec![dir.secrets()?.session_key()?]);
+    config.edge = settings.edge.edge()?;
     let metrics = metrics()?;
     serve_metrics(metrics_port, &metrics, &stack.tasks);
     let router = bff::router(config, stack.bff_deps(metrics)?).await?;

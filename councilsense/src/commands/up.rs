@@ -91,6 +91,7 @@ pub(crate) async fn up(settings: Settings, demo: Option<bool>) -> anyhow::Result
     let mut config = bff::Config::new(public.clone(), provider, vec![local.secrets.session_key()?]);
     config.development = settings.oidc_issuer.is_none();
     config.metrics_here = config.development && metrics_port.is_none();
+    config.edge = settings.edge.edge()?;
     let metrics = super::role::metrics()?;
     super::role::serve_metrics(metrics_port, &metrics, &tasks);
     let router = bff::router(config, local.stack.bff_deps(metrics)?).await?;

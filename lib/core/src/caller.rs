@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{TenantId, Trace, UserId, Visibility};
+use crate::{TenantId, Trace, UserId};
 
 /// What a person may be. Grants are kept by accounts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -132,16 +132,5 @@ impl Caller {
     /// Whether this is one of our own roles.
     pub fn is_service(&self) -> bool {
         matches!(self.subject, Subject::Service(_))
-    }
-
-    /// The tags this caller may read (contracts §3): anonymous `public`, signed in also `member`, reviewers also `reviewer`.
-    pub fn visible(&self) -> &'static [Visibility] {
-        if self.is_service() || self.has(Role::Reviewer) {
-            &[Visibility::Public, Visibility::Member, Visibility::Reviewer]
-        } else if self.user().is_some() || self.has(Role::Resident) {
-            &[Visibility::Public, Visibility::Member]
-        } else {
-            &[Visibility::Public]
-        }
     }
 }

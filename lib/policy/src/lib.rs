@@ -1,14 +1,28 @@
-//! Who may do what. One table, asked in-process by every use case.
+//! Who may do what, and who may read what: one layer, asked in-process by every use case.
 //!
-//! What a caller may not *see* is no matter of this table: visibility tags and the tenant are enforced by the
-//! queries themselves. It decides what a caller may *do*.
+//! The rules are Cedar policies in files that an operator can read (`policies/`). They are compiled in; a directory of the
+//! same kind replaces them at start ([`install`]). They are checked against the schema then, so a mistake in one keeps the
+//! process from starting, and cannot open anything later. What no policy permits is denied.
+//!
+//! Which rows a caller may see is enforced by the queries, with the tags of [`visible`] and the tenant of the caller.
+//!
+//! Start with [`allow`]; the rules themselves stand in `policies/doing.cedar` and `policies/reading.cedar`.
 
-use cs_core::{Caller, Role};
+mod ask;
+mod load;
+
+use std::path::Path;
+use std::sync::OnceLock;
+
+use cs_core::{Caller, Role, Visibility};
+
+pub use ask::Policies;
+pub use load::LoadError;
 
 /// Something a caller may want to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Read what its visibility tag allows.
+    /// Read what its visibility tag allows. Anybody may ask; what is found depends on the tags.
     Read,
     /// Read and change what is one's own: profile, follows, notifications.
     ManageOwn,
@@ -32,71 +46,34 @@ pub enum Denied {
     /// Kept for the system's own services.
     #[error("this is kept for the system's own services")]
     ServicesOnly,
+    /// The policies permit it to nobody like the caller.
+    #[error("the policies of this installation do not permit this")]
+    NotPermitted,
+}
+
+static INSTALLED: OnceLock<Policies> = OnceLock::new();
+
+fn installed() -> &'static Policies {
+    INSTALLED.get_or_init(Policies::built_in)
+}
+
+/// Uses the policies of a directory instead of those compiled in. Before anything is asked, once a process.
+pub fn install(directory: &Path) -> Result<(), LoadError> {
+    let policies = Policies::of_directory(directory)?;
+    INSTALLED.set(policies).map_err(|_| LoadError::TooLate)
 }
 
 /// Whether `caller` may do `action`.
 pub fn allow(caller: &Caller, action: Action) -> Result<(), Denied> {
-    let role = |role: Role| {
-        if caller.has(role) || caller.is_service() {
-            Ok(())
-        } else if caller.user().is_none() {
-            Err(Denied::SignInFirst)
-        } else {
-            Err(Denied::NeedsRole(role.as_str()))
-        }
-    };
-    match action {
-        Action::Read => Ok(()),
-        Action::ManageOwn => caller.user().map(|_| ()).ok_or(Denied::SignInFirst),
-        Action::Operate => role(Role::Operator),
-        Action::Administer => role(Role::Owner),
-        Action::Serve if caller.is_service() => Ok(()),
-        Action::Serve => Err(Denied::ServicesOnly),
-    }
+    installed().allow(caller, action)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use cs_core::{Subject, TenantId, Trace, UserId};
+/// The tags that `caller` may read (contracts §3), from what everybody may see to what the fewest may.
+pub fn visible(caller: &Caller) -> &'static [Visibility] {
+    installed().visible(caller)
+}
 
-    fn caller(subject: Subject, roles: &[Role]) -> Caller {
-        Caller {
-            subject,
-            roles: roles.iter().copied().collect(),
-            ..Caller::service("", tenant(), Trace::start())
-        }
-    }
-
-    fn tenant() -> TenantId {
-        "01ARZ3NDEKTSV4RRFFQ69G5FAV".parse().unwrap()
-    }
-
-    #[test]
-    fn the_whole_table() {
-        let user: UserId = "01ARZ3NDEKTSV4RRFFQ69G5FAW".parse().unwrap();
-        let callers = [
-            ("anonymous", caller(Subject::Anonymous, &[])),
-            ("resident", caller(Subject::User(user), &[Role::Resident])),
-            ("reviewer", caller(Subject::User(user), &[Role::Reviewer])),
-            ("operator", caller(Subject::User(user), &[Role::Operator])),
-            ("terminal", caller(Subject::Operator("ops".into()), &[Role::Operator])),
-            ("owner", caller(Subject::User(user), &[Role::Owner])),
-            ("service", caller(Subject::Service("bff".into()), &[])),
-        ];
-        let actions = [Action::Read, Action::ManageOwn, Action::Operate, Action::Administer, Action::Serve];
-        let allowed = |name: &str| -> [bool; 5] {
-            match name {
-                "anonymous" => [true, false, false, false, false],
-                "resident" | "reviewer" => [true, true, false, false, false],
-                "operator" => [true, true, true, false, false],
-                "terminal" => [true, false, true, false, false],
-                "owner" => [true, true, true, true, false],
-                _ => [true, false, true, true, true],
-            }
-        };
-        for (name, caller) in callers {
-            assert_eq!(actions.map(|action| allow(&caller, action).is_ok()), allowed(name), "{name}");
-        }
-    }
+/// The word of a role, as it lives longer than a policy does.
+fn role_word(word: &str) -> Option<&'static str> {
+    word.parse::<Role>().ok().map(Role::as_str)
 }

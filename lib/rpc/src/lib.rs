@@ -6,6 +6,7 @@ mod channel;
 mod failure;
 mod outbound;
 mod server;
+mod signed;
 mod tasks;
 mod token;
 

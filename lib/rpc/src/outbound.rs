@@ -9,6 +9,7 @@ use cs_proto::errors::v1::Reason;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::{Request, Status};
 
+use crate::signed::Signed;
 use crate::{SERVICES, SigningKey, status};
 
 /// How long a caller token is good (contracts §4).
@@ -21,18 +22,20 @@ pub struct Outbound {
     audience: Option<Arc<str>>,
     key: SigningKey,
     clock: Arc<dyn Clock>,
+    signed: Arc<Signed>,
 }
 
 impl Outbound {
     /// Requests made by `role`.
     pub fn new(role: &str, key: SigningKey, clock: Arc<dyn Clock>) -> Self {
-        Self { issuer: role.into(), audience: None, key, clock }
+        Self { issuer: role.into(), audience: None, key, clock, signed: Arc::default() }
     }
 
     /// The same, with tokens that only `service` takes.
     #[must_use]
     pub fn to(&self, service: &str) -> Self {
-        Self { audience: Some(service.into()), ..self.clone() }
+        // Another audience is another token.
+        Self { audience: Some(service.into()), signed: Arc::default(), ..self.clone() }
     }
 
     /// The role that signs.
@@ -53,13 +56,15 @@ impl Outbound {
             Some(service) => &[service],
             None => &SERVICES,
         };
-        let token = self
-            .key
-            .sign(&self.issuer, audience, caller, self.clock.now(), TOKEN_LIFE)
-            .map_err(|e| internal(&e))?;
+        let now = self.clock.now();
+        let authorization = self.signed.header(caller, now, || {
+            let token =
+                self.key.sign(&self.issuer, audience, caller, now, TOKEN_LIFE).map_err(|e| internal(&e))?;
+            ascii(&format!("Bearer {token}"))
+        })?;
         let mut request = Request::new(message);
         let metadata = request.metadata_mut();
-        metadata.insert("authorization", ascii(&format!("Bearer {token}"))?);
+        metadata.insert("authorization", authorization);
         metadata.insert("traceparent", ascii(&caller.trace.to_string())?);
         metadata.insert("x-request-id", ascii(&caller.request_id)?);
         Ok(request)

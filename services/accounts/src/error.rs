@@ -62,9 +62,8 @@ impl Error {
             Self::NotFound(_) => Reason::NotFound,
             Self::HostTaken(_) | Self::Db(DbError::Unique { .. }) => Reason::AlreadyExists,
             Self::Denied(Denied::SignInFirst) => Reason::Unauthenticated,
-            Self::Denied(Denied::NeedsRole(_) | Denied::ServicesOnly) | Self::TerminalOnly => {
-                Reason::Forbidden
-            }
+            Self::Denied(Denied::NeedsRole(_) | Denied::ServicesOnly | Denied::NotPermitted)
+            | Self::TerminalOnly => Reason::Forbidden,
             Self::Meetings(failure) if failure.retryable => Reason::Unavailable,
             Self::Db(DbError::Refused { .. }) => Reason::InvalidTransition,
             Self::Db(DbError::StorageFull) => Reason::StorageFull,

@@ -13,7 +13,7 @@ pub(crate) const ALL_TAGS: &[&str] = &["public", "member", "reviewer"];
 
 /// The tags a caller may see, as they stand in SQL.
 pub(crate) fn tags(caller: &Caller) -> Vec<&'static str> {
-    caller.visible().iter().map(|v| v.as_str()).collect()
+    cs_policy::visible(caller).iter().map(|v| v.as_str()).collect()
 }
 
 pub(crate) fn rfc3339(time: DateTime<Utc>) -> String {

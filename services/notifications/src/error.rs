@@ -64,7 +64,9 @@ impl Error {
             Self::UnknownCity => Reason::UnknownCity,
             Self::NotFound(_) => Reason::NotFound,
             Self::Denied(Denied::SignInFirst) => Reason::Unauthenticated,
-            Self::Denied(Denied::NeedsRole(_) | Denied::ServicesOnly) => Reason::Forbidden,
+            Self::Denied(Denied::NeedsRole(_) | Denied::ServicesOnly | Denied::NotPermitted) => {
+                Reason::Forbidden
+            }
             Self::Meetings(failure) | Self::Accounts(failure) | Self::Search(failure)
                 if failure.retryable =>
             {

@@ -42,7 +42,9 @@ impl Error {
         match self {
             Self::Invalid(_) => Reason::InvalidArgument,
             Self::Denied(Denied::SignInFirst) => Reason::Unauthenticated,
-            Self::Denied(Denied::NeedsRole(_) | Denied::ServicesOnly) => Reason::Forbidden,
+            Self::Denied(Denied::NeedsRole(_) | Denied::ServicesOnly | Denied::NotPermitted) => {
+                Reason::Forbidden
+            }
             Self::Index(IndexError::BadCursor) => Reason::InvalidCursor,
             Self::Index(
                 IndexError::Io(_)

@@ -183,7 +183,7 @@ fn told_to(request: &pb::MatchSavedSearchesRequest) -> VisibleTags {
 }
 
 fn visible(caller: &Caller) -> VisibleTags {
-    VisibleTags::of(caller.visible().iter().copied())
+    VisibleTags::of(cs_policy::visible(caller).iter().copied())
 }
 
 fn uuid<T: FromStr<Err = InvalidId> + Into<Uuid>>(field: &str, text: &str) -> Result<Uuid, Error> {

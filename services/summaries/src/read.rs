@@ -13,7 +13,7 @@ use crate::store::{self, ClaimRow, EvidenceRow, SummaryRow};
 use crate::summarizer::{DecisionDetail, Votes};
 
 fn tags(caller: &Caller) -> Vec<&'static str> {
-    caller.visible().iter().map(|v| v.as_str()).collect()
+    cs_policy::visible(caller).iter().map(|v| v.as_str()).collect()
 }
 
 /// The current summaries of meetings.

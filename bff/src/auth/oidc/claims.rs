@@ -23,6 +23,11 @@ impl Extra {
         self.all.get(name).and_then(Value::as_str).filter(|text| !text.is_empty())
     }
 
+    /// Whether a claim is there, whatever it says.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.all.contains_key(name)
+    }
+
     /// Roles that the provider's configuration derives from its groups. Nothing is mapped that is not configured.
     pub(crate) fn roles(&self, provider: &ProviderConfig) -> BTreeSet<Role> {
         let Some(claim) = provider.roles_claim.as_deref() else { return BTreeSet::new() };

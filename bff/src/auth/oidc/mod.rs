@@ -1,5 +1,6 @@
 //! Signing in with an OpenID provider: authorization code with PKCE, as a confidential client.
 
+mod access;
 mod callback;
 mod claims;
 mod fetch;
@@ -7,6 +8,9 @@ mod login;
 mod logout;
 mod provider;
 
+#[cfg(test)]
+pub(crate) use access::read_access_token;
+pub(crate) use access::{AccessError, Tokens, bearer};
 pub(crate) use callback::callback;
 pub(crate) use fetch::Fetch;
 pub(crate) use login::login;

@@ -29,9 +29,9 @@ const METADATA_LIVES: TimeDelta = TimeDelta::hours(1);
 /// A key that is not known causes a new fetch, but not more often than this.
 const KEYS_REFETCHED_AT_MOST: TimeDelta = TimeDelta::minutes(1);
 /// Clocks may differ by this much.
-const SKEW: TimeDelta = TimeDelta::seconds(60);
+pub(super) const SKEW: TimeDelta = TimeDelta::seconds(60);
 /// Asymmetric only: a public key must never pass as an HMAC secret.
-const ALGORITHMS: [CoreJwsSigningAlgorithm; 5] = [
+pub(super) const ALGORITHMS: [CoreJwsSigningAlgorithm; 5] = [
     CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha256,
     CoreJwsSigningAlgorithm::RsaSsaPssSha256,
     CoreJwsSigningAlgorithm::EcdsaP256Sha256,
@@ -120,7 +120,7 @@ impl Provider {
         Self { config, fetch, clock, known: Mutex::new(None) }
     }
 
-    async fn metadata(&self) -> Result<Arc<Metadata>, SignInError> {
+    pub(super) async fn metadata(&self) -> Result<Arc<Metadata>, SignInError> {
         let now = self.clock.now();
         let mut known = self.known.lock().await;
         if let Some(known) = known.as_ref().filter(|known| now - known.fetched < METADATA_LIVES) {
@@ -141,7 +141,7 @@ impl Provider {
     }
 
     /// `false`: the last fetch is too recent, so a stream of unknown key ids costs the provider nothing.
-    async fn refetch_keys(&self) -> Result<bool, SignInError> {
+    pub(super) async fn refetch_keys(&self) -> Result<bool, SignInError> {
         let now = self.clock.now();
         let mut known = self.known.lock().await;
         let Some(current) = known.as_mut() else { return Ok(false) };

@@ -38,6 +38,13 @@ pub(crate) struct SignedIn {
     pub(crate) refresh_token: Option<String>,
 }
 
+impl SignedIn {
+    /// Who it is, without what only the store may hold.
+    pub(crate) fn without_secrets(&self) -> Self {
+        Self { refresh_token: None, ..self.clone() }
+    }
+}
+
 /// A sign-in under way: one-time, and bound to the browser that began.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct SignInUnderWay {

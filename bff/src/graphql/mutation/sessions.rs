@@ -35,7 +35,10 @@ impl SessionMutations {
         let change = async {
             let session = own.parse().map_err(|_| Fault::input("input.id", "must be the id of a Session"))?;
             match scope.app.sessions.end(person, session).await {
-                Ok(true) => Ok(own.clone()),
+                Ok(true) => {
+                    scope.app.memory.forget();
+                    Ok(own.clone())
+                }
                 Ok(false) => Err(Fault::from(cs_rpc::status(Reason::NotFound, "no such session", &[]))),
                 Err(error) => {
                     tracing::warn!(%error, "a session could not be ended");
