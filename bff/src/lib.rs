@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use axum::Router;
 
-pub use app::{Deps, RenderMetrics};
+pub use app::{Deps, RenderMetrics, Store};
 pub use clients::Channels;
 pub use config::{Config, ConfigError, Limits, ProviderConfig, SealError, SessionKey};
 pub use graphql::schema_sdl;

@@ -1,11 +1,13 @@
 //! The caller behind a request: a person with a session, or anybody.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use axum::http::HeaderMap;
 use cs_core::{Caller, Subject};
 use tower_sessions::Session;
 
+use super::oidc;
 use super::session::{SIGNED_IN, SignedIn};
 use crate::app::App;
 use crate::http::RequestContext;
@@ -22,6 +24,8 @@ pub(crate) struct Visitor {
 pub(crate) enum VisitorError {
     #[error("the session store does not answer: {0}")]
     Store(#[from] tower_sessions::session::Error),
+    #[error(transparent)]
+    Lost(#[from] oidc::Lost),
     #[error("the tenant cannot be told: {0}")]
     Tenant(#[from] tonic::Status),
 }
@@ -29,13 +33,17 @@ pub(crate) enum VisitorError {
 impl Visitor {
     /// Loads the session that the cookie names. A store that does not answer is an error, never an anonymous visitor.
     pub(crate) async fn load(
-        app: &App,
+        app: &Arc<App>,
         context: &RequestContext,
         session: &Session,
         headers: &HeaderMap,
     ) -> Result<Self, VisitorError> {
-        let signed_in: Option<SignedIn> =
+        let kept: Option<SignedIn> =
             if app.cookies.has_session(headers) { session.get(SIGNED_IN).await? } else { None };
+        let signed_in = match (kept, session.id()) {
+            (Some(who), Some(id)) => oidc::current(app, id, who).await?,
+            _ => None,
+        };
         let (tenant, subject, roles) = match &signed_in {
             Some(who) => (who.tenant, Subject::User(who.user), who.roles.clone()),
             None => (app.tenants.of_visitor(app, context).await?, Subject::Anonymous, BTreeSet::new()),
