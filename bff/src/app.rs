@@ -8,8 +8,8 @@ use url::Url;
 
 use crate::auth::cookies::Cookies;
 use crate::auth::memory::Memory;
-use crate::auth::oidc::{Fetch, Provider, Tokens};
-use crate::auth::session::{Keys, PostgresSessions};
+use crate::auth::oidc::{Fetch, Provider, Renewals, Tokens};
+use crate::auth::session::{Engine, Keys, PostgresEngine, RedisEngine, Sessions};
 use crate::clients::{Channels, Clients};
 use crate::config::{Config, ConfigError};
 use crate::graphql::{Documents, Schemas, Trusted, Types};
@@ -19,14 +19,38 @@ use crate::tenants::Tenants;
 /// Writes the metrics of the process as Prometheus text.
 pub type RenderMetrics = Arc<dyn Fn() -> String + Send + Sync>;
 
+/// Where sessions are kept.
+#[derive(Clone)]
+pub enum Store {
+    /// The schema `sessions`, as the role `sessions_app`.
+    Postgres(sqlx::PgPool),
+    /// A Redis 7 or newer, below a prefix; it should keep what it is told (`appendonly`), or a restart signs everybody
+    /// out.
+    Redis {
+        /// `redis://` or `rediss://`.
+        url: String,
+        /// In front of every key.
+        prefix: String,
+    },
+}
+
+impl Store {
+    fn engine(self) -> Result<Arc<dyn Engine>, ConfigError> {
+        Ok(match self {
+            Self::Postgres(pool) => Arc::new(PostgresEngine::new(pool)),
+            Self::Redis { url, prefix } => Arc::new(RedisEngine::new(&url, &prefix)?),
+        })
+    }
+}
+
 /// What the BFF is given.
 pub struct Deps {
     /// The services.
     pub channels: Channels,
     /// Signs requests as the role `bff`.
     pub outbound: Outbound,
-    /// The schema `sessions`, as the role `sessions_app`.
-    pub sessions: sqlx::PgPool,
+    /// Where sessions are kept.
+    pub sessions: Store,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
     /// Makes ids.
@@ -41,8 +65,9 @@ pub(crate) struct App {
     pub(crate) config: Config,
     pub(crate) origins: Vec<String>,
     pub(crate) cookies: Cookies,
-    pub(crate) sessions: PostgresSessions,
+    pub(crate) sessions: Sessions,
     pub(crate) providers: Vec<Provider>,
+    pub(crate) renewals: Renewals,
     pub(crate) channels: Channels,
     pub(crate) clients: Arc<Clients>,
     pub(crate) tenants: Tenants,
@@ -77,12 +102,13 @@ impl App {
                 "plain HTTP on loopback: the session's cookie has another name, and is not marked Secure"
             );
         }
-        let fetch = Fetch::new()?;
+        let fetch = Fetch::new(config.provider_timeout)?;
         let keys = Keys::new(&config.session_keys)?;
         Ok(Self {
             origins: config.origin_texts(),
             cookies,
-            sessions: PostgresSessions::new(deps.sessions, keys, deps.clock.clone(), config.session_idle),
+            sessions: Sessions::new(deps.sessions.engine()?, keys, deps.clock.clone(), config.session_idle),
+            renewals: Renewals::default(),
             providers: config
                 .providers
                 .iter()
@@ -104,6 +130,11 @@ impl App {
             metrics: deps.metrics,
             config,
         })
+    }
+
+    /// A configured provider.
+    pub(crate) fn provider(&self, id: &str) -> Option<&Provider> {
+        self.providers.iter().find(|provider| provider.config.id == id)
     }
 
     /// The first configured origin.

@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 
 use cs_core::{Caller, TenantId, Trace};
 use cs_proto::accounts::v1::accounts_client::AccountsClient;
-use cs_proto::accounts::v1::{ResolveIdentityRequest, ResolveTenantRequest, User, resolve_tenant_request};
+use cs_proto::accounts::v1::{
+    LinkIdentityRequest, ResolveIdentityRequest, ResolveTenantRequest, User, resolve_tenant_request,
+};
 use cs_proto::errors::v1::Reason;
 use cs_proto::meetings::v1::meetings_client::MeetingsClient;
 use cs_proto::notifications::v1::notifications_client::NotificationsClient;
@@ -202,6 +204,24 @@ impl Clients {
         self.accounts
             .write(&caller, until, request, |mut client, request| async move {
                 client.resolve_identity(request).await
+            })
+            .await?
+            .user
+            .ok_or_else(|| cs_rpc::status(Reason::Internal, "accounts named nobody", &[]))
+    }
+
+    /// Links a verified identity to a person who proved to be there; the person with it.
+    pub(crate) async fn link_identity(
+        &self,
+        tenant: TenantId,
+        trace: Trace,
+        request: LinkIdentityRequest,
+    ) -> Result<User, Status> {
+        let caller = Caller::service("bff", tenant, trace);
+        let until = Instant::now() + SIGN_IN_DEADLINE;
+        self.accounts
+            .write(&caller, until, request, |mut client, request| async move {
+                client.link_identity(request).await
             })
             .await?
             .user

@@ -32,6 +32,8 @@ pub struct Config {
     pub deadline: Duration,
     /// Largest body of a GraphQL request, bytes.
     pub body_limit: usize,
+    /// The time one request to an identity provider may take.
+    pub provider_timeout: Duration,
     /// What a GraphQL document may ask for.
     pub limits: Limits,
     /// How much is taken from whom, and what is remembered.
@@ -74,18 +76,19 @@ impl Default for Limits {
 }
 
 impl Config {
-    /// The defaults, for one address and one provider.
-    pub fn new(origin: Url, provider: ProviderConfig, session_keys: Vec<SessionKey>) -> Self {
+    /// The defaults, for one address.
+    pub fn new(origin: Url, providers: Vec<ProviderConfig>, session_keys: Vec<SessionKey>) -> Self {
         Self {
             origins: vec![origin],
             development: false,
-            providers: vec![provider],
+            providers,
             session_keys,
             session_idle: TimeDelta::hours(12),
             session_absolute: TimeDelta::days(7),
             default_tenant: "default".to_owned(),
             deadline: Duration::from_secs(10),
             body_limit: 256 * 1024,
+            provider_timeout: Duration::from_secs(8),
             limits: Limits::default(),
             edge: Edge::default(),
             metrics_here: false,
@@ -114,7 +117,7 @@ impl Config {
     }
 }
 
-fn is_loopback(url: &Url) -> bool {
+pub(crate) fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
         Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
@@ -152,6 +155,9 @@ pub enum ConfigError {
     /// The address of the Redis that counts rates is not one.
     #[error("the address of the Redis that counts rates is not one: write redis://HOST:6379/0")]
     RatesRedis,
+    /// The address of Redis cannot be used.
+    #[error("the address of Redis, REDIS_URL, cannot be used: {0}. It looks like redis://HOST:6379/0")]
+    Redis(#[from] redis::RedisError),
     /// The HTTP client could not be made.
     #[error("no HTTP client for identity providers: {0}")]
     Http(#[from] reqwest::Error),
@@ -162,6 +168,8 @@ pub enum ConfigError {
 pub struct ProviderConfig {
     /// Its name in `/auth/login?provider=`.
     pub id: String,
+    /// Its name for people, where they choose.
+    pub name: String,
     /// The issuer identifier, exactly as the provider writes it.
     pub issuer: String,
     /// Ours at the provider.
@@ -178,6 +186,11 @@ pub struct ProviderConfig {
     pub roles_claim: Option<String>,
     /// Which group gives which role.
     pub roles: BTreeMap<String, Role>,
+    /// Whether the id token goes along as a hint when a person signs out (RP-Initiated Logout §2). It spares them the
+    /// provider's question, and puts the token into an address of their browser.
+    pub id_token_hint: bool,
+    /// What the provider calls the address to come back to after signing out; Cognito says `logout_uri`.
+    pub logout_redirect_parameter: String,
 }
 
 impl ProviderConfig {
@@ -185,6 +198,7 @@ impl ProviderConfig {
     pub fn new(id: &str, issuer: &str, client_id: &str, client_secret: &str) -> Self {
         Self {
             id: id.to_owned(),
+            name: id.to_owned(),
             issuer: issuer.to_owned(),
             client_id: client_id.to_owned(),
             client_secret: client_secret.to_owned(),
@@ -193,6 +207,8 @@ impl ProviderConfig {
             tenant_claim: None,
             roles_claim: None,
             roles: BTreeMap::new(),
+            id_token_hint: false,
+            logout_redirect_parameter: "post_logout_redirect_uri".to_owned(),
         }
     }
 
@@ -229,7 +245,7 @@ mod tests {
         let config = |origins: &[&str]| {
             let mut config = Config::new(
                 Url::parse("https://x.example").unwrap(),
-                ProviderConfig::new("p", "https://id.example", "c", "s"),
+                vec![ProviderConfig::new("p", "https://id.example", "c", "s")],
                 vec![],
             );
             config.origins = origins.iter().map(|o| Url::parse(o).unwrap()).collect();

@@ -22,7 +22,7 @@ use std::sync::Arc;
 
 use axum::Router;
 
-pub use app::{Deps, RenderMetrics};
+pub use app::{Deps, RenderMetrics, Store};
 pub use clients::Channels;
 pub use config::{
     AddressRange, Config, ConfigError, Edge, InvalidRange, Limits, ProviderConfig, RateLimits, SealError,

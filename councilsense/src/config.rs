@@ -5,12 +5,15 @@
 mod command;
 mod edge;
 mod embedder;
+mod providers;
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, ValueEnum};
+
+pub(crate) use providers::own_names;
 
 pub use command::{BusVerb, CityVerb, Command, DlqVerb, EvalWhat, RoleVerb, SourceVerb, TenantVerb};
 pub use edge::EdgeSettings;
@@ -106,6 +109,22 @@ pub struct Settings {
     /// The claim of that provider that lists a person's roles
     #[arg(long, global = true, env = "COUNCILSENSE_OIDC_ROLES_CLAIM", value_name = "CLAIM")]
     pub oidc_roles_claim: Option<String>,
+    /// Identity providers of the file, in its order
+    #[arg(skip)]
+    pub providers: Vec<bff::ProviderConfig>,
+    /// A Redis 7 that keeps sessions, for several replicas of the BFF; without it Postgres does
+    #[arg(long, global = true, env = "REDIS_URL", value_name = "URL", hide_env_values = true)]
+    pub redis_url: Option<Redacted>,
+    /// Keys that seal sessions instead of the data directory's: ID=BASE64,… The first seals, all of them open
+    #[arg(
+        long,
+        global = true,
+        env = "COUNCILSENSE_SESSION_KEYS",
+        value_name = "LIST",
+        value_delimiter = ',',
+        hide_env_values = true
+    )]
+    pub session_keys: Vec<Redacted>,
     /// Where each role that runs elsewhere is: accounts=http://HOST:PORT,meetings=…
     #[arg(long, global = true, env = "COUNCILSENSE_SERVICES", value_name = "LIST", value_delimiter = ',')]
     pub services: Vec<ServiceAddress>,
@@ -348,11 +367,16 @@ impl std::str::FromStr for ServiceAddress {
 pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
     let args: Vec<OsString> = args.into_iter().collect();
     let mut command = each_option(Cli::command(), &mut with_variable);
+    let mut providers = Vec::new();
     if let Some(path) = config_file(&args) {
-        command = with_file(command, &path)?;
+        (command, providers) = with_file(command, &path)?;
     }
     let matches = command.try_get_matches_from(args)?;
-    let cli = Cli::from_arg_matches(&matches)?;
+    let mut cli = Cli::from_arg_matches(&matches)?;
+    cli.settings.providers = providers;
+    if cli.settings.redis_url.is_none() {
+        cli.settings.redis_url = environment("COUNCILSENSE_REDIS_URL").as_deref().map(Redacted::from);
+    }
     check(&cli.settings)?;
     Ok(cli)
 }
@@ -421,15 +445,25 @@ fn config_file(args: &[OsString]) -> Option<PathBuf> {
             return Some(PathBuf::from(path));
         }
     }
+    environment("COUNCILSENSE_CONFIG").map(PathBuf::from)
+}
+
+fn environment(name: &str) -> Option<String> {
     #[expect(clippy::disallowed_methods, reason = "this is config.rs")]
-    std::env::var("COUNCILSENSE_CONFIG").ok().map(PathBuf::from)
+    std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 /// The file's values become the defaults, so that the command line and the environment win.
-fn with_file(command: clap::Command, path: &std::path::Path) -> Result<clap::Command, clap::Error> {
+fn with_file(
+    command: clap::Command,
+    path: &std::path::Path,
+) -> Result<(clap::Command, Vec<bff::ProviderConfig>), clap::Error> {
     let shown = path.display();
     let text = std::fs::read_to_string(path).map_err(|e| bad(format!("--config {shown}: {e}")))?;
-    let table: toml::Table = text.parse().map_err(|e| bad(format!("--config {shown}: {e}")))?;
+    let mut table: toml::Table = text.parse().map_err(|e| bad(format!("--config {shown}: {e}")))?;
+    let providers = table.remove("oidc-provider").map_or(Ok(Vec::new()), |tables| {
+        providers::read(tables, environment).map_err(|e| bad(format!("--config {shown}: {e}")))
+    })?;
     let mut values = std::collections::BTreeMap::new();
     for (key, value) in table {
         let text = match value {
@@ -459,7 +493,7 @@ fn with_file(command: clap::Command, path: &std::path::Path) -> Result<clap::Com
         Some(key) => {
             Err(bad(format!("--config {shown}: there is no option {key}; `councilsense --help` lists them")))
         }
-        None => Ok(command),
+        None => Ok((command, providers)),
     }
 }
 

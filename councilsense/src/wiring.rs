@@ -434,7 +434,7 @@ impl Stack {
     }
 
     /// What the BFF is given.
-    pub fn bff_deps(&self, metrics: bff::RenderMetrics) -> anyhow::Result<bff::Deps> {
+    pub fn bff_deps(&self, metrics: bff::RenderMetrics, redis: Option<&str>) -> anyhow::Result<bff::Deps> {
         let sessions = DbOptions {
             url: self.database.clone(),
             schema: "sessions".to_owned(),
@@ -450,7 +450,10 @@ impl Stack {
                 search: self.channel(Role::Search)?,
             },
             outbound: self.outbound("bff"),
-            sessions: sessions.pool("app", CONNECTIONS)?,
+            sessions: match redis {
+                Some(url) => bff::Store::Redis { url: url.to_owned(), prefix: "councilsense:".to_owned() },
+                None => bff::Store::Postgres(sessions.pool("app", CONNECTIONS)?),
+            },
             clock: self.clock.clone(),
             ids: self.ids.clone(),
             tasks: self.tasks.clone(),

@@ -73,7 +73,7 @@ pub(crate) fn kind(path: &str, headers: &HeaderMap) -> Kind {
     match path {
         "/graphql/ws" => Kind::Socket,
         "/auth/logout" => Kind::SignOut,
-        "/auth/login" | "/auth/callback" => Kind::Redirect,
+        "/auth/login" | "/auth/callback" | "/auth/link" => Kind::Redirect,
         "/graphiql" => Kind::Page,
         _ if path.starts_with("/artifacts/") => Kind::Page,
         _ if headers.contains_key(header::UPGRADE) => Kind::Socket,

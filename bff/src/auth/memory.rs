@@ -60,7 +60,11 @@ impl Memory {
         let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
         read.get(&id)
             .filter(|read| {
-                read.era == era && read.at <= now && now - read.at < self.lasts && now < read.who.ends_at
+                read.era == era
+                    && read.at <= now
+                    && now - read.at < self.lasts
+                    && now < read.who.ends_at
+                    && read.who.tokens.due.is_none_or(|due| now < due)
             })
             .map(|read| read.who.clone())
     }
@@ -91,6 +95,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
+    use crate::auth::session::Tokens;
 
     fn who() -> SignedIn {
         SignedIn {
@@ -106,7 +111,7 @@ mod tests {
             user_agent: None,
             created_at: DateTime::<Utc>::UNIX_EPOCH,
             ends_at: DateTime::<Utc>::UNIX_EPOCH + TimeDelta::hours(1),
-            refresh_token: Some("canary".into()),
+            tokens: Tokens { refresh: Some("canary".into()), ..Tokens::default() },
         }
     }
 
@@ -118,7 +123,7 @@ mod tests {
         assert!(memory.recall(one, now + TimeDelta::milliseconds(1_999)).is_some());
         assert!(memory.recall(one, now + TimeDelta::seconds(2)).is_none());
         assert!(memory.recall(other, now).is_none());
-        assert!(memory.recall(one, now).unwrap().refresh_token.is_none(), "secrets stay in the store");
+        assert!(memory.recall(one, now).unwrap().tokens.refresh.is_none(), "secrets stay in the store");
 
         let begun = memory.begin(now);
         memory.forget();

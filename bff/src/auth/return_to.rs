@@ -125,4 +125,61 @@ mod tests {
         }
         assert_eq!(local_path(&format!("/{}", "a".repeat(3000))), None);
     }
+
+    /// Generated paths: whatever is taken stays at our origin, as a browser's own parser sees it.
+    #[test]
+    fn what_is_taken_stays_here() {
+        let here = url::Url::parse("https://council.example/auth/callback").unwrap();
+        let pieces = [
+            "/",
+            "\\",
+            "//",
+            "evil.example",
+            "%2f",
+            "%5c",
+            "%25",
+            "..",
+            ".",
+            "@",
+            ":",
+            "?",
+            "#",
+            "a",
+            "\t",
+            "%09",
+            "%00",
+            "https:",
+            "javascript:",
+            "\u{e9}",
+            "%C3%A9",
+            "meetings",
+            "auth",
+            "&",
+            "=",
+            " ",
+            "\r\n",
+            "%",
+        ];
+        let (mut state, mut taken) = (0x5eed_u64, 0);
+        for _ in 0..200_000 {
+            let mut text = String::new();
+            for n in 0..8 {
+                state ^= state << 13;
+                state ^= state >> 7;
+                state ^= state << 17;
+                if n > 1 && state % 3 == 0 {
+                    break;
+                }
+                text.push_str(pieces[usize::try_from(state / 3 % pieces.len() as u64).unwrap()]);
+            }
+            if let Some(path) = local_path(&text) {
+                taken += 1;
+                let joined = here.join(path).unwrap();
+                assert_eq!(joined.origin(), here.origin(), "{text:?}");
+                assert!(joined.path().starts_with('/') && !joined.path().starts_with("//"), "{text:?}");
+                assert!(!joined.path().starts_with("/auth/"), "{text:?}");
+            }
+        }
+        assert!(taken > 1_000, "{taken}");
+    }
 }

@@ -1,5 +1,6 @@
 //! `GET /auth/session`: whether somebody is signed in, for the page to draw its corner.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::extract::State;
@@ -29,13 +30,19 @@ pub(crate) async fn session_status(
     };
     let csrf = json!({"header": "x-csrf", "value": "1"});
     let providers: Vec<&str> = app.providers.iter().map(|provider| provider.config.id.as_str()).collect();
+    let names: BTreeMap<&str, &str> = app
+        .providers
+        .iter()
+        .map(|provider| (provider.config.id.as_str(), provider.config.name.as_str()))
+        .collect();
     Json(match signed_in {
-        None => json!({"signedIn": false, "providers": providers, "csrf": csrf}),
+        None => json!({"signedIn": false, "providers": providers, "providerNames": names, "csrf": csrf}),
         Some(who) => json!({
             "signedIn": true,
             "displayName": who.display_name,
             "expiresAt": who.ends_at.to_rfc3339(),
             "providers": providers,
+            "providerNames": names,
             "csrf": csrf,
         }),
     })

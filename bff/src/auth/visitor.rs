@@ -1,12 +1,14 @@
 //! The caller behind a request: a person with a session, or anybody.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use axum::http::HeaderMap;
 use cs_core::{Caller, Subject};
 use tower_sessions::Session;
 use tower_sessions::session::Id;
 
+use super::oidc;
 use super::session::{SIGNED_IN, SignedIn};
 use crate::app::App;
 use crate::http::RequestContext;
@@ -23,6 +25,8 @@ pub(crate) struct Visitor {
 pub(crate) enum VisitorError {
     #[error("the session store does not answer: {0}")]
     Store(#[from] tower_sessions::session::Error),
+    #[error(transparent)]
+    Lost(#[from] oidc::Lost),
     #[error("the tenant cannot be told: {0}")]
     Tenant(#[from] tonic::Status),
 }
@@ -30,7 +34,7 @@ pub(crate) enum VisitorError {
 impl Visitor {
     /// Loads the session that the cookie names. A store that does not answer is an error, never an anonymous visitor.
     pub(crate) async fn load(
-        app: &App,
+        app: &Arc<App>,
         context: &RequestContext,
         session: &Session,
         headers: &HeaderMap,
@@ -54,13 +58,17 @@ impl Visitor {
     }
 
     /// Who signed in, as was read a moment ago, or as the store says now.
-    async fn read(app: &App, session: &Session, id: Id) -> Result<Option<SignedIn>, VisitorError> {
+    async fn read(app: &Arc<App>, session: &Session, id: Id) -> Result<Option<SignedIn>, VisitorError> {
         let now = app.clock.now();
         if let Some(who) = app.memory.recall(id, now) {
             return Ok(Some(who));
         }
         let begun = app.memory.begin(now);
-        let signed_in: Option<SignedIn> = session.get(SIGNED_IN).await?;
+        let kept: Option<SignedIn> = session.get(SIGNED_IN).await?;
+        let signed_in = match kept {
+            Some(who) => oidc::current(app, id, who).await?,
+            None => None,
+        };
         if let Some(who) = &signed_in {
             app.memory.keep(id, begun, who);
         }

@@ -9,6 +9,7 @@ use url::Url;
 
 use crate::stack::Stack;
 
+#[derive(Clone)]
 pub(crate) struct Browser {
     pub(crate) origin: String,
     pub(crate) cookies: BTreeMap<String, String>,

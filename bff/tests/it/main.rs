@@ -3,9 +3,11 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails there")]
 
 mod browser;
+mod canary;
 mod csrf;
 mod documents;
 mod edge;
+mod evil;
 mod fakes;
 mod graphql;
 mod http;

@@ -17,7 +17,7 @@ use crate::fakes::Fakes;
 
 static IDP_KEY: LazyLock<cs_devidp::SigningKey> =
     LazyLock::new(|| cs_devidp::SigningKey::generate().expect("a key"));
-static SCHEMA: OnceCell<(String, Vec<u8>)> = OnceCell::const_new();
+static MIGRATED: OnceCell<Url> = OnceCell::const_new();
 
 /// The machine's clock, moved.
 #[derive(Default)]
@@ -48,37 +48,26 @@ pub(crate) struct Stack {
     pub(crate) idp_address: SocketAddr,
 }
 
-fn database() -> Option<Url> {
-    #[expect(clippy::disallowed_methods, reason = "a test is told its database by the environment")]
-    let url = std::env::var("DATABASE_URL").ok();
-    if url.is_none() {
-        println!("skipped: set DATABASE_URL to a Postgres whose user may create roles");
-    }
-    url.map(|url| Url::parse(&url).expect("DATABASE_URL is a URL"))
-}
-
-/// A pool of the app role, in a schema of this run.
-async fn pool(url: &Url) -> PgPool {
-    let (schema, secret) = SCHEMA
+/// A pool of the app role, in a database of this run.
+async fn pool() -> PgPool {
+    let secret = cs_testkit::postgres::ROLE_SECRET;
+    let url = MIGRATED
         .get_or_init(|| async {
-            let id: cs_core::EventId = Ids::new(Arc::new(SystemClock)).next();
-            let schema = format!("sessions_{}", id.to_string().to_lowercase());
-            let secret = schema.clone().into_bytes();
-            let spec = cs_db::SchemaSpec { name: &schema, migrators: &[&bff::MIGRATOR] };
-            cs_db::migrate(url, &secret, &[spec]).await.expect("migrated");
-            (schema, secret)
+            let url = cs_testkit::postgres::database("bff");
+            let spec = cs_db::SchemaSpec { name: "sessions", migrators: &[&bff::MIGRATOR] };
+            cs_db::migrate(&url, secret, &[spec]).await.expect("migrated");
+            url
         })
         .await;
-    let role = format!("{schema}_app");
     let options = url
         .as_str()
         .parse::<sqlx::postgres::PgConnectOptions>()
         .unwrap()
-        .username(&role)
-        .password(&cs_db::role_password(secret, &role));
+        .username("sessions_app")
+        .password(&cs_db::role_password(secret, "sessions_app"));
     sqlx::postgres::PgPoolOptions::new()
         .max_connections(4)
-        .acquire_timeout(std::time::Duration::from_secs(3))
+        .acquire_timeout(std::time::Duration::from_secs(20))
         .connect_lazy_with(options)
 }
 
@@ -89,8 +78,15 @@ impl Stack {
     }
 
     pub(crate) async fn with(change: impl FnOnce(&mut Config)) -> Option<Self> {
-        let url = database()?;
-        let pool = pool(&url).await;
+        Self::build(None, change).await
+    }
+
+    /// Over a store of the test's; sessions of several stacks over one are each other's.
+    pub(crate) async fn build(
+        sessions: Option<bff::Store>,
+        change: impl FnOnce(&mut Config),
+    ) -> Option<Self> {
+        let pool = pool().await;
         let clock = Arc::new(MovedClock::default());
         let (listener, idp_listener) = (
             TcpListener::bind("127.0.0.1:0").await.unwrap(),
@@ -122,7 +118,7 @@ impl Stack {
 
         let provider = ProviderConfig::development(&issuer, "councilsense", "secret of the client");
         let keys = vec![SessionKey { id: "1".into(), secret: [7; 32] }];
-        let mut config = Config::new(Url::parse(&origin).unwrap(), provider, keys);
+        let mut config = Config::new(Url::parse(&origin).unwrap(), vec![provider], keys);
         config.development = true;
         config.metrics_here = true;
         change(&mut config);
@@ -136,7 +132,7 @@ impl Stack {
                 search: fakes.channel("search"),
             },
             outbound: Outbound::new("bff", key, Arc::new(SystemClock)),
-            sessions: pool.clone(),
+            sessions: sessions.unwrap_or_else(|| bff::Store::Postgres(pool.clone())),
             clock: clock.clone(),
             ids,
             tasks: tasks.clone(),

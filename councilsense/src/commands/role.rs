@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::Context;
+use base64::Engine as _;
 use cs_text::embed::Embedder;
 use search::index::SearchIndex;
 use tokio_stream::wrappers::TcpListenerStream;
@@ -11,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::embedder::{dimensions, embedder};
 use super::local::{bind, thresholds};
 use super::up::stop_signal;
-use crate::config::{SearchEngine, Settings};
+use crate::config::{Redacted, SearchEngine, Settings};
 use crate::data_dir::DataDir;
 use crate::wiring::{Parts, Role, Stack, system_clock};
 
@@ -58,11 +59,13 @@ pub(crate) async fn bff(settings: Settings) -> anyhow::Result<()> {
     let stack = Stack::new(parts(&settings, &dir, Vec::new(), None, None)?).await?;
     let address: url::Url = format!("http://{}", http.local_addr()?).parse()?;
     let public = settings.public_url.clone().unwrap_or(address);
-    let mut config = bff::Config::new(public, provider(&settings)?, vec![dir.secrets()?.session_key()?]);
-    config.edge = settings.edge.edge()?;
+    let providers = providers(&settings)?;
+    anyhow::ensure!(!providers.is_empty(), "say where people sign in with --oidc-issuer URL");
+    let config = web(&settings, public, providers, &dir.secrets()?)?;
     let metrics = metrics()?;
     serve_metrics(metrics_port, &metrics, &stack.tasks);
-    let router = bff::router(config, stack.bff_deps(metrics)?).await?;
+    let redis = settings.redis_url.as_ref().map(Redacted::expose);
+    let router = bff::router(config, stack.bff_deps(metrics, redis)?).await?;
     println!("bff on http://{}", http.local_addr()?);
     let stop = stack.tasks.stopping();
     let serving = stack.tasks.spawn(serve_web(http, router, stop));
@@ -153,19 +156,48 @@ fn parts(
     })
 }
 
-/// The configured OpenID provider.
-pub(crate) fn provider(settings: &Settings) -> anyhow::Result<bff::ProviderConfig> {
-    let issuer =
-        settings.oidc_issuer.as_deref().context("say where people sign in with --oidc-issuer URL")?;
+/// The BFF at an address.
+pub(crate) fn web(
+    settings: &Settings,
+    public: url::Url,
+    providers: Vec<bff::ProviderConfig>,
+    secrets: &crate::data_dir::Secrets,
+) -> anyhow::Result<bff::Config> {
+    let keys = match settings.session_keys.as_slice() {
+        [] => vec![secrets.session_key()?],
+        listed => listed.iter().map(session_key).collect::<anyhow::Result<_>>()?,
+    };
+    let mut config = bff::Config::new(public, providers, keys);
+    config.edge = settings.edge.edge()?;
+    Ok(config)
+}
+
+fn session_key(listed: &Redacted) -> anyhow::Result<bff::SessionKey> {
+    const ADVICE: &str =
+        "a session key is ID=BASE64 of 32 bytes, such as `echo a=$(openssl rand -base64 32)` makes";
+    let (id, text) = listed.expose().split_once('=').context(ADVICE)?;
+    let bytes = base64::engine::general_purpose::STANDARD.decode(text).context(ADVICE)?;
+    let secret = bytes.try_into().map_err(|_| anyhow::anyhow!(ADVICE))?;
+    Ok(bff::SessionKey { id: id.to_owned(), secret })
+}
+
+/// The configured OpenID providers: the command line's, then the file's.
+pub(crate) fn providers(settings: &Settings) -> anyhow::Result<Vec<bff::ProviderConfig>> {
+    let mut providers = Vec::new();
+    if let Some(issuer) = settings.oidc_issuer.as_deref() {
+        providers.push(provider(settings, issuer)?);
+    }
+    providers.extend(settings.providers.iter().cloned());
+    Ok(providers)
+}
+
+fn provider(settings: &Settings, issuer: &str) -> anyhow::Result<bff::ProviderConfig> {
     let client = settings.oidc_client_id.as_deref().context("--oidc-issuer needs --oidc-client-id")?;
     let secret = settings.oidc_client_secret.as_ref().context("--oidc-issuer needs --oidc-client-secret")?;
     let mut provider = bff::ProviderConfig::new("default", issuer, client, secret.expose());
     provider.roles_claim = settings.oidc_roles_claim.clone();
     if provider.roles_claim.is_some() {
-        provider.roles =
-            [cs_core::Role::Resident, cs_core::Role::Reviewer, cs_core::Role::Operator, cs_core::Role::Owner]
-                .map(|role| (role.as_str().to_owned(), role))
-                .into();
+        provider.roles = crate::config::own_names();
     }
     Ok(provider)
 }

@@ -29,7 +29,9 @@ pub(crate) async fn up(settings: Settings, demo: Option<bool>) -> anyhow::Result
     // Ports next: a port in use is found before anything is started.
     let http = bind(settings.http, "http").await?;
     let grpc = bind(settings.grpc, "grpc").await?;
-    let idp = if settings.oidc_issuer.is_none() { Some(bind(settings.idp, "idp").await?) } else { None };
+    let configured = super::role::providers(&settings)?;
+    let development = configured.is_empty();
+    let idp = if development { Some(bind(settings.idp, "idp").await?) } else { None };
     let metrics_port = super::role::metrics_port(&settings).await?;
 
     let local = local::start(&settings, &dir, ready).await?;
@@ -37,7 +39,7 @@ pub(crate) async fn up(settings: Settings, demo: Option<bool>) -> anyhow::Result
     let address = format!("http://{}", http.local_addr()?);
     let public: url::Url = settings.public_url.clone().map_or_else(|| address.parse(), Ok)?;
 
-    let provider = match idp {
+    let providers = match idp {
         Some(listener) => {
             let issuer: url::Url = format!("http://{}", listener.local_addr()?).parse()?;
             let config = cs_devidp::Config {
@@ -63,19 +65,18 @@ pub(crate) async fn up(settings: Settings, demo: Option<bool>) -> anyhow::Result
             });
             ready("development identity provider");
             let issuer = issuer.as_str().trim_end_matches('/').to_owned();
-            bff::ProviderConfig::development(
+            vec![bff::ProviderConfig::development(
                 &issuer,
                 DEVELOPMENT_CLIENT,
                 &local.secrets.development_client_secret,
-            )
+            )]
         }
-        None => super::role::provider(&settings)?,
+        None => configured,
     };
 
     local.stack.work();
     // The second tenant is for the development provider's person of another tenant.
-    let tenants: &[&str] =
-        if settings.oidc_issuer.is_none() { &["default", "tenant-b"] } else { &["default"] };
+    let tenants: &[&str] = if development { &["default", "tenant-b"] } else { &["default"] };
     ensure_tenants(&local.stack, tenants).await?;
     ready("accounts, meetings, summaries, notifications, search, with their workers and the scheduler");
 
@@ -88,13 +89,13 @@ pub(crate) async fn up(settings: Settings, demo: Option<bool>) -> anyhow::Result
     });
     ready(&format!("grpc on {grpc_address}"));
 
-    let mut config = bff::Config::new(public.clone(), provider, vec![local.secrets.session_key()?]);
-    config.development = settings.oidc_issuer.is_none();
-    config.metrics_here = config.development && metrics_port.is_none();
-    config.edge = settings.edge.edge()?;
+    let mut config = super::role::web(&settings, public.clone(), providers, &local.secrets)?;
+    config.development = development;
+    config.metrics_here = development && metrics_port.is_none();
     let metrics = super::role::metrics()?;
     super::role::serve_metrics(metrics_port, &metrics, &tasks);
-    let router = bff::router(config, local.stack.bff_deps(metrics)?).await?;
+    let redis = settings.redis_url.as_ref().map(crate::config::Redacted::expose);
+    let router = bff::router(config, local.stack.bff_deps(metrics, redis)?).await?;
     let stop = tasks.stopping();
     let serving = tasks.spawn(super::role::serve_web(http, router, stop));
     dir.announce(&Instance { pid: std::process::id(), grpc: grpc_address, http: address })?;

@@ -1,4 +1,7 @@
 //! What was granted: codes, access tokens and refresh tokens, in memory.
+//!
+//! A refresh token also tells by itself whose it is, signed: so one from before a restart still renews a sign-in, and
+//! nobody is signed out because the development instance was started again.
 
 use std::collections::HashMap;
 
@@ -7,7 +10,9 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, TimeDelta, Utc};
 use ring::rand::SecureRandom;
 
-use crate::Person;
+use serde_json::json;
+
+use crate::{Person, SigningKey};
 
 const CODE_LIVES: TimeDelta = TimeDelta::seconds(60);
 pub(crate) const ACCESS_LIVES: TimeDelta = TimeDelta::minutes(5);
@@ -42,8 +47,10 @@ struct Refresh {
     used: bool,
 }
 
-#[derive(Default)]
 pub(crate) struct Grants {
+    key: SigningKey,
+    people: Vec<Person>,
+    began: DateTime<Utc>,
     codes: HashMap<String, Code>,
     access: HashMap<String, Access>,
     refresh: HashMap<String, Refresh>,
@@ -62,7 +69,45 @@ pub(crate) fn random() -> Option<String> {
     Some(URL_SAFE_NO_PAD.encode(bytes))
 }
 
+/// Marks our refresh tokens, so that no other token of ours passes for one.
+const REFRESH: &str = "councilsense-refresh";
+
 impl Grants {
+    pub(crate) fn new(key: SigningKey, people: Vec<Person>, began: DateTime<Utc>) -> Self {
+        Self { key, people, began, codes: HashMap::new(), access: HashMap::new(), refresh: HashMap::new() }
+    }
+
+    fn refresh_token(&self, sign_in: &SignIn, now: DateTime<Utc>) -> Option<String> {
+        Some(self.key.sign(&json!({
+            "kind": REFRESH,
+            "jti": random()?,
+            "sid": sign_in.sid,
+            "sub": sign_in.person.key,
+            "scope": sign_in.scope,
+            "auth_time": sign_in.at.timestamp(),
+            "iat": now.timestamp(),
+            "exp": (now + REFRESH_LIVES).timestamp(),
+        })))
+    }
+
+    /// The sign-in of a refresh token that this process did not issue, but one before it did.
+    fn restored(&self, refresh: &str, now: DateTime<Utc>) -> Option<SignIn> {
+        let claims = self.key.open(refresh).filter(|claims| claims["kind"] == REFRESH)?;
+        let time = |name: &str| claims[name].as_i64().and_then(|at| DateTime::from_timestamp(at, 0));
+        if time("exp")? <= now || time("iat")? >= self.began - TimeDelta::seconds(1) {
+            return None;
+        }
+        let text = |name: &str| claims[name].as_str().map(str::to_owned);
+        let key = text("sub")?;
+        Some(SignIn {
+            sid: text("sid")?,
+            person: self.people.iter().find(|person| person.key == key)?.clone(),
+            scope: text("scope")?,
+            nonce: None,
+            at: time("auth_time")?,
+        })
+    }
+
     /// Keeps a code for a minute.
     pub(crate) fn code(
         &mut self,
@@ -92,7 +137,7 @@ impl Grants {
     }
 
     pub(crate) fn issue(&mut self, sign_in: SignIn, now: DateTime<Utc>) -> Option<Tokens> {
-        let (access, refresh) = (random()?, random()?);
+        let (access, refresh) = (random()?, self.refresh_token(&sign_in, now)?);
         self.access.insert(access.clone(), Access { sign_in: sign_in.clone(), expires: now + ACCESS_LIVES });
         self.refresh.insert(
             refresh.clone(),
@@ -104,7 +149,12 @@ impl Grants {
     /// New tokens for a refresh token, which is dead then. One that was used before ends the sign-in (RFC 9700 §4.14).
     pub(crate) fn rotate(&mut self, refresh: &str, now: DateTime<Utc>) -> Option<Tokens> {
         self.prune(now);
-        let found = self.refresh.get_mut(refresh)?;
+        let Some(found) = self.refresh.get_mut(refresh) else {
+            let sign_in = self.restored(refresh, now)?;
+            let spent = Refresh { sign_in: sign_in.clone(), expires: now + REFRESH_LIVES, used: true };
+            self.refresh.insert(refresh.to_owned(), spent);
+            return self.issue(sign_in, now);
+        };
         let sign_in = found.sign_in.clone();
         if found.used {
             self.end(&sign_in.sid);

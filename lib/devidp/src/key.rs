@@ -52,7 +52,7 @@ impl SigningKey {
     }
 
     /// The key set of RFC 7517.
-    pub(crate) fn jwks(&self) -> Value {
+    pub fn jwks(&self) -> Value {
         json!({"keys": [{
             "kty": "RSA", "use": "sig", "alg": "RS256", "kid": self.id,
             "n": URL_SAFE_NO_PAD.encode(self.private.n().to_bytes_be()),
@@ -62,7 +62,11 @@ impl SigningKey {
 
     /// A signed JWT (RFC 7515 compact serialisation).
     pub(crate) fn sign(&self, claims: &Value) -> String {
-        let header = json!({"alg": "RS256", "typ": "JWT", "kid": self.id});
+        self.sign_as(&json!({"alg": "RS256", "typ": "JWT", "kid": self.id}), claims)
+    }
+
+    /// The same under any header, true or not: for tests of those who have to tell.
+    pub fn sign_as(&self, header: &Value, claims: &Value) -> String {
         let signed = format!(
             "{}.{}",
             URL_SAFE_NO_PAD.encode(header.to_string()),

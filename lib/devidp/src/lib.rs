@@ -91,7 +91,9 @@ pub fn router(config: Config) -> Result<Router, Error> {
     if !loopback {
         return Err(Error::NotLoopback(config.issuer.to_string()));
     }
-    let provider = Arc::new(Provider { config, grants: Mutex::default() });
+    let began = config.clock.now();
+    let grants = Mutex::new(grants::Grants::new(config.key.clone(), config.people.clone(), began));
+    let provider = Arc::new(Provider { config, grants });
     Ok(Router::new()
         .route("/.well-known/openid-configuration", get(metadata::discovery))
         .route("/jwks", get(metadata::jwks))

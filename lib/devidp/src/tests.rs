@@ -19,7 +19,11 @@ static KEY: LazyLock<SigningKey> = LazyLock::new(|| SigningKey::generate().unwra
 
 fn provider() -> (Router, Arc<ManualClock>) {
     let clock = Arc::new(ManualClock::default());
-    let config = Config {
+    (router(config(clock.clone())).unwrap(), clock)
+}
+
+fn config(clock: Arc<ManualClock>) -> Config {
+    Config {
         issuer: Url::parse("http://127.0.0.1:8081").unwrap(),
         client_id: "councilsense".into(),
         client_secret: "s&cret".into(),
@@ -27,9 +31,8 @@ fn provider() -> (Router, Arc<ManualClock>) {
         post_logout_redirect_uris: vec!["http://127.0.0.1:8080/".into()],
         key: KEY.clone(),
         people: people(),
-        clock: clock.clone(),
-    };
-    (router(config).unwrap(), clock)
+        clock,
+    }
 }
 
 async fn send(router: &Router, request: Request<Body>) -> Response<Body> {
@@ -161,6 +164,33 @@ async fn refresh_rotates_and_reuse_ends_the_sign_in() {
     assert!(KEY.open(second["id_token"].as_str().unwrap()).unwrap().get("nonce").is_none());
     assert_eq!(send(&router, refresh(&first["refresh_token"])).await.status(), StatusCode::BAD_REQUEST);
     assert_eq!(send(&router, refresh(&second["refresh_token"])).await.status(), StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
+async fn a_restart_signs_nobody_out() {
+    let (before, _) = provider();
+    let code = parameter(&chosen(&before, "reviewer").await, "code").unwrap();
+    let first = json(send(&before, redeem(&code, VERIFIER)).await).await;
+    let refresh = first["refresh_token"].as_str().unwrap().to_owned();
+    let renew = |token: &str| form("/token", &format!("grant_type=refresh_token&refresh_token={token}"));
+
+    let (after, later) = provider();
+    assert_eq!(
+        send(&after, renew(&refresh)).await.status(),
+        StatusCode::BAD_REQUEST,
+        "not from before it began"
+    );
+    later.advance(TimeDelta::minutes(10));
+    let after = router(config(later)).unwrap();
+    let second = json(send(&after, renew(&refresh)).await).await;
+    assert_eq!(KEY.open(second["id_token"].as_str().unwrap()).unwrap()["sub"], "reviewer");
+    assert_eq!(send(&after, renew(&refresh)).await.status(), StatusCode::BAD_REQUEST, "once");
+    let id_token = first["id_token"].as_str().unwrap();
+    assert_eq!(
+        send(&after, renew(id_token)).await.status(),
+        StatusCode::BAD_REQUEST,
+        "no other token of ours"
+    );
 }
 
 #[tokio::test]

@@ -2,3 +2,4 @@
 
 pub mod opensearch;
 pub mod postgres;
+pub mod redis;

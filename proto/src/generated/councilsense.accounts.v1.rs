@@ -108,6 +108,31 @@ pub struct ListIdentitiesResponse {
     pub identities: ::prost::alloc::vec::Vec<Identity>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LinkIdentityRequest {
+    #[prost(string, tag = "1")]
+    pub user_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub issuer: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub subject: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LinkIdentityResponse {
+    #[prost(message, optional, tag = "1")]
+    pub user: ::core::option::Option<User>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UnlinkIdentityRequest {
+    #[prost(string, tag = "1")]
+    pub identity_id: ::prost::alloc::string::String,
+}
+/// The identity that is not linked any more.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UnlinkIdentityResponse {
+    #[prost(message, optional, tag = "1")]
+    pub identity: ::core::option::Option<Identity>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct EnsureTenantRequest {
     #[prost(string, tag = "1")]
     pub slug: ::prost::alloc::string::String,
@@ -424,6 +449,64 @@ pub mod accounts_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// Links a verified identity to a person. Called by the BFF, as service:bff, after a fresh sign-in with both.
+        /// ALREADY_EXISTS: it is another person's.
+        pub async fn link_identity(
+            &mut self,
+            request: impl tonic::IntoRequest<super::LinkIdentityRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::LinkIdentityResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/councilsense.accounts.v1.Accounts/LinkIdentity",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("councilsense.accounts.v1.Accounts", "LinkIdentity"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Takes one of the caller's own identities away; never the last one.
+        pub async fn unlink_identity(
+            &mut self,
+            request: impl tonic::IntoRequest<super::UnlinkIdentityRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::UnlinkIdentityResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/councilsense.accounts.v1.Accounts/UnlinkIdentity",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "councilsense.accounts.v1.Accounts",
+                        "UnlinkIdentity",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
         /// Operators only.
         pub async fn ensure_tenant(
             &mut self,
@@ -588,6 +671,23 @@ pub mod accounts_server {
             request: tonic::Request<super::ListIdentitiesRequest>,
         ) -> std::result::Result<
             tonic::Response<super::ListIdentitiesResponse>,
+            tonic::Status,
+        >;
+        /// Links a verified identity to a person. Called by the BFF, as service:bff, after a fresh sign-in with both.
+        /// ALREADY_EXISTS: it is another person's.
+        async fn link_identity(
+            &self,
+            request: tonic::Request<super::LinkIdentityRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::LinkIdentityResponse>,
+            tonic::Status,
+        >;
+        /// Takes one of the caller's own identities away; never the last one.
+        async fn unlink_identity(
+            &self,
+            request: tonic::Request<super::UnlinkIdentityRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::UnlinkIdentityResponse>,
             tonic::Status,
         >;
         /// Operators only.
@@ -956,6 +1056,96 @@ pub mod accounts_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ListIdentitiesSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/councilsense.accounts.v1.Accounts/LinkIdentity" => {
+                    #[allow(non_camel_case_types)]
+                    struct LinkIdentitySvc<T: Accounts>(pub Arc<T>);
+                    impl<
+                        T: Accounts,
+                    > tonic::server::UnaryService<super::LinkIdentityRequest>
+                    for LinkIdentitySvc<T> {
+                        type Response = super::LinkIdentityResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::LinkIdentityRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Accounts>::link_identity(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = LinkIdentitySvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/councilsense.accounts.v1.Accounts/UnlinkIdentity" => {
+                    #[allow(non_camel_case_types)]
+                    struct UnlinkIdentitySvc<T: Accounts>(pub Arc<T>);
+                    impl<
+                        T: Accounts,
+                    > tonic::server::UnaryService<super::UnlinkIdentityRequest>
+                    for UnlinkIdentitySvc<T> {
+                        type Response = super::UnlinkIdentityResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::UnlinkIdentityRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Accounts>::unlink_identity(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = UnlinkIdentitySvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -19,6 +19,12 @@ pub enum Error {
     /// There is no such thing, or the caller may not see it.
     #[error("there is no such {0}")]
     NotFound(&'static str),
+    /// An identity is linked to somebody else.
+    #[error("this identity is linked to another account")]
+    IdentityTaken,
+    /// A person's only identity.
+    #[error("this is the only way to sign in to this account: link another first")]
+    LastIdentity,
     /// Another tenant has the host name.
     #[error("the host name {0:?} leads to another tenant; a host name leads to one")]
     HostTaken(String),
@@ -60,12 +66,14 @@ impl Error {
             Self::Invalid(_) => Reason::InvalidArgument,
             Self::UnknownCity => Reason::UnknownCity,
             Self::NotFound(_) => Reason::NotFound,
-            Self::HostTaken(_) | Self::Db(DbError::Unique { .. }) => Reason::AlreadyExists,
+            Self::HostTaken(_) | Self::IdentityTaken | Self::Db(DbError::Unique { .. }) => {
+                Reason::AlreadyExists
+            }
             Self::Denied(Denied::SignInFirst) => Reason::Unauthenticated,
             Self::Denied(Denied::NeedsRole(_) | Denied::ServicesOnly | Denied::NotPermitted)
             | Self::TerminalOnly => Reason::Forbidden,
             Self::Meetings(failure) if failure.retryable => Reason::Unavailable,
-            Self::Db(DbError::Refused { .. }) => Reason::InvalidTransition,
+            Self::LastIdentity | Self::Db(DbError::Refused { .. }) => Reason::InvalidTransition,
             Self::Db(DbError::StorageFull) => Reason::StorageFull,
             Self::Db(DbError::Unavailable(_) | DbError::Conflict(_)) => Reason::Unavailable,
             Self::Meetings(_) | Self::Db(DbError::Other(_)) | Self::Payload(_) => Reason::Internal,
@@ -78,8 +86,10 @@ impl From<Error> for Status {
         let fields = match &error {
             Error::Invalid(violations) => violations.clone(),
             Error::UnknownCity => vec![FieldViolation::new("city_id", error.to_string())],
+            Error::LastIdentity => vec![FieldViolation::new("identity_id", error.to_string())],
             Error::HostTaken(_) => vec![FieldViolation::new("hosts", error.to_string())],
             Error::NotFound(_)
+            | Error::IdentityTaken
             | Error::Denied(_)
             | Error::TerminalOnly
             | Error::Meetings(_)

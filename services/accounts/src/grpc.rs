@@ -7,9 +7,10 @@ use cs_db::TenantTx;
 use cs_proto::accounts::v1::accounts_server::Accounts;
 use cs_proto::accounts::v1::{
     BatchGetUsersResponse, EnsureTenantRequest, EnsureTenantResponse, GetViewerRequest, GetViewerResponse,
-    GrantRoleRequest, GrantRoleResponse, ListIdentitiesRequest, ListIdentitiesResponse, ListTenantsRequest,
-    ListTenantsResponse, ResolveIdentityRequest, ResolveIdentityResponse, ResolveTenantRequest,
-    ResolveTenantResponse, SetHomeCityRequest, SetHomeCityResponse, UpdateProfileRequest,
+    GrantRoleRequest, GrantRoleResponse, LinkIdentityRequest, LinkIdentityResponse, ListIdentitiesRequest,
+    ListIdentitiesResponse, ListTenantsRequest, ListTenantsResponse, ResolveIdentityRequest,
+    ResolveIdentityResponse, ResolveTenantRequest, ResolveTenantResponse, SetHomeCityRequest,
+    SetHomeCityResponse, UnlinkIdentityRequest, UnlinkIdentityResponse, UpdateProfileRequest,
     UpdateProfileResponse, resolve_tenant_request,
 };
 use cs_proto::common::v1::BatchGetRequest;
@@ -118,6 +119,31 @@ impl Accounts for AccountsService {
         let caller = cs_rpc::caller(&request)?;
         let found = identity::list(&mut self.begin(&caller).await?, &caller).await?;
         Ok(Response::new(ListIdentitiesResponse { identities: found.into_iter().map(Into::into).collect() }))
+    }
+
+    async fn link_identity(
+        &self,
+        request: Request<LinkIdentityRequest>,
+    ) -> Result<Response<LinkIdentityResponse>, Status> {
+        let caller = cs_rpc::caller(&request)?;
+        let LinkIdentityRequest { user_id, issuer, subject } = request.into_inner();
+        let user = id("user_id", &user_id)?;
+        let mut tx = self.begin(&caller).await?;
+        let user = identity::link(&mut tx, &caller, &self.deps.ids, user, (&issuer, &subject)).await?;
+        commit(tx).await?;
+        Ok(Response::new(LinkIdentityResponse { user: Some(user.into()) }))
+    }
+
+    async fn unlink_identity(
+        &self,
+        request: Request<UnlinkIdentityRequest>,
+    ) -> Result<Response<UnlinkIdentityResponse>, Status> {
+        let caller = cs_rpc::caller(&request)?;
+        let identity = id("identity_id", &request.get_ref().identity_id)?;
+        let mut tx = self.begin(&caller).await?;
+        let gone = identity::unlink(&mut tx, &caller, identity).await?;
+        commit(tx).await?;
+        Ok(Response::new(UnlinkIdentityResponse { identity: Some(gone.into()) }))
     }
 
     async fn ensure_tenant(

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use cs_core::{Caller, Ids, Role, UserId};
+use cs_core::{Caller, IdentityId, Ids, Role, UserId};
 use cs_db::{DbError, TenantTx};
 use cs_policy::{Action, allow};
 
@@ -44,16 +44,7 @@ pub async fn resolve(
     claims: &Claims,
 ) -> Result<(User, bool), Error> {
     allow(caller, Action::Serve)?;
-    for (field, text, most) in
-        [("issuer", &claims.issuer, MOST_ISSUER), ("subject", &claims.subject, MOST_SUBJECT)]
-    {
-        if text.is_empty() || text.len() > most || text.chars().any(char::is_control) {
-            return Err(Error::invalid(
-                field,
-                format!("must have 1 to {most} bytes and no control characters"),
-            ));
-        }
-    }
+    check(&claims.issuer, &claims.subject)?;
     let roles = parse_roles(&claims.roles)?;
     let email = Some(claims.email.trim()).filter(|e| !e.is_empty() && e.len() <= MOST_EMAIL);
     let now = ids.now();
@@ -85,6 +76,54 @@ pub async fn resolve(
 pub async fn list(tx: &mut TenantTx, caller: &Caller) -> Result<Vec<Identity>, Error> {
     let user = crate::users::own(caller)?;
     Ok(store::identities(tx, user).await?)
+}
+
+/// Links a verified identity to a person. Once more changes nothing; another person's stays theirs.
+pub async fn link(
+    tx: &mut TenantTx,
+    caller: &Caller,
+    ids: &Ids,
+    user: UserId,
+    (issuer, subject): (&str, &str),
+) -> Result<User, Error> {
+    allow(caller, Action::Serve)?;
+    check(issuer, subject)?;
+    store::lock_identity(tx, issuer, subject).await?;
+    let person = store::user(tx, user).await?.ok_or(Error::NotFound("account"))?;
+    match store::user_of_identity(tx, issuer, subject).await? {
+        Some(known) if known == user => {}
+        Some(_) => return Err(Error::IdentityTaken),
+        None => store::insert_identity(tx, ids.next(), user, (issuer, subject), ids.now()).await?,
+    }
+    Ok(person)
+}
+
+/// Takes one of the caller's own identities away, with the roles that came with it; never the last one.
+pub async fn unlink(tx: &mut TenantTx, caller: &Caller, identity: IdentityId) -> Result<Identity, Error> {
+    let user = crate::users::own(caller)?;
+    // Two at once would each leave the other's: one waits.
+    store::lock_user(tx, user).await?;
+    let mut own = store::identities(tx, user).await?;
+    let at = own.iter().position(|one| one.id == identity.uuid()).ok_or(Error::NotFound("identity"))?;
+    if own.len() == 1 {
+        return Err(Error::LastIdentity);
+    }
+    let gone = own.swap_remove(at);
+    store::delete_identity(tx, gone.id).await?;
+    store::drop_roles_of(tx, user, &gone.issuer).await?;
+    Ok(gone)
+}
+
+fn check(issuer: &str, subject: &str) -> Result<(), Error> {
+    for (field, text, most) in [("issuer", issuer, MOST_ISSUER), ("subject", subject, MOST_SUBJECT)] {
+        if text.is_empty() || text.len() > most || text.chars().any(char::is_control) {
+            return Err(Error::invalid(
+                field,
+                format!("must have 1 to {most} bytes and no control characters"),
+            ));
+        }
+    }
+    Ok(())
 }
 
 fn no_tenant(error: DbError) -> Error {

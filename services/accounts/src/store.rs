@@ -246,6 +246,22 @@ pub(crate) async fn identities(tx: &mut TenantTx, user: UserId) -> Result<Vec<Id
     .await?)
 }
 
+/// Unlinks an identity.
+pub(crate) async fn delete_identity(tx: &mut TenantTx, id: Uuid) -> Result<(), DbError> {
+    sqlx::query("DELETE FROM identities WHERE id = $1").bind(id).execute(tx.conn()).await?;
+    Ok(())
+}
+
+/// Takes the roles back that a provider gave.
+pub(crate) async fn drop_roles_of(tx: &mut TenantTx, user: UserId, issuer: &str) -> Result<(), DbError> {
+    sqlx::query("DELETE FROM role_grants WHERE user_id = $1 AND origin = 'provider' AND granted_by = $2")
+        .bind(user.uuid())
+        .bind(issuer)
+        .execute(tx.conn())
+        .await?;
+    Ok(())
+}
+
 /// Where a grant comes from.
 #[derive(Clone, Copy)]
 pub(crate) enum Origin {

@@ -1,29 +1,24 @@
-//! `GET /auth/callback`: the provider's answer becomes a session.
+//! `GET /auth/callback`: the provider's answer becomes a session, or a step of linking an identity.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::Extension;
 use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Redirect, Response};
-use cs_core::{Role, UserId};
-use cs_proto::accounts::v1::{ResolveIdentityRequest, User};
-use openidconnect::{AuthorizationCode, Nonce, OAuth2TokenResponse, PkceCodeVerifier, RequestTokenError};
-use time::OffsetDateTime;
-use tower_sessions::{Expiry, Session};
-use uuid::Uuid;
+use tower_sessions::Session;
 
-use super::provider::Claims;
-use super::{Provider, SignInError};
+use super::login::Begin;
+use super::{SignInError, link, person};
 use crate::app::App;
-use crate::auth::session::{SIGNED_IN, SignInUnderWay, SignedIn};
+use crate::auth::session::{Purpose, SignInUnderWay};
 use crate::http::RequestContext;
 
 /// Longest parameter taken.
 const LONGEST: usize = 4096;
-/// Longest user agent kept with a session.
-const AGENT: usize = 200;
+
+const UNKNOWN: SignInError =
+    SignInError::BadRequest("This sign-in is not known here, or it took too long. Begin again.");
 
 #[derive(Default)]
 struct Answer {
@@ -45,10 +40,7 @@ pub(crate) async fn callback(
         Err(error) => return error.into_response(),
     };
     let done = finish(&app, &context, &session, &headers, &answer).await;
-    let mut response = match done {
-        Ok(return_to) => Redirect::to(&return_to).into_response(),
-        Err(error) => error.into_response(),
-    };
+    let mut response = done.unwrap_or_else(IntoResponse::into_response);
     if let Some(cookie) = answer.state.as_deref().and_then(|state| app.cookies.end(state)) {
         response.headers_mut().append(header::SET_COOKIE, cookie);
     }
@@ -80,19 +72,16 @@ async fn finish(
     session: &Session,
     headers: &HeaderMap,
     answer: &Answer,
-) -> Result<String, SignInError> {
-    const UNKNOWN: SignInError =
-        SignInError::BadRequest("This sign-in is not known here, or it took too long. Begin again.");
+) -> Result<Response, SignInError> {
     let state = answer.state.as_deref().ok_or(UNKNOWN)?;
     let browser = app.cookies.browser(headers, state).ok_or(UNKNOWN)?;
-    let under_way = app
+    let under_way: SignInUnderWay = app
         .sessions
         .take(state, browser)
         .await
         .map_err(|e| SignInError::Unavailable(e.to_string()))?
         .ok_or(UNKNOWN)?;
-    let provider =
-        app.providers.iter().find(|provider| provider.config.id == under_way.provider).ok_or(UNKNOWN)?;
+    let provider = app.provider(&under_way.provider).ok_or(UNKNOWN)?;
     provider.check_iss(answer.iss.as_deref()).await?;
     if let Some(error) = answer.error.as_deref() {
         return Err(match error {
@@ -103,123 +92,45 @@ async fn finish(
         });
     }
     let code = answer.code.clone().ok_or(SignInError::BadRequest("The answer carries no code."))?;
-    let (claims, refresh_token) = redeem(provider, code, &under_way).await?;
-    let who = person(app, context, headers, provider, &claims, refresh_token).await?;
+    let since = (under_way.purpose != Purpose::Session).then_some(under_way.began);
+    let (claims, granted) = provider.redeem(code, &under_way, since).await?;
 
-    let unavailable =
-        |e: tower_sessions::session::Error| SignInError::Unavailable(format!("the session store: {e}"));
-    let ends_at =
-        OffsetDateTime::from_unix_timestamp(who.ends_at.timestamp()).unwrap_or(OffsetDateTime::UNIX_EPOCH);
-    // A new id, whatever this browser had before.
-    session.cycle_id().await.map_err(unavailable)?;
-    session.set_expiry(Some(Expiry::AtDateTime(ends_at)));
-    session.insert(SIGNED_IN, &who).await.map_err(unavailable)?;
-    session.save().await.map_err(unavailable)?;
-    if let Some(previous) = under_way.previous {
-        app.sessions.end_previous(previous).await.map_err(|e| SignInError::Unavailable(e.to_string()))?;
-    }
-    tracing::info!(event = "sign_in.done", user_id = %who.user, tenant_id = %who.tenant, "a person signed in");
-    Ok(under_way.return_to)
-}
-
-async fn redeem(
-    provider: &Provider,
-    code: String,
-    under_way: &SignInUnderWay,
-) -> Result<(Claims, Option<String>), SignInError> {
-    let client = provider.client(&under_way.origin).await?;
-    let tokens = client
-        .exchange_code(AuthorizationCode::new(code))
-        .map_err(|e| SignInError::Unavailable(format!("{} has no token endpoint: {e}", provider.config.id)))?
-        .set_pkce_verifier(PkceCodeVerifier::new(under_way.verifier.clone()))
-        .request_async(&provider.fetch)
-        .await
-        .map_err(|error| match error {
-            RequestTokenError::ServerResponse(refusal) => {
-                SignInError::Refused(format!("the token endpoint answered {:?}", refusal.error()))
+    let (tenant, user) = match &under_way.purpose {
+        Purpose::Session => {
+            let tenant = person::tenant(app, context, provider, &claims).await?;
+            let named = granted.named.clone();
+            (tenant, person::resolve(app, context.trace, tenant, provider, &claims, named).await?)
+        }
+        Purpose::ProveFirst { user, tenant, subject, other } => {
+            // These tokens have done their work.
+            if let Some(token) = &granted.tokens.refresh {
+                provider.revoke(token).await;
             }
-            RequestTokenError::Request(error) => {
-                SignInError::Unavailable(format!("the token endpoint does not answer: {error}"))
+            if claims.subject().as_str() != subject {
+                return Err(SignInError::Refused("somebody else signed in".to_owned()));
             }
-            // The answer itself may hold a token, so it is not shown.
-            RequestTokenError::Parse(..) | RequestTokenError::Other(_) => {
-                SignInError::Refused("the token endpoint's answer cannot be read".to_owned())
+            let other = app.provider(other).ok_or(UNKNOWN)?;
+            let begin = Begin {
+                origin: &under_way.origin,
+                return_to: &under_way.return_to,
+                previous: under_way.previous,
+            };
+            let purpose = Purpose::Link { user: *user, tenant: *tenant };
+            return begin.at(app, headers, other, purpose).await;
+        }
+        Purpose::Link { user, tenant } => {
+            // Whoever signed out meanwhile does not want this any more.
+            let open = match under_way.previous {
+                Some(session) => app.sessions.is_open(session).await,
+                None => Ok(false),
+            };
+            if !open.map_err(|e| SignInError::Unavailable(e.to_string()))? {
+                return Err(UNKNOWN);
             }
-        })?;
-    let nonce = Nonce::new(under_way.nonce.clone());
-    let claims = provider.verify(&tokens, &nonce, &under_way.origin).await?;
-    Ok((claims, tokens.refresh_token().map(|token| token.secret().clone())))
-}
-
-/// The person behind the claims, as accounts knows them.
-async fn person(
-    app: &App,
-    context: &RequestContext,
-    headers: &HeaderMap,
-    provider: &Provider,
-    claims: &Claims,
-    refresh_token: Option<String>,
-) -> Result<SignedIn, SignInError> {
-    let extra = claims.additional_claims();
-    let named = provider
-        .config
-        .tenant
-        .as_deref()
-        .or_else(|| provider.config.tenant_claim.as_deref().and_then(|claim| extra.text(claim)));
-    let unavailable = |what: &str, status: &tonic::Status| {
-        SignInError::Unavailable(format!("{what}: {:?} {}", status.code(), status.message()))
+            (*tenant, link::linked(app, context, (*user, *tenant), provider, &claims).await?)
+        }
     };
-    let tenant = app
-        .tenants
-        .of_person(app, context, named)
-        .await
-        .map_err(|status| unavailable("the tenant cannot be told", &status))?
-        .ok_or_else(|| SignInError::Refused(format!("there is no tenant {:?}", named.unwrap_or_default())))?;
-    let subject = claims.subject().as_str().to_owned();
-    let email = claims.email().map(|email| email.as_str().to_owned()).unwrap_or_default();
-    let name = claims
-        .name()
-        .and_then(|name| name.get(None))
-        .map(|name| name.as_str().to_owned())
-        .or_else(|| claims.preferred_username().map(|name| name.as_str().to_owned()))
-        .unwrap_or_else(|| email.split('@').next().unwrap_or_default().to_owned());
-    let request = ResolveIdentityRequest {
-        issuer: provider.config.issuer.clone(),
-        subject: subject.clone(),
-        display_name: name,
-        email,
-        roles: extra.roles(&provider.config).into_iter().map(|role| role.as_str().to_owned()).collect(),
-    };
-    let user = app
-        .clients
-        .resolve_identity(tenant, context.trace, request)
-        .await
-        .map_err(|status| unavailable("accounts", &status))?;
-    let (user_id, roles) = known(&user)?;
-    let now = app.clock.now();
-    Ok(SignedIn {
-        session: app.ids.next::<Uuid>(),
-        user: user_id,
-        tenant,
-        roles,
-        display_name: user.display_name,
-        provider: provider.config.id.clone(),
-        issuer: provider.config.issuer.clone(),
-        subject,
-        sid: extra.text("sid").map(str::to_owned),
-        user_agent: headers
-            .get(header::USER_AGENT)
-            .and_then(|value| value.to_str().ok())
-            .map(|agent| agent.chars().take(AGENT).collect()),
-        created_at: now,
-        ends_at: now + app.config.session_absolute,
-        refresh_token,
-    })
-}
-
-fn known(user: &User) -> Result<(UserId, BTreeSet<Role>), SignInError> {
-    let id = user.id.parse().map_err(|e| SignInError::Unavailable(format!("accounts: {e}")))?;
-    let mut roles: BTreeSet<Role> = user.roles.iter().filter_map(|role| role.parse().ok()).collect();
-    roles.insert(Role::Resident);
-    Ok((id, roles))
+    let who = person::signed_in(app, headers, provider, tenant, user, (&claims, granted))?;
+    person::begin(app, session, &who, under_way.previous).await?;
+    Ok(Redirect::to(&under_way.return_to).into_response())
 }

@@ -6,9 +6,7 @@ use std::time::Duration;
 use futures::TryStreamExt;
 use openidconnect::{AsyncHttpClient, HttpRequest, HttpResponse};
 
-/// Connecting, and the whole exchange.
 const CONNECT: Duration = Duration::from_secs(3);
-const EXCHANGE: Duration = Duration::from_secs(8);
 /// Metadata, keys and tokens are a few kilobytes.
 const LARGEST: usize = 512 * 1024;
 
@@ -30,11 +28,12 @@ pub(crate) enum FetchError {
 pub(crate) struct Fetch(reqwest::Client);
 
 impl Fetch {
-    pub(crate) fn new() -> Result<Self, reqwest::Error> {
+    /// `exchange`: the time one request may take, from the first byte sent to the last received.
+    pub(crate) fn new(exchange: Duration) -> Result<Self, reqwest::Error> {
         reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(CONNECT)
-            .timeout(EXCHANGE)
+            .connect_timeout(CONNECT.min(exchange))
+            .timeout(exchange)
             .user_agent("councilsense")
             .build()
             .map(Self)

@@ -1,4 +1,4 @@
-//! `GET /auth/login`: sends the browser to the provider.
+//! `GET /auth/login`: sends the browser to the provider, or asks to which.
 
 use std::sync::Arc;
 
@@ -6,15 +6,16 @@ use axum::Extension;
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Redirect, Response};
-use openidconnect::core::CoreResponseType;
+use openidconnect::core::{CoreAuthPrompt, CoreResponseType};
 use openidconnect::{AuthenticationFlow, CsrfToken, Nonce, PkceCodeChallenge, Scope};
 use serde::Deserialize;
 use tower_sessions::Session;
+use uuid::Uuid;
 
-use super::SignInError;
+use super::{Provider, SignInError, choose};
 use crate::app::App;
 use crate::auth::local_path;
-use crate::auth::session::{SIGNED_IN, SignInUnderWay, SignedIn};
+use crate::auth::session::{Purpose, SIGNED_IN, SignInUnderWay, SignedIn};
 use crate::http::RequestContext;
 
 #[derive(Deserialize)]
@@ -35,11 +36,6 @@ pub(crate) async fn login(
     let Query(asked) = asked.map_err(|_| SignInError::BadRequest("The address is malformed."))?;
     let return_to = local_path(asked.return_to.as_deref().unwrap_or("/"))
         .ok_or(SignInError::BadRequest("return_to must be a path of this site."))?;
-    let provider = match asked.provider.as_deref() {
-        None => app.providers.first(),
-        Some(id) => app.providers.iter().find(|provider| provider.config.id == id),
-    }
-    .ok_or(SignInError::BadRequest("There is no such identity provider."))?;
     // Cookies belong to a host: a sign-in begun under another name of this machine could not be finished.
     let Some(origin) = context.origin.as_deref() else {
         let mut url = app.main_origin_url("/auth/login");
@@ -49,39 +45,71 @@ pub(crate) async fn login(
         }
         return Ok(Redirect::to(url.as_str()).into_response());
     };
-
-    let client = provider.client(origin).await?;
-    let (challenge, verifier) = PkceCodeChallenge::new_random_sha256();
-    let (url, state, nonce) = client
-        .authorize_url(
-            AuthenticationFlow::<CoreResponseType>::AuthorizationCode,
-            || CsrfToken::new_random_len(32),
-            || Nonce::new_random_len(32),
-        )
-        .add_scopes(provider.config.scopes.iter().cloned().map(Scope::new))
-        .set_pkce_challenge(challenge)
-        .url();
+    let provider = match (asked.provider.as_deref(), app.providers.as_slice()) {
+        (None, [only]) => only,
+        (None, several) => return Ok(choose::page(several, return_to)),
+        (Some(id), _) => {
+            app.provider(id).ok_or(SignInError::BadRequest("There is no such identity provider."))?
+        }
+    };
     let previous: Option<SignedIn> = session
         .get(SIGNED_IN)
         .await
         .map_err(|e| SignInError::Unavailable(format!("the session store does not answer: {e}")))?;
-    let under_way = SignInUnderWay {
-        provider: provider.config.id.clone(),
-        origin: origin.to_owned(),
-        nonce: nonce.secret().clone(),
-        verifier: verifier.into_secret(),
-        return_to: return_to.to_owned(),
-        previous: previous.map(|who| who.session),
-    };
-    let browser = CsrfToken::new_random_len(32);
-    app.sessions
-        .begin(state.secret(), browser.secret(), &under_way)
-        .await
-        .map_err(|e| SignInError::Unavailable(e.to_string()))?;
-    let mut response = Redirect::to(url.as_str()).into_response();
-    let begun = app.cookies.begin(state.secret(), browser.secret());
-    for cookie in app.cookies.surplus(&headers).into_iter().chain(begun) {
-        response.headers_mut().append(header::SET_COOKIE, cookie);
+    let begin = Begin { origin, return_to, previous: previous.map(|who| who.session) };
+    begin.at(&app, &headers, provider, Purpose::Session).await
+}
+
+/// A sign-in that is about to begin.
+pub(super) struct Begin<'a> {
+    pub(super) origin: &'a str,
+    pub(super) return_to: &'a str,
+    pub(super) previous: Option<Uuid>,
+}
+
+impl Begin<'_> {
+    /// Sends the browser to a provider. Whatever is not for a session alone needs the person there, now.
+    pub(super) async fn at(
+        &self,
+        app: &App,
+        headers: &HeaderMap,
+        provider: &Provider,
+        purpose: Purpose,
+    ) -> Result<Response, SignInError> {
+        let client = provider.client().await?.set_redirect_uri(provider.redirect(self.origin)?);
+        let (challenge, verifier) = PkceCodeChallenge::new_random_sha256();
+        let mut request = client
+            .authorize_url(
+                AuthenticationFlow::<CoreResponseType>::AuthorizationCode,
+                || CsrfToken::new_random_len(32),
+                || Nonce::new_random_len(32),
+            )
+            .add_scopes(provider.config.scopes.iter().cloned().map(Scope::new))
+            .set_pkce_challenge(challenge);
+        if purpose != Purpose::Session {
+            request = request.add_prompt(CoreAuthPrompt::Login).set_max_age(std::time::Duration::ZERO);
+        }
+        let (url, state, nonce) = request.url();
+        let under_way = SignInUnderWay {
+            provider: provider.config.id.clone(),
+            origin: self.origin.to_owned(),
+            nonce: nonce.secret().clone(),
+            verifier: verifier.into_secret(),
+            return_to: self.return_to.to_owned(),
+            began: app.clock.now(),
+            previous: self.previous,
+            purpose,
+        };
+        let browser = CsrfToken::new_random_len(32);
+        app.sessions
+            .begin(state.secret(), browser.secret(), &under_way)
+            .await
+            .map_err(|e| SignInError::Unavailable(e.to_string()))?;
+        let mut response = Redirect::to(url.as_str()).into_response();
+        let begun = app.cookies.begin(state.secret(), browser.secret());
+        for cookie in app.cookies.surplus(headers).into_iter().chain(begun) {
+            response.headers_mut().append(header::SET_COOKIE, cookie);
+        }
+        Ok(response)
     }
-    Ok(response)
 }

@@ -1,21 +1,32 @@
 //! Signing in with an OpenID provider: authorization code with PKCE, as a confidential client.
 
 mod access;
+mod backchannel;
 mod callback;
+mod choose;
 mod claims;
 mod fetch;
+mod link;
 mod login;
 mod logout;
+mod logout_token;
+mod person;
 mod provider;
+mod renew;
+mod tokens;
+mod verify;
 
 #[cfg(test)]
 pub(crate) use access::read_access_token;
 pub(crate) use access::{AccessError, Tokens, bearer};
+pub(crate) use backchannel::backchannel_logout;
 pub(crate) use callback::callback;
 pub(crate) use fetch::Fetch;
+pub(crate) use link::{LinkError, ask as ask_to_link, link};
 pub(crate) use login::login;
-pub(crate) use logout::logout;
+pub(crate) use logout::{logout, revoke};
 pub(crate) use provider::Provider;
+pub(crate) use renew::{Lost, Renewals, current};
 
 use axum::http::{StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
@@ -32,6 +43,9 @@ pub(crate) enum SignInError {
     /// The provider said no, or something that must not be believed.
     #[error("{0}")]
     Refused(String),
+    /// The identity to be linked is somebody else's here.
+    #[error("this identity belongs to another account")]
+    Taken,
 }
 
 impl IntoResponse for SignInError {
@@ -51,6 +65,10 @@ impl IntoResponse for SignInError {
             Self::Refused(why) => {
                 tracing::warn!(event = "sign_in.refused", %why, "a sign-in was refused");
                 (StatusCode::FORBIDDEN, "You were not signed in. Try again.")
+            }
+            Self::Taken => {
+                tracing::info!(event = "link.taken", "an identity of another account was not linked");
+                (StatusCode::CONFLICT, "That sign-in belongs to another account here. Nothing was linked.")
             }
         };
         // Fixed sentences only: nothing that came in is shown.

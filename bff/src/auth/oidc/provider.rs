@@ -12,20 +12,21 @@ use openidconnect::core::{
     CoreSubjectIdentifierType, CoreTokenIntrospectionResponse, CoreTokenType,
 };
 use openidconnect::{
-    AdditionalProviderMetadata, ClaimsVerificationError, Client, ClientId, ClientSecret,
-    EmptyExtraTokenFields, EndpointMaybeSet, EndpointNotSet, EndpointSet, IdTokenClaims, IdTokenFields,
-    IssuerUrl, Nonce, ProviderMetadata, RedirectUrl, SignatureVerificationError, StandardErrorResponse,
-    StandardTokenResponse,
+    AdditionalProviderMetadata, AuthType, Client, ClientId, ClientSecret, EndpointMaybeSet, EndpointNotSet,
+    EndpointSet, ExtraTokenFields, IdTokenClaims, IdTokenFields, IssuerUrl, ProviderMetadata,
+    StandardErrorResponse, StandardTokenResponse,
 };
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 
 use super::claims::Extra;
 use super::{Fetch, SignInError};
-use crate::config::ProviderConfig;
+use crate::config::{ProviderConfig, is_loopback};
 
 /// Metadata is fetched again after this long.
 const METADATA_LIVES: TimeDelta = TimeDelta::hours(1);
+/// Where a provider does not answer, what is known of it serves for this long.
+const METADATA_SERVES: TimeDelta = TimeDelta::hours(24);
 /// A key that is not known causes a new fetch, but not more often than this.
 const KEYS_REFETCHED_AT_MOST: TimeDelta = TimeDelta::minutes(1);
 /// Clocks may differ by this much.
@@ -46,6 +47,7 @@ pub(crate) struct ExtraMetadata {
     authorization_response_iss_parameter_supported: bool,
     end_session_endpoint: Option<url::Url>,
     revocation_endpoint: Option<url::Url>,
+    code_challenge_methods_supported: Option<Vec<String>>,
 }
 
 impl AdditionalProviderMetadata for ExtraMetadata {}
@@ -65,9 +67,26 @@ type Metadata = ProviderMetadata<
     CoreSubjectIdentifierType,
 >;
 
+/// What a token endpoint answers beyond OAuth.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct ExtraTokens {
+    /// Keycloak's: seconds that the refresh token lives, 0 for ever. Anybody's text, so it is read with care.
+    refresh_expires_in: Option<serde_json::Value>,
+}
+
+impl ExtraTokenFields for ExtraTokens {}
+
+impl ExtraTokens {
+    /// How long the refresh token lives, where the provider says.
+    pub(super) fn refresh_lives(&self) -> Option<TimeDelta> {
+        let seconds = self.refresh_expires_in.as_ref()?.as_i64().filter(|seconds| *seconds > 0)?;
+        TimeDelta::try_seconds(seconds)
+    }
+}
+
 type TokenFields = IdTokenFields<
     Extra,
-    EmptyExtraTokenFields,
+    ExtraTokens,
     CoreGenderClaim,
     CoreJweContentEncryptionAlgorithm,
     CoreJwsSigningAlgorithm,
@@ -103,14 +122,15 @@ type OidcClient = Client<
 struct Known {
     metadata: Arc<Metadata>,
     fetched: DateTime<Utc>,
-    keys_fetched: DateTime<Utc>,
+    /// When keys were last fetched because one was not known.
+    keys_fetched: Option<DateTime<Utc>>,
 }
 
 /// A configured provider.
 pub(crate) struct Provider {
     pub(crate) config: ProviderConfig,
     pub(crate) fetch: Fetch,
-    clock: Arc<dyn Clock>,
+    pub(super) clock: Arc<dyn Clock>,
     // One fetch at a time: whoever comes meanwhile waits for its result.
     known: Mutex<Option<Known>>,
 }
@@ -126,18 +146,34 @@ impl Provider {
         if let Some(known) = known.as_ref().filter(|known| now - known.fetched < METADATA_LIVES) {
             return Ok(known.metadata.clone());
         }
-        let metadata = Arc::new(self.discover().await?);
-        *known = Some(Known { metadata: metadata.clone(), fetched: now, keys_fetched: now });
-        Ok(metadata)
+        match self.discover().await {
+            Ok(metadata) => {
+                let metadata = Arc::new(metadata);
+                let keys_fetched = known.as_ref().and_then(|known| known.keys_fetched);
+                *known = Some(Known { metadata: metadata.clone(), fetched: now, keys_fetched });
+                Ok(metadata)
+            }
+            Err(error) => match known.as_mut() {
+                Some(known) if now - known.fetched < METADATA_SERVES => {
+                    tracing::warn!(%error, "the metadata of a provider could not be fetched; the known one serves on");
+                    Ok(known.metadata.clone())
+                }
+                _ => Err(error),
+            },
+        }
     }
 
     async fn discover(&self) -> Result<Metadata, SignInError> {
         let issuer = IssuerUrl::new(self.config.issuer.clone())
             .map_err(|e| SignInError::Unavailable(format!("the issuer of {}: {e}", self.config.id)))?;
         // The library refuses metadata of another issuer than was asked for, compared exactly.
-        Metadata::discover_async(issuer, &self.fetch)
+        let metadata = Metadata::discover_async(issuer, &self.fetch)
             .await
-            .map_err(|e| SignInError::Unavailable(format!("discovery of {}: {e}", self.config.issuer)))
+            .map_err(|e| SignInError::Unavailable(format!("discovery of {}: {e}", self.config.issuer)))?;
+        sound(&metadata).map_err(|what| {
+            SignInError::Unavailable(format!("the metadata of {}: {what}", self.config.issuer))
+        })?;
+        Ok(metadata)
     }
 
     /// `false`: the last fetch is too recent, so a stream of unknown key ids costs the provider nothing.
@@ -145,10 +181,10 @@ impl Provider {
         let now = self.clock.now();
         let mut known = self.known.lock().await;
         let Some(current) = known.as_mut() else { return Ok(false) };
-        if now - current.keys_fetched < KEYS_REFETCHED_AT_MOST {
+        if current.keys_fetched.is_some_and(|fetched| now - fetched < KEYS_REFETCHED_AT_MOST) {
             return Ok(false);
         }
-        current.keys_fetched = now;
+        current.keys_fetched = Some(now);
         let keys = CoreJsonWebKeySet::fetch_async(current.metadata.jwks_uri(), &self.fetch)
             .await
             .map_err(|e| SignInError::Unavailable(format!("keys of {}: {e}", self.config.issuer)))?;
@@ -156,16 +192,21 @@ impl Provider {
         Ok(true)
     }
 
-    /// A client for one redirect address.
-    pub(crate) async fn client(&self, origin: &str) -> Result<OidcClient, SignInError> {
-        let redirect = RedirectUrl::new(format!("{origin}/auth/callback"))
-            .map_err(|e| SignInError::Unavailable(format!("our own address {origin}: {e}")))?;
+    /// A client.
+    pub(super) async fn client(&self) -> Result<OidcClient, SignInError> {
+        let metadata = self.metadata().await?;
+        let offered = metadata.token_endpoint_auth_methods_supported();
+        // Basic is the default of OpenID Connect Discovery §3, and what every provider has to take.
+        let in_body = offered.is_some_and(|offered| {
+            !offered.contains(&CoreClientAuthMethod::ClientSecretBasic)
+                && offered.contains(&CoreClientAuthMethod::ClientSecretPost)
+        });
         Ok(OidcClient::from_provider_metadata(
-            Metadata::clone(&*self.metadata().await?),
+            Metadata::clone(&*metadata),
             ClientId::new(self.config.client_id.clone()),
             Some(ClientSecret::new(self.config.client_secret.clone())),
         )
-        .set_redirect_uri(redirect))
+        .set_auth_type(if in_body { AuthType::RequestBody } else { AuthType::BasicAuth }))
     }
 
     /// RFC 9207: an answer from another provider is refused, and so is one without a name where names were promised.
@@ -180,58 +221,50 @@ impl Provider {
         }
     }
 
-    /// The claims of an id token: signature, issuer, audience, times and nonce.
-    pub(crate) async fn verify(
-        &self,
-        tokens: &Tokens,
-        nonce: &Nonce,
-        origin: &str,
-    ) -> Result<Claims, SignInError> {
-        let refused = |e: ClaimsVerificationError| SignInError::Refused(format!("id token: {e}"));
-        match self.verify_once(tokens, nonce, origin).await? {
-            Err(ClaimsVerificationError::SignatureVerification(
-                SignatureVerificationError::NoMatchingKey,
-            )) if self.refetch_keys().await? => {
-                self.verify_once(tokens, nonce, origin).await?.map_err(refused)
-            }
-            result => result.map_err(refused),
-        }
-    }
-
-    async fn verify_once(
-        &self,
-        tokens: &Tokens,
-        nonce: &Nonce,
-        origin: &str,
-    ) -> Result<Result<Claims, ClaimsVerificationError>, SignInError> {
-        let client = self.client(origin).await?;
-        let id_token = tokens
-            .extra_fields()
-            .id_token()
-            .ok_or_else(|| SignInError::Refused("the provider gave no id token".to_owned()))?;
-        let now = self.clock.now();
-        let verifier = client
-            .id_token_verifier()
-            .set_allowed_algs(ALGORITHMS)
-            .set_time_fn(move || now - SKEW)
-            .set_issue_time_verifier_fn(move |issued| {
-                if issued > now + SKEW { Err("issued in the future".to_owned()) } else { Ok(()) }
-            });
-        Ok(id_token.claims(&verifier, nonce).cloned())
-    }
-
     /// Where a browser goes to sign out at the provider too.
-    pub(crate) async fn end_session_url(&self, origin: &str) -> Option<url::Url> {
+    pub(crate) async fn end_session_url(&self, origin: &str, id_token: Option<&str>) -> Option<url::Url> {
         let mut url = self.metadata().await.ok()?.additional_metadata().end_session_endpoint.clone()?;
-        // No id token goes along as a hint: tokens never leave the BFF. The client's name is enough to come back.
-        url.query_pairs_mut()
+        // The client's name is enough to come back. An id token goes along only where the operator wants that.
+        let mut query = url.query_pairs_mut();
+        query
             .append_pair("client_id", &self.config.client_id)
-            .append_pair("post_logout_redirect_uri", &format!("{origin}/"));
+            .append_pair(&self.config.logout_redirect_parameter, &format!("{origin}/"));
+        if let Some(token) = id_token.filter(|_| self.config.id_token_hint) {
+            query.append_pair("id_token_hint", token);
+        }
+        drop(query);
         Some(url)
     }
 
     /// Where refresh tokens are revoked (RFC 7009).
-    pub(crate) async fn revocation_url(&self) -> Option<url::Url> {
+    pub(super) async fn revocation_url(&self) -> Option<url::Url> {
         self.metadata().await.ok()?.additional_metadata().revocation_endpoint.clone()
+    }
+}
+
+/// What discovery must not say: endpoints in the clear, or that there is no S256.
+fn sound(metadata: &Metadata) -> Result<(), &'static str> {
+    let extra = metadata.additional_metadata();
+    let endpoints = [
+        Some(metadata.authorization_endpoint().url()),
+        metadata.token_endpoint().map(|url| url.url()),
+        metadata.userinfo_endpoint().map(|url| url.url()),
+        Some(metadata.jwks_uri().url()),
+        extra.end_session_endpoint.as_ref(),
+        extra.revocation_endpoint.as_ref(),
+    ];
+    for url in endpoints.into_iter().flatten() {
+        match url.scheme() {
+            "https" => {}
+            "http" if is_loopback(url) => {}
+            _ => return Err("an endpoint is neither https nor on this machine"),
+        }
+    }
+    if metadata.token_endpoint().is_none() {
+        return Err("there is no token endpoint");
+    }
+    match &extra.code_challenge_methods_supported {
+        Some(methods) if !methods.iter().any(|method| method == "S256") => Err("PKCE by S256 is not offered"),
+        _ => Ok(()),
     }
 }

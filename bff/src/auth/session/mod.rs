@@ -1,7 +1,15 @@
 //! The session: what is kept about a person who signed in, where, and for how long.
+//!
+//! [`Sessions`] decides and seals; an [`Engine`] keeps rows and understands none of what is sealed in them. There are two
+//! engines, Postgres and Redis, and one contract suite that both pass.
 
-pub(crate) mod postgres;
+#[cfg(test)]
+mod contract;
+mod engine;
+mod postgres;
+mod redis;
 mod seal;
+mod store;
 
 use std::collections::BTreeSet;
 
@@ -10,9 +18,12 @@ use cs_core::{Role, TenantId, UserId};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-pub(crate) use postgres::{Claim, Listed, PostgresSessions};
+pub(crate) use engine::{Claim, Engine, Listed, Row, StoreError, Which};
+pub(crate) use postgres::PostgresEngine;
+pub(crate) use redis::RedisEngine;
 pub(crate) use seal::Keys;
 pub use seal::{SealError, SessionKey};
+pub(crate) use store::{Held, Sessions};
 
 /// The key under which [`SignedIn`] stands in a session.
 pub(crate) const SIGNED_IN: &str = "signed_in";
@@ -33,15 +44,27 @@ pub(crate) struct SignedIn {
     pub(crate) sid: Option<String>,
     pub(crate) user_agent: Option<String>,
     pub(crate) created_at: DateTime<Utc>,
+    /// Never longer, and never longer than the refresh token lives where the provider says how long that is.
     pub(crate) ends_at: DateTime<Utc>,
-    /// Revoked at sign-out. The access token is not kept: nothing of ours uses it.
-    pub(crate) refresh_token: Option<String>,
+    pub(crate) tokens: Tokens,
+}
+
+/// What the provider gave. The access token is not kept: nothing of ours uses it after the sign-in. That it has run out
+/// is when the provider is asked whether the person is still welcome.
+#[derive(Clone, Default, Serialize, Deserialize)]
+pub(crate) struct Tokens {
+    pub(crate) refresh: Option<String>,
+    /// Kept only where the provider is configured to be given it as a hint at sign-out.
+    pub(crate) id: Option<String>,
+    /// When the provider is asked again; `None`: never.
+    pub(crate) due: Option<DateTime<Utc>>,
 }
 
 impl SignedIn {
     /// Who it is, without what only the store may hold.
     pub(crate) fn without_secrets(&self) -> Self {
-        Self { refresh_token: None, ..self.clone() }
+        let tokens = Tokens { due: self.tokens.due, ..Tokens::default() };
+        Self { tokens, ..self.clone() }
     }
 }
 
@@ -53,15 +76,35 @@ pub(crate) struct SignInUnderWay {
     pub(crate) nonce: String,
     pub(crate) verifier: String,
     pub(crate) return_to: String,
+    pub(crate) began: DateTime<Utc>,
     /// The session that this browser had: it ends when the new one begins.
     pub(crate) previous: Option<Uuid>,
+    pub(crate) purpose: Purpose,
 }
 
-/// The store failed.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum StoreError {
-    #[error("the session store does not answer: {0}")]
-    Unavailable(#[from] sqlx::Error),
-    #[error(transparent)]
-    Seal(#[from] SealError),
+/// What a sign-in is for.
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// A session.
+    Session,
+    /// Proof that the person of a session is there now, before another identity is linked to their account.
+    ProveFirst {
+        user: UserId,
+        tenant: TenantId,
+        /// Who has to sign in: the session's own identity.
+        subject: String,
+        /// The provider of the identity to be linked.
+        other: String,
+    },
+    /// The identity to be linked.
+    Link { user: UserId, tenant: TenantId },
+}
+
+/// A linking that a person asked for, until their browser follows the address it was given.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct LinkAsked {
+    pub(crate) session: Uuid,
+    pub(crate) user: UserId,
+    pub(crate) provider: String,
+    pub(crate) return_to: String,
 }

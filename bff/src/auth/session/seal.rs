@@ -53,6 +53,7 @@ impl std::fmt::Debug for Keys {
 }
 
 /// Bytes, and the name of the key that opens them.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Sealed {
     pub(crate) key_id: String,
     pub(crate) bytes: Vec<u8>,
@@ -86,13 +87,15 @@ impl Keys {
 
     pub(crate) fn open<T: DeserializeOwned>(
         &self,
-        key_id: &str,
-        bytes: &[u8],
+        sealed: &Sealed,
         belongs_to: &[u8],
     ) -> Result<T, SealError> {
-        let (_, key) =
-            self.0.iter().find(|(id, _)| id == key_id).ok_or_else(|| SealError::UnknownKey(key_id.into()))?;
-        let (nonce, text) = bytes.split_first_chunk::<NONCE_LEN>().ok_or(SealError::Damaged)?;
+        let (_, key) = self
+            .0
+            .iter()
+            .find(|(id, _)| *id == sealed.key_id)
+            .ok_or_else(|| SealError::UnknownKey(sealed.key_id.clone()))?;
+        let (nonce, text) = sealed.bytes.split_first_chunk::<NONCE_LEN>().ok_or(SealError::Damaged)?;
         let mut text = text.to_vec();
         let opened = key
             .open_in_place(Nonce::assume_unique_for_key(*nonce), Aad::from(belongs_to), &mut text)
@@ -116,10 +119,12 @@ mod tests {
         assert!(!sealed.bytes.windows(6).any(|w| w == b"canary"));
 
         let both = Keys::new(&[key("2", 2), key("1", 1)]).unwrap();
-        assert_eq!(both.open::<String>(&sealed.key_id, &sealed.bytes, b"row").unwrap(), "canary");
+        assert_eq!(both.open::<String>(&sealed, b"row").unwrap(), "canary");
         assert_eq!(both.seal(&"x", b"row").unwrap().key_id, "2");
 
-        let open = |id: &str, bytes: &[u8], row: &[u8]| both.open::<String>(id, bytes, row);
+        let open = |id: &str, bytes: &[u8], row: &[u8]| {
+            both.open::<String>(&Sealed { key_id: id.into(), bytes: bytes.into() }, row)
+        };
         assert!(matches!(open("3", &sealed.bytes, b"row"), Err(SealError::UnknownKey(_))));
         assert!(matches!(open("2", &sealed.bytes, b"row"), Err(SealError::Damaged)), "another key");
         assert!(matches!(open("1", &sealed.bytes, b"other"), Err(SealError::Damaged)), "another row");

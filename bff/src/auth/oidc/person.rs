@@ -1,0 +1,171 @@
+//! The person behind verified claims, as accounts knows them, and their session.
+
+use std::collections::BTreeSet;
+
+use axum::http::{HeaderMap, header};
+use cs_core::{Role, TenantId, UserId};
+use cs_proto::accounts::v1::{ResolveIdentityRequest, User};
+use openidconnect::core::CoreGenderClaim;
+use openidconnect::{EndUserName, EndUserUsername, LocalizedClaim, UserInfoClaims};
+use time::OffsetDateTime;
+use tower_sessions::{Expiry, Session};
+use uuid::Uuid;
+
+use super::SignInError;
+use super::claims::Extra;
+use super::provider::{Claims, Provider};
+use super::tokens::Granted;
+use crate::app::App;
+use crate::auth::session::{SIGNED_IN, SignedIn};
+use crate::http::RequestContext;
+
+/// Longest user agent kept with a session.
+const AGENT: usize = 200;
+
+/// What a provider calls a person.
+#[derive(Clone, Default)]
+pub(super) struct Named {
+    name: String,
+    email: String,
+}
+
+impl Named {
+    fn new(
+        name: Option<&LocalizedClaim<EndUserName>>,
+        short: Option<&EndUserUsername>,
+        email: Option<&str>,
+    ) -> Self {
+        let email = email.unwrap_or_default().to_owned();
+        let name = name
+            .and_then(|name| name.get(None))
+            .map(|name| name.as_str().to_owned())
+            .or_else(|| short.map(|name| name.as_str().to_owned()))
+            .unwrap_or_else(|| email.split('@').next().unwrap_or_default().to_owned());
+        Self { name, email }
+    }
+
+    pub(super) fn of_claims(claims: &Claims) -> Self {
+        let email = claims.email().map(|email| email.as_str());
+        Self::new(claims.name(), claims.preferred_username(), email)
+    }
+
+    pub(super) fn of_userinfo(info: &UserInfoClaims<Extra, CoreGenderClaim>) -> Self {
+        let email = info.email().map(|email| email.as_str());
+        Self::new(info.name(), info.preferred_username(), email)
+    }
+
+    pub(super) fn is_somebody(&self) -> bool {
+        !self.name.is_empty()
+    }
+}
+
+fn unavailable(what: &str, status: &tonic::Status) -> SignInError {
+    SignInError::Unavailable(format!("{what}: {:?} {}", status.code(), status.message()))
+}
+
+/// The tenant that a sign-in belongs to: by host name, else by the provider.
+pub(super) async fn tenant(
+    app: &App,
+    context: &RequestContext,
+    provider: &Provider,
+    claims: &Claims,
+) -> Result<TenantId, SignInError> {
+    let extra = claims.additional_claims();
+    let named = provider
+        .config
+        .tenant
+        .as_deref()
+        .or_else(|| provider.config.tenant_claim.as_deref().and_then(|claim| extra.text(claim)));
+    app.tenants
+        .of_person(app, context, named)
+        .await
+        .map_err(|status| unavailable("the tenant cannot be told", &status))?
+        .ok_or_else(|| SignInError::Refused(format!("there is no tenant {:?}", named.unwrap_or_default())))
+}
+
+/// Finds or makes the person of an identity, with the roles that the provider's groups stand for.
+pub(super) async fn resolve(
+    app: &App,
+    trace: cs_core::Trace,
+    tenant: TenantId,
+    provider: &Provider,
+    claims: &Claims,
+    named: Named,
+) -> Result<User, SignInError> {
+    let roles = claims.additional_claims().roles(&provider.config);
+    let request = ResolveIdentityRequest {
+        issuer: provider.config.issuer.clone(),
+        subject: claims.subject().as_str().to_owned(),
+        display_name: named.name,
+        email: named.email,
+        roles: roles.into_iter().map(|role| role.as_str().to_owned()).collect(),
+    };
+    app.clients
+        .resolve_identity(tenant, trace, request)
+        .await
+        .map_err(|status| unavailable("accounts", &status))
+}
+
+/// Roles that a person has here: whoever signed in is a resident.
+pub(super) fn roles(user: &User) -> BTreeSet<Role> {
+    let mut roles: BTreeSet<Role> = user.roles.iter().filter_map(|role| role.parse().ok()).collect();
+    roles.insert(Role::Resident);
+    roles
+}
+
+/// What is kept of somebody who signed in just now.
+pub(super) fn signed_in(
+    app: &App,
+    headers: &HeaderMap,
+    provider: &Provider,
+    tenant: TenantId,
+    user: User,
+    (claims, granted): (&Claims, Granted),
+) -> Result<SignedIn, SignInError> {
+    let id: UserId = user.id.parse().map_err(|e| SignInError::Unavailable(format!("accounts: {e}")))?;
+    let now = app.clock.now();
+    let ends_at = now + app.config.session_absolute;
+    Ok(SignedIn {
+        session: app.ids.next::<Uuid>(),
+        user: id,
+        tenant,
+        roles: roles(&user),
+        display_name: user.display_name,
+        provider: provider.config.id.clone(),
+        issuer: provider.config.issuer.clone(),
+        subject: claims.subject().as_str().to_owned(),
+        sid: claims.additional_claims().text("sid").map(str::to_owned),
+        user_agent: headers
+            .get(header::USER_AGENT)
+            .and_then(|value| value.to_str().ok())
+            .map(|agent| agent.chars().take(AGENT).collect()),
+        created_at: now,
+        ends_at: granted.lives_until.map_or(ends_at, |lives| lives.min(ends_at)),
+        tokens: granted.tokens,
+    })
+}
+
+/// Begins a session under a new id, whatever this browser had before; what it had is over.
+pub(super) async fn begin(
+    app: &App,
+    session: &Session,
+    who: &SignedIn,
+    previous: Option<Uuid>,
+) -> Result<(), SignInError> {
+    let lost =
+        |e: tower_sessions::session::Error| SignInError::Unavailable(format!("the session store: {e}"));
+    // The cookie outlives the session rather than the other way round: the server's word counts.
+    let absolute = who.created_at + app.config.session_absolute;
+    let ends_at =
+        OffsetDateTime::from_unix_timestamp(absolute.timestamp()).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+    session.cycle_id().await.map_err(lost)?;
+    session.set_expiry(Some(Expiry::AtDateTime(ends_at)));
+    session.insert(SIGNED_IN, who).await.map_err(lost)?;
+    session.save().await.map_err(lost)?;
+    if let Some(previous) = previous {
+        let which = crate::auth::session::Which::Named(previous);
+        app.sessions.end_all(which).await.map_err(|e| SignInError::Unavailable(e.to_string()))?;
+    }
+    tracing::info!(event = "sign_in.done", user_id = %who.user, tenant_id = %who.tenant, "a person signed in");
+    Ok(())
+}

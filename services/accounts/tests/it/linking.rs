@@ -1,0 +1,89 @@
+//! Several identities of one person.
+
+use accounts::{Error, identity, users};
+use cs_core::{Caller, IdentityId, UserId};
+
+use crate::support::{World, claims};
+
+async fn link(world: &World, user: UserId, pair: (&str, &str)) -> Result<accounts::User, Error> {
+    let caller = world.service();
+    let mut tx = world.tx(&caller).await;
+    let linked = identity::link(&mut tx, &caller, &world.ids, user, pair).await?;
+    tx.commit().await.unwrap();
+    Ok(linked)
+}
+
+async fn unlink(world: &World, person: &Caller, id: IdentityId) -> Result<(), Error> {
+    let mut tx = world.tx(person).await;
+    identity::unlink(&mut tx, person, id).await?;
+    tx.commit().await.unwrap();
+    Ok(())
+}
+
+async fn ids(world: &World, person: &Caller) -> Vec<IdentityId> {
+    let listed = identity::list(&mut world.tx(person).await, person).await.unwrap();
+    listed.into_iter().map(|one| one.id.into()).collect()
+}
+
+const OTHER: &str = "https://other.example";
+
+#[tokio::test]
+async fn a_linked_identity_leads_to_the_same_person() {
+    let world = World::start().await;
+    let (ada, _) = world.sign_in(&claims("ada")).await;
+    for _ in 0..2 {
+        assert_eq!(
+            link(&world, ada.id, (OTHER, "countess")).await.unwrap().id,
+            ada.id,
+            "once more is no mistake"
+        );
+    }
+    let elsewhere = identity::Claims { issuer: OTHER.into(), ..claims("countess") };
+    let (found, created) = world.sign_in(&elsewhere).await;
+    assert_eq!((found.id, created), (ada.id, false));
+    assert_eq!(world.count("users").await, 1);
+
+    let (other, _) = world.sign_in(&claims("babbage")).await;
+    assert!(matches!(link(&world, other.id, (OTHER, "countess")).await, Err(Error::IdentityTaken)));
+    assert!(matches!(
+        link(&world, UserId::from(uuid::Uuid::nil()), (OTHER, "x")).await,
+        Err(Error::NotFound(_))
+    ));
+    assert!(matches!(link(&world, ada.id, ("", "x")).await, Err(Error::Invalid(_))));
+    let person = world.person(&ada);
+    let mut tx = world.tx(&person).await;
+    let refused = identity::link(&mut tx, &person, &world.ids, ada.id, (OTHER, "mine")).await;
+    assert!(matches!(refused, Err(Error::Denied(_))), "a person cannot say who they are elsewhere");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_last_identity_stays() {
+    let world = World::start().await;
+    let (ada, _) = world.sign_in(&claims("ada")).await;
+    let person = world.person(&ada);
+    let only = ids(&world, &person).await;
+    assert!(matches!(unlink(&world, &person, only[0]).await, Err(Error::LastIdentity)));
+
+    link(&world, ada.id, (OTHER, "countess")).await.unwrap();
+    let mut elsewhere = identity::Claims { issuer: OTHER.into(), ..claims("countess") };
+    elsewhere.roles = vec!["reviewer".into()];
+    world.sign_in(&elsewhere).await;
+    let (stranger, _) = world.sign_in(&claims("babbage")).await;
+    let both = ids(&world, &person).await;
+    assert_eq!(both.len(), 2);
+    let thief = world.person(&stranger);
+    assert!(matches!(unlink(&world, &thief, both[1]).await, Err(Error::NotFound(_))), "not theirs");
+
+    let at_once = futures::future::join_all(both.iter().map(|id| unlink(&world, &person, *id))).await;
+    assert_eq!(at_once.iter().filter(|one| one.is_ok()).count(), 1, "one of them stays");
+    assert_eq!(ids(&world, &person).await.len(), 1);
+
+    link(&world, ada.id, (OTHER, "countess")).await.unwrap();
+    link(&world, ada.id, ("https://third.example", "x")).await.unwrap();
+    world.sign_in(&elsewhere).await;
+    let rows = identity::list(&mut world.tx(&person).await, &person).await.unwrap();
+    let gone = rows.iter().find(|one| one.issuer == OTHER).unwrap();
+    unlink(&world, &person, gone.id.into()).await.unwrap();
+    let now = users::viewer(&mut world.tx(&person).await, &person).await.unwrap();
+    assert!(!now.roles.contains(&cs_core::Role::Reviewer), "the roles that came with it are gone");
+}
