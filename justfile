@@ -23,3 +23,8 @@ gen:
 # Run a benchmark
 bench name *args:
     bench/{{name}} {{args}}
+
+# Search quality on both engines, on the collections in a folder (BEIR layout each); needs OPENSEARCH_URL
+deep-search dir:
+    for collection in {{dir}}/*/; do for engine in embedded opensearch; do \
+        echo "$collection $engine"; cargo run --release -q -p councilsense -- eval search "$collection" --engine $engine; done; done

@@ -3,6 +3,7 @@
 //! Nothing else in the project reads the environment. Secrets are shown redacted.
 
 mod command;
+mod embedder;
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -10,7 +11,11 @@ use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, ValueEnum};
 
-pub use command::{CityVerb, Command, DlqVerb, EvalWhat, RoleVerb, SourceVerb, TenantVerb};
+pub use command::{BusVerb, CityVerb, Command, DlqVerb, EvalWhat, RoleVerb, SourceVerb, TenantVerb};
+pub use embedder::{EmbedderKind, EmbedderSettings};
+
+/// How long a queue of SQS is waited on; at most 20 s.
+const LONG_POLL: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// Follow your council; check every claim.
 #[derive(Debug, Parser)]
@@ -130,6 +135,24 @@ pub struct Settings {
         default_value = "councilsense"
     )]
     pub opensearch_prefix: String,
+    /// What carries facts between services: postgres, or sns for SNS and SQS
+    #[arg(long, global = true, env = "COUNCILSENSE_BUS", value_name = "BUS", default_value = "postgres")]
+    pub bus: BusKind,
+    /// What the names of topic and queues begin with
+    #[arg(
+        long,
+        global = true,
+        env = "COUNCILSENSE_BUS_PREFIX",
+        value_name = "NAME",
+        default_value = "councilsense"
+    )]
+    pub bus_prefix: String,
+    /// The topic, where these credentials may not look it up by its name
+    #[arg(long, global = true, env = "COUNCILSENSE_BUS_TOPIC_ARN", value_name = "ARN")]
+    pub bus_topic_arn: Option<String>,
+    /// Another SNS and SQS than Amazon's; region and credentials are the usual AWS_* settings
+    #[arg(long, global = true, env = "AWS_ENDPOINT_URL", value_name = "URL")]
+    pub aws_endpoint_url: Option<url::Url>,
     /// Serve only; leave jobs and consumers to other replicas
     #[arg(long, global = true, env = "COUNCILSENSE_NO_WORKERS")]
     pub no_workers: bool,
@@ -179,6 +202,9 @@ pub struct Settings {
     /// For development: webhooks and push endpoints may lie on this machine, and be plain http
     #[arg(long, global = true, env = "COUNCILSENSE_ALLOW_LOOPBACK_RECEIVERS")]
     pub allow_loopback_receivers: bool,
+    /// What makes the search's vectors
+    #[command(flatten)]
+    pub embedder: EmbedderSettings,
     /// How logs are written; auto: for people on a terminal, else JSON
     #[arg(
         long,
@@ -230,6 +256,27 @@ impl SearchEngine {
             Self::Embedded => "embedded",
             Self::Opensearch => "opensearch",
         }
+    }
+}
+
+/// What carries facts between services.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum BusKind {
+    /// The embedded one: tables of the database.
+    Postgres,
+    /// SNS → SQS.
+    Sns,
+}
+
+impl Settings {
+    /// How to reach SNS and SQS, where they are the bus.
+    pub fn sns(&self) -> Option<cs_events::SnsOptions> {
+        (self.bus == BusKind::Sns).then(|| cs_events::SnsOptions {
+            endpoint: self.aws_endpoint_url.clone(),
+            prefix: self.bus_prefix.clone(),
+            topic_arn: self.bus_topic_arn.clone(),
+            wait: LONG_POLL,
+        })
     }
 }
 
@@ -321,6 +368,15 @@ fn check(settings: &Settings) -> Result<(), clap::Error> {
     if prefix.is_empty() || !prefix.bytes().all(plain) || prefix.starts_with('_') {
         return Err(bad(format!(
             "--opensearch-prefix {prefix:?}: use lower-case letters, digits and underscores, a letter first"
+        )));
+    }
+    let prefix = &settings.bus_prefix;
+    if prefix.is_empty()
+        || prefix.len() > 60
+        || !prefix.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+    {
+        return Err(bad(format!(
+            "--bus-prefix {prefix:?}: use up to 60 letters, digits, hyphens and underscores"
         )));
     }
     let tenant = &settings.tenant;

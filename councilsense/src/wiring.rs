@@ -11,7 +11,10 @@ use std::time::Duration;
 use anyhow::Context;
 use cs_core::{Clock, Ids, SystemClock};
 use cs_db::{Db, DbOptions, SchemaSpec, Wakeups};
-use cs_events::{Bus, Consumer, DeadLetterPart, DeadLetters, JobWorker, PostgresBus, Relay};
+use cs_events::{
+    Bus, Consumer, DeadLetterPart, DeadLetters, JobWorker, Ledger, PostgresBus, Relay, SnsBus, SnsOptions,
+    chores,
+};
 use cs_proto::accounts::v1::accounts_server::AccountsServer;
 use cs_proto::meetings::v1::meetings_client::MeetingsClient;
 use cs_proto::meetings::v1::meetings_server::MeetingsServer;
@@ -36,6 +39,8 @@ const DEADLINE: Duration = Duration::from_secs(20);
 const LARGEST_MESSAGE: usize = 64 << 20;
 /// How often the search engine is asked whether it answers.
 const HEALTH_TICK: Duration = Duration::from_secs(2);
+/// Lanes of each consumer and of each service's jobs: while one waits for something slow, another goes on.
+const LANES: usize = 2;
 /// Connections of one service's app role.
 const CONNECTIONS: u32 = 12;
 
@@ -88,6 +93,8 @@ pub struct Parts {
     pub key: SigningKey,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
+    /// How to reach SNS and SQS; without, the bus is the embedded one.
+    pub sns: Option<SnsOptions>,
     /// Where artifacts are kept.
     pub artifacts: PathBuf,
     /// How documents are read.
@@ -123,7 +130,8 @@ pub struct Stack {
     role_secret: Vec<u8>,
     routes: Routes,
     bus: Arc<dyn Bus>,
-    relays: Vec<(&'static str, Relay)>,
+    relays: Vec<Relay>,
+    schemas: Vec<Db>,
     consumers: Vec<Consumer>,
     jobs: Vec<(&'static str, JobWorker)>,
     meetings: Option<meetings::Deps>,
@@ -144,9 +152,36 @@ static SCHEMAS: [SchemaSpec<'static>; 6] = [
     },
 ];
 
-/// Brings the database up to date.
-pub async fn migrate(database: &url::Url, role_secret: &[u8]) -> Result<(), cs_db::MigrateError> {
-    cs_db::migrate(database, role_secret, &SCHEMAS).await
+/// Every queue and what it gets.
+pub const QUEUES: [(&str, &[&str]); 4] = [
+    (meetings::QUEUE, meetings::EVENTS),
+    (summaries::QUEUE, summaries::EVENTS),
+    (notifications::QUEUE, notifications::EVENTS),
+    (search::QUEUE, search::EVENTS),
+];
+
+/// Brings the database up to date. Every queue of the embedded bus is there before any role publishes: what is told while
+/// a role has never run waits for it.
+pub async fn migrate(database: &url::Url, role_secret: &[u8]) -> anyhow::Result<()> {
+    cs_db::migrate(database, role_secret, &SCHEMAS).await?;
+    let db = Db::new(&DbOptions {
+        url: database.clone(),
+        schema: "bus".to_owned(),
+        role_secret: role_secret.to_vec(),
+        max_connections: 1,
+    })?;
+    let bus = PostgresBus::new(db, system_clock());
+    for (queue, types) in QUEUES {
+        bus.subscribe(queue, types).await?;
+    }
+    Ok(())
+}
+
+/// Whether roles of an instance are connected to a database.
+pub async fn in_use(database: &url::Url) -> anyhow::Result<bool> {
+    cs_db::roles_connected(database, &SCHEMAS.each_ref().map(|schema| schema.name))
+        .await
+        .context("the database cannot be asked")
 }
 
 /// The same as SQL, for a DBA.
@@ -168,7 +203,10 @@ impl Stack {
             })
         };
         let bus_db = db("bus")?;
-        let bus: Arc<dyn Bus> = Arc::new(PostgresBus::new(bus_db.clone(), clock.clone()));
+        let bus: Arc<dyn Bus> = match &parts.sns {
+            None => Arc::new(PostgresBus::new(bus_db.clone(), clock.clone())),
+            Some(options) => Arc::new(SnsBus::connect(options.clone(), bus_db.clone(), clock.clone()).await),
+        };
         let memory = InMemory::default();
         let mut channels = BTreeMap::new();
         for role in Role::ALL {
@@ -195,6 +233,7 @@ impl Stack {
             ids: ids.clone(),
             wakeups: wakeups.clone(),
             relays: Vec::new(),
+            schemas: Vec::new(),
             consumers: Vec::new(),
             jobs: Vec::new(),
             meetings: None,
@@ -336,7 +375,8 @@ impl Stack {
             // One service for the letters of every role here: it is called as any of them.
             let audiences: Vec<&str> = parts.roles.iter().map(|role| role.name()).collect();
             let guard = InterceptorLayer::new(Guard::new(key.verifier_of(&audiences)));
-            let letters = DeadLetters::new(dead_letters, bus.clone(), clock.clone());
+            let ledger = Ledger::new(bus_db.clone(), ids.clone());
+            let letters = DeadLetters::new(dead_letters, bus.clone(), ledger, clock.clone());
             stack.add(guard.layer(DeadLettersServer::new(letters)));
             stack.routes = cs_rpc::reflection(std::mem::take(&mut stack.routes))?;
         }
@@ -372,7 +412,8 @@ impl Stack {
     }
 
     fn relay(&mut self, schema: &'static str, db: &Db) {
-        self.relays.push((schema, Relay::new(db.clone(), self.bus.clone(), self.clock.clone())));
+        self.relays.push(Relay::new(schema, db.clone(), self.bus.clone(), self.clock.clone()));
+        self.schemas.push(db.clone());
     }
 
     /// The routes of every role here, for a listener.
@@ -427,14 +468,17 @@ impl Stack {
 
     /// Starts relays, consumers, jobs and the scheduler; they end when the tasks drain.
     pub fn work(&self) {
-        for (schema, relay) in &self.relays {
-            relay.clone().run(&self.tasks, &self.wakeups, schema);
+        for relay in &self.relays {
+            relay.clone().run(&self.tasks, &self.wakeups);
+        }
+        for db in &self.schemas {
+            chores::run(&self.tasks, db.clone(), self.bus.clone(), self.clock.clone());
         }
         for consumer in &self.consumers {
-            consumer.clone().run(&self.tasks, &self.wakeups, 1);
+            consumer.clone().run(&self.tasks, &self.wakeups, LANES);
         }
         for (schema, jobs) in &self.jobs {
-            jobs.clone().run(&self.tasks, &self.wakeups, schema, 2);
+            jobs.clone().run(&self.tasks, &self.wakeups, schema, LANES);
         }
         if let Some(sender) = &self.sender {
             sender.clone().run(&self.tasks, &self.wakeups);
@@ -447,7 +491,7 @@ impl Stack {
     /// One step of every worker here; gives how much was done. For tests, which step until nothing is left.
     pub async fn step(&self) -> anyhow::Result<usize> {
         let mut done = 0;
-        for (_, relay) in &self.relays {
+        for relay in &self.relays {
             done += relay.step().await?;
         }
         for consumer in &self.consumers {

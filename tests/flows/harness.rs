@@ -87,6 +87,7 @@ impl Harness {
                 role_secret: postgres::ROLE_SECRET.to_vec(),
                 key: key.clone(),
                 clock: system_clock(),
+                sns: None,
                 artifacts: dir.path().join("artifacts"),
                 extractor: meetings::Extractor::InProcess,
                 max_artifact_bytes: 1 << 20,

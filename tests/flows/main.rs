@@ -10,4 +10,5 @@ mod isolation;
 mod killed;
 mod order;
 mod pipeline;
+mod records;
 mod restart;

@@ -21,6 +21,7 @@ pub(crate) async fn eval(settings: &Settings, what: EvalWhat) -> anyhow::Result<
             search(settings, &dir, &mode, no_filter, engine.unwrap_or(settings.search_engine)).await?;
         }
         EvalWhat::Evidence { dir } => evidence(settings, &dir).await?,
+        EvalWhat::Extraction { dir } => extraction(settings, &dir).await?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -66,19 +67,30 @@ async fn evidence(settings: &Settings, dir: &Path) -> anyhow::Result<()> {
     show(settings, &serde_json::to_value(&report)?)
 }
 
+async fn extraction(settings: &Settings, dir: &Path) -> anyhow::Result<()> {
+    let dir = dir.to_owned();
+    let report = tokio::task::spawn_blocking(move || summaries::eval::eval_extraction(&dir)).await??;
+    show(settings, &serde_json::to_value(&report)?)
+}
+
 /// Figures as a table for people, whole for scripts.
 fn show(settings: &Settings, report: &serde_json::Value) -> anyhow::Result<()> {
     if settings.json {
         println!("{}", serde_json::to_string_pretty(report)?);
         return Ok(());
     }
+    table("", report);
+    Ok(())
+}
+
+/// A line a figure, at any depth; what fills pages (lists, details) is for `--json`.
+fn table(above: &str, report: &serde_json::Value) {
     for (name, value) in report.as_object().into_iter().flatten().filter(|(name, _)| *name != "details") {
+        let name = if above.is_empty() { name.clone() } else { format!("{above}.{name}") };
         match value {
-            serde_json::Value::Object(inner) => {
-                inner.iter().for_each(|(k, v)| println!("{:<28} {v}", format!("{name}.{k}")))
-            }
-            value => println!("{name:<28} {value}"),
+            serde_json::Value::Object(_) => table(&name, value),
+            serde_json::Value::Array(_) => {}
+            value => println!("{name:<32} {value}"),
         }
     }
-    Ok(())
 }

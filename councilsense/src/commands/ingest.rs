@@ -12,8 +12,6 @@ use cs_proto::common::v1::BatchGetRequest;
 use cs_proto::meetings::v1 as pb;
 use cs_proto::meetings::v1::ingest_meeting_request::Part;
 use cs_proto::meetings::v1::meetings_client::MeetingsClient;
-use cs_proto::ops::v1::GetBacklogRequest;
-use cs_proto::ops::v1::dead_letters_client::DeadLettersClient;
 use cs_proto::ops::v1::runs_client::RunsClient;
 use cs_rpc::Channel;
 use serde::Serialize;
@@ -125,24 +123,8 @@ async fn take_all(
             tokio::time::sleep(LOOK).await;
         }
     }
-    if services.local().is_some() {
-        // Nobody would go on with it after this command: what follows from the meetings is waited for as well.
-        settle(services).await?;
-    }
+    services.settle().await?;
     Ok(told)
-}
-
-/// Waits until no event and no job is under way.
-async fn settle(services: &Services) -> anyhow::Result<()> {
-    let mut letters = DeadLettersClient::new(services.channel(Role::Meetings)?);
-    loop {
-        let request = services.request(GetBacklogRequest {})?;
-        let left = letters.get_backlog(request).await.map_err(told)?.into_inner();
-        if left.outbox + left.queued + left.jobs == 0 {
-            return Ok(());
-        }
-        tokio::time::sleep(LOOK).await;
-    }
 }
 
 async fn upload(

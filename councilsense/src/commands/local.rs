@@ -1,17 +1,20 @@
 //! Everything that `up` runs below the BFF; and how an operator's command reaches an instance, or is one for a while.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use cs_core::{Caller, Role as PersonRole, Subject, TenantId, Trace};
 use cs_pg::PrivatePostgres;
+use cs_proto::ops::v1::GetBacklogRequest;
+use cs_proto::ops::v1::dead_letters_client::DeadLettersClient;
 use cs_rpc::{Channel, Outbound};
-use cs_text::embed::{Embedder, MiniLm};
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
+use super::embedder::{dimensions, embedder};
 use super::engine::{self, Engine};
 use crate::config::Settings;
 use crate::data_dir::{DataDir, Lock, Secrets};
@@ -23,6 +26,9 @@ const DRAIN: Duration = Duration::from_secs(20);
 const LOOK: Duration = Duration::from_secs(1);
 /// How soon it is started again where that failed.
 const AFTER_FAILURE: Duration = Duration::from_secs(5);
+/// How often the backlog is looked at while a command waits for it, and how long it may stand still.
+const BACKLOG_LOOK: Duration = Duration::from_millis(150);
+const STALLED: Duration = Duration::from_secs(60);
 /// How long an instance may take to answer before it counts as gone.
 const ANSWER: Duration = Duration::from_secs(3);
 
@@ -48,7 +54,8 @@ pub(crate) async fn start(
     let secrets = dir.secrets()?;
     let role_secret = secrets.role_secret()?;
     // The model takes longest; it is read while Postgres starts.
-    let model = tokio::task::spawn_blocking(MiniLm::load);
+    let wanted = settings.embedder.clone();
+    let model = tokio::task::spawn_blocking(move || embedder(&wanted, None));
     let (database, postgres) = match &settings.database_url {
         Some(url) => (url.clone(), None),
         None => {
@@ -61,8 +68,9 @@ pub(crate) async fn start(
     progress("postgres");
     wiring::migrate(&database, &role_secret).await?;
     progress("migrations");
-    let embedder: Arc<dyn Embedder> = Arc::new(model.await??);
-    let Engine { index, rebuild } = engine::open(settings, dir, embedder.dimensions()).await?;
+    let embedder = model.await??;
+    let dimensions = dimensions(embedder.as_deref());
+    let Engine { index, rebuild } = engine::open(settings, dir, dimensions).await?;
     progress("search index and embedding model");
     let stack = Stack::new(Parts {
         roles: Role::ALL.to_vec(),
@@ -71,12 +79,13 @@ pub(crate) async fn start(
         role_secret,
         key: secrets.internal_key()?,
         clock: wiring::system_clock(),
+        sns: settings.sns(),
         artifacts: dir.path().join("artifacts"),
         extractor: meetings::Extractor::Isolated(std::env::current_exe()?),
         max_artifact_bytes: settings.max_artifact_mb << 20,
         thresholds: thresholds(settings),
         index: Some(index),
-        embedder: Some(embedder),
+        embedder,
         notify: settings.notify(),
         search_indexes: true,
     })
@@ -134,7 +143,9 @@ impl Local {
     /// Drains, then stops Postgres.
     pub(crate) async fn stop(self) -> anyhow::Result<()> {
         if !self.stack.tasks.drain(DRAIN).await {
-            tracing::warn!("some work was still under way; it is handed back and goes on at the next start");
+            tracing::warn!(
+                "some work was still under way; it goes on at the next start, when its lease has run out"
+            );
         }
         let postgres = match self.postgres {
             Some(postgres) => postgres.lock().await.take(),
@@ -156,36 +167,92 @@ pub(crate) fn operator(settings: &Settings) -> Caller {
     }
 }
 
-/// A way to the services: of the instance that runs, or of one that runs as long as the command.
+/// A way to the services: of the instance that runs, of roles that run each for itself, or of an instance that runs as
+/// long as the command.
 pub(crate) struct Services {
     local: Option<Local>,
-    remote: Option<Channel>,
+    remote: BTreeMap<&'static str, Channel>,
     pub(crate) outbound: Outbound,
     pub(crate) caller: Caller,
 }
 
 impl Services {
-    /// Finds the running instance of the data directory, else becomes one.
+    /// Does `work` with the services, and stops what was started for it whether it succeeds or not.
+    pub(crate) async fn during<F>(settings: &Settings, work: F) -> anyhow::Result<()>
+    where
+        F: AsyncFnOnce(&Self) -> anyhow::Result<()>,
+    {
+        let services = Self::reach(settings).await?;
+        let done = work(&services).await;
+        let closed = services.close().await;
+        done.and(closed)
+    }
+
+    /// Finds the roles where `--services` says, else the running instance of the data directory, else becomes one.
     pub(crate) async fn reach(settings: &Settings) -> anyhow::Result<Self> {
         let dir = DataDir::open(&settings.data_dir)?;
         let caller = operator(settings);
         let key = dir.secrets()?.internal_key()?;
         let outbound = Outbound::new("cli", key, wiring::system_clock());
+        let remote =
+            |remote| Ok(Self { local: None, remote, outbound: outbound.clone(), caller: caller.clone() });
+        if !settings.services.is_empty() {
+            let mut channels = BTreeMap::new();
+            for role in Role::ALL {
+                if let Some(found) = settings.services.iter().find(|s| s.role == role.name()) {
+                    channels.insert(role.name(), cs_rpc::connect(&found.address)?);
+                }
+            }
+            return remote(channels);
+        }
         if let Some(channel) = running(&dir).await {
-            return Ok(Self { local: None, remote: Some(channel), outbound, caller });
+            return remote(Role::ALL.map(|role| (role.name(), channel.clone())).into());
+        }
+        if let Some(url) = &settings.database_url
+            && wiring::in_use(url).await?
+        {
+            // A second set of workers would take messages that the roles over there wait for.
+            anyhow::bail!(
+                "roles are connected to this database: say where they are with --services meetings=http://HOST:PORT,…"
+            );
         }
         let local = start(settings, &dir, |_| {}).await?;
         local.stack.work();
         super::up::ensure_tenants(&local.stack, &["default"]).await?;
-        Ok(Self { local: Some(local), remote: None, outbound, caller })
+        Ok(Self { local: Some(local), remote: BTreeMap::new(), outbound, caller })
     }
 
     /// A channel to a role.
     pub(crate) fn channel(&self, role: Role) -> anyhow::Result<Channel> {
-        match (&self.local, &self.remote) {
-            (Some(local), _) => local.stack.channel(role),
-            (None, Some(channel)) => Ok(channel.clone()),
-            (None, None) => anyhow::bail!("no instance"),
+        match &self.local {
+            Some(local) => local.stack.channel(role),
+            None => self.remote.get(role.name()).cloned().with_context(|| {
+                format!("say where {0} runs with --services {0}=http://HOST:PORT", role.name())
+            }),
+        }
+    }
+
+    /// Waits until what the command asked for is done, where nobody would go on with it afterwards.
+    pub(crate) async fn settle(&self) -> anyhow::Result<()> {
+        if self.local.is_none() {
+            return Ok(());
+        }
+        let mut letters = DeadLettersClient::new(self.channel(Role::Meetings)?);
+        let (mut seen, mut since) = (None, Instant::now());
+        loop {
+            let left =
+                letters.get_backlog(self.request(GetBacklogRequest {})?).await.map_err(told)?.into_inner();
+            let left = (left.outbox, left.queued, left.jobs);
+            if left == (0, 0, 0) {
+                return Ok(());
+            }
+            if seen != Some(left) {
+                (seen, since) = (Some(left), Instant::now());
+            } else if since.elapsed() > STALLED {
+                eprintln!("some work waits for its next try: it goes on when an instance runs");
+                return Ok(());
+            }
+            tokio::time::sleep(BACKLOG_LOOK).await;
         }
     }
 

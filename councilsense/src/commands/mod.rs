@@ -1,6 +1,9 @@
 //! The commands.
 
+mod bus;
+mod dead_letters;
 mod doctor;
+mod embedder;
 mod engine;
 mod eval;
 mod ingest;
@@ -52,7 +55,8 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Runs { meeting, state } => operate::runs(settings, meeting, state).await?,
         Command::Tenant { verb } => operate::tenant(settings, verb).await?,
         Command::Role { verb } => operate::role(settings, verb).await?,
-        Command::Dlq { verb } => operate::dead_letters(settings, verb).await?,
+        Command::Bus { verb } => bus::bus(&settings, verb).await?,
+        Command::Dlq { verb } => dead_letters::dead_letters(settings, verb).await?,
         Command::Reindex { to, rollback } => reindex::reindex(settings, to, rollback).await?,
         Command::Withdraw { meeting, reason } => operate::withdraw(settings, meeting, reason).await?,
         Command::Visibility { artifact, visibility } => {

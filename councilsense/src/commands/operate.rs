@@ -6,14 +6,13 @@ use cs_proto::common::v1::{self as common, PageRequest};
 use cs_proto::meetings::v1 as meetings;
 use cs_proto::meetings::v1::meetings_client::MeetingsClient;
 use cs_proto::ops::v1 as ops;
-use cs_proto::ops::v1::dead_letters_client::DeadLettersClient;
 use cs_proto::ops::v1::records_client::RecordsClient;
 use cs_proto::ops::v1::runs_client::RunsClient;
 use cs_proto::ops::v1::sources_client::SourcesClient;
 use serde_json::{Value, json};
 
 use super::local::{Local, Services, told};
-use crate::config::{CityVerb, DlqVerb, RoleVerb, Settings, SourceVerb, TenantVerb};
+use crate::config::{CityVerb, RoleVerb, Settings, SourceVerb, TenantVerb};
 use crate::wiring::Role;
 
 /// Prints rows: a line each for people, one array for scripts.
@@ -30,7 +29,7 @@ pub(crate) fn print(settings: &Settings, rows: Vec<(String, Value)>) -> anyhow::
 }
 
 pub(crate) async fn city(settings: Settings, verb: CityVerb) -> anyhow::Result<()> {
-    let services = Services::reach(&settings).await?;
+    Services::during(&settings, async |services| {
     let mut client = MeetingsClient::new(services.channel(Role::Meetings)?);
     let cities = match verb {
         CityVerb::Add { slug, name, time_zone, language } => {
@@ -48,11 +47,12 @@ pub(crate) async fn city(settings: Settings, verb: CityVerb) -> anyhow::Result<(
         (line, json!({ "id": c.id, "slug": c.slug, "name": c.name, "time_zone": c.time_zone, "language": c.language }))
     });
     print(&settings, rows.collect())?;
-    services.close().await
+    Ok(())
+    }).await
 }
 
 pub(crate) async fn source(settings: Settings, verb: SourceVerb) -> anyhow::Result<()> {
-    let services = Services::reach(&settings).await?;
+    Services::during(&settings, async |services| {
     let mut client = SourcesClient::new(services.channel(Role::Meetings)?);
     let sources = match verb {
         SourceVerb::Add { city, kind, location, schedule } => {
@@ -72,21 +72,25 @@ pub(crate) async fn source(settings: Settings, verb: SourceVerb) -> anyhow::Resu
         (line, value)
     });
     print(&settings, rows.collect())?;
-    services.close().await
+    Ok(())
+    }).await
 }
 
 pub(crate) async fn scan(settings: Settings, city: String) -> anyhow::Result<()> {
-    let services = Services::reach(&settings).await?;
-    let mut client = SourcesClient::new(services.channel(Role::Meetings)?);
-    let request = services.request(ops::ScanCityRequest { city })?;
-    let ids = client.scan_city(request).await.map_err(told)?.into_inner().source_ids;
-    print(
-        &settings,
-        ids.into_iter()
-            .map(|id| (format!("scan of source {id} requested"), json!({ "source_id": id })))
-            .collect(),
-    )?;
-    services.close().await
+    Services::during(&settings, async |services| {
+        let mut client = SourcesClient::new(services.channel(Role::Meetings)?);
+        let request = services.request(ops::ScanCityRequest { city })?;
+        let ids = client.scan_city(request).await.map_err(told)?.into_inner().source_ids;
+        print(
+            &settings,
+            ids.into_iter()
+                .map(|id| (format!("scan of source {id} requested"), json!({ "source_id": id })))
+                .collect(),
+        )?;
+        services.settle().await?;
+        Ok(())
+    })
+    .await
 }
 
 fn run_row(run: ops::Run) -> (String, Value) {
@@ -101,13 +105,16 @@ fn run_row(run: ops::Run) -> (String, Value) {
 }
 
 pub(crate) async fn rerun(settings: Settings, meeting_id: String) -> anyhow::Result<()> {
-    let services = Services::reach(&settings).await?;
-    let mut client = RunsClient::new(services.channel(Role::Meetings)?);
-    let request =
-        services.request(ops::RerunMeetingRequest { meeting_id, idempotency_key: String::new() })?;
-    let run = client.rerun_meeting(request).await.map_err(told)?.into_inner().run;
-    print(&settings, run.into_iter().map(run_row).collect())?;
-    services.close().await
+    Services::during(&settings, async |services| {
+        let mut client = RunsClient::new(services.channel(Role::Meetings)?);
+        let request =
+            services.request(ops::RerunMeetingRequest { meeting_id, idempotency_key: String::new() })?;
+        let run = client.rerun_meeting(request).await.map_err(told)?.into_inner().run;
+        print(&settings, run.into_iter().map(run_row).collect())?;
+        services.settle().await?;
+        Ok(())
+    })
+    .await
 }
 
 pub(crate) async fn runs(
@@ -115,115 +122,80 @@ pub(crate) async fn runs(
     meeting: Option<String>,
     state: Option<String>,
 ) -> anyhow::Result<()> {
-    let services = Services::reach(&settings).await?;
-    let mut client = RunsClient::new(services.channel(Role::Meetings)?);
-    let request = services.request(ops::ListRunsRequest {
-        meeting_id: meeting.unwrap_or_default(),
-        state: state.unwrap_or_default(),
-        page: Some(PageRequest { first: 100, ..Default::default() }),
-        ..Default::default()
-    })?;
-    let runs = client.list_runs(request).await.map_err(told)?.into_inner().runs;
-    print(&settings, runs.into_iter().map(run_row).collect())?;
-    services.close().await
+    Services::during(&settings, async |services| {
+        let mut client = RunsClient::new(services.channel(Role::Meetings)?);
+        let request = services.request(ops::ListRunsRequest {
+            meeting_id: meeting.unwrap_or_default(),
+            state: state.unwrap_or_default(),
+            page: Some(PageRequest { first: 100, ..Default::default() }),
+            ..Default::default()
+        })?;
+        let runs = client.list_runs(request).await.map_err(told)?.into_inner().runs;
+        print(&settings, runs.into_iter().map(run_row).collect())?;
+        Ok(())
+    })
+    .await
 }
 
 pub(crate) async fn tenant(settings: Settings, verb: TenantVerb) -> anyhow::Result<()> {
-    let services = Services::reach(&settings).await?;
-    let mut client = AccountsClient::new(services.channel(Role::Accounts)?);
-    let tenants = match verb {
-        TenantVerb::Ensure { slug, name } => {
-            let request =
-                services.request(accounts::EnsureTenantRequest { slug, name, hosts: Vec::new() })?;
-            client.ensure_tenant(request).await.map_err(told)?.into_inner().tenant.into_iter().collect()
-        }
-        TenantVerb::List => {
-            let request = services.request(accounts::ListTenantsRequest {})?;
-            client.list_tenants(request).await.map_err(told)?.into_inner().tenants
-        }
-    };
-    let rows = tenants.into_iter().map(|t| {
-        (
-            format!("{}  {:<20} {}", t.id, t.slug, t.name),
-            json!({ "id": t.id, "slug": t.slug, "name": t.name }),
-        )
-    });
-    print(&settings, rows.collect())?;
-    services.close().await
+    Services::during(&settings, async |services| {
+        let mut client = AccountsClient::new(services.channel(Role::Accounts)?);
+        let tenants = match verb {
+            TenantVerb::Ensure { slug, name } => {
+                let request =
+                    services.request(accounts::EnsureTenantRequest { slug, name, hosts: Vec::new() })?;
+                client.ensure_tenant(request).await.map_err(told)?.into_inner().tenant.into_iter().collect()
+            }
+            TenantVerb::List => {
+                let request = services.request(accounts::ListTenantsRequest {})?;
+                client.list_tenants(request).await.map_err(told)?.into_inner().tenants
+            }
+        };
+        let rows = tenants.into_iter().map(|t| {
+            (
+                format!("{}  {:<20} {}", t.id, t.slug, t.name),
+                json!({ "id": t.id, "slug": t.slug, "name": t.name }),
+            )
+        });
+        print(&settings, rows.collect())?;
+        Ok(())
+    })
+    .await
 }
 
 pub(crate) async fn role(settings: Settings, verb: RoleVerb) -> anyhow::Result<()> {
-    let services = Services::reach(&settings).await?;
-    let mut client = AccountsClient::new(services.channel(Role::Accounts)?);
-    let RoleVerb::Grant { user, role } = verb;
-    let request =
-        services.request(accounts::GrantRoleRequest { user_id: user, role, ..Default::default() })?;
-    let user = client.grant_role(request).await.map_err(told)?.into_inner().user;
-    let rows = user.into_iter().map(|u| {
-        (
-            format!("{}  {}: {}", u.id, u.display_name, u.roles.join(", ")),
-            json!({ "id": u.id, "roles": u.roles }),
-        )
-    });
-    print(&settings, rows.collect())?;
-    services.close().await
-}
-
-fn letter_row(letter: ops::DeadLetter) -> (String, Value) {
-    let line = format!(
-        "{}  {:<5} {:<28} after {} tries: {}",
-        letter.id, letter.origin, letter.r#type, letter.attempts, letter.error
-    );
-    let payload = serde_json::from_str(&letter.payload).unwrap_or(Value::String(letter.payload));
-    let value = json!({ "id": letter.id, "origin": letter.origin, "type": letter.r#type, "queue": letter.queue, "attempts": letter.attempts,
-        "error": letter.error, "failed_at": letter.failed_at, "traceparent": letter.traceparent, "payload": payload });
-    (line, value)
-}
-
-pub(crate) async fn dead_letters(settings: Settings, verb: DlqVerb) -> anyhow::Result<()> {
-    let services = Services::reach(&settings).await?;
-    // Every service of an instance answers for all of them.
-    let mut client = DeadLettersClient::new(services.channel(Role::Meetings)?);
-    match verb {
-        DlqVerb::List => {
-            let request = services.request(ops::ListDeadLettersRequest::default())?;
-            let letters = client.list_dead_letters(request).await.map_err(told)?.into_inner().dead_letters;
-            print(&settings, letters.into_iter().map(letter_row).collect())?;
-        }
-        DlqVerb::Show { id } => {
-            let request = services.request(ops::ListDeadLettersRequest::default())?;
-            let letters = client.list_dead_letters(request).await.map_err(told)?.into_inner().dead_letters;
-            let letter = letters.into_iter().find(|l| l.id == id);
-            let letter = letter.ok_or_else(|| {
-                anyhow::anyhow!("there is no dead letter {id}; `councilsense dlq list` shows them")
-            })?;
-            println!("{}", serde_json::to_string_pretty(&letter_row(letter).1)?);
-        }
-        DlqVerb::Replay { id } => {
-            let request = services.request(ops::ReplayDeadLetterRequest { id })?;
-            let letter = client.replay_dead_letter(request).await.map_err(told)?.into_inner().dead_letter;
-            print(&settings, letter.into_iter().map(letter_row).collect())?;
-        }
-        DlqVerb::Discard { id, reason } => {
-            let request = services.request(ops::DiscardDeadLetterRequest { id, reason })?;
-            let id = client.discard_dead_letter(request).await.map_err(told)?.into_inner().id;
-            print(&settings, vec![(format!("{id} discarded"), json!({ "id": id }))])?;
-        }
-    }
-    services.close().await
+    Services::during(&settings, async |services| {
+        let mut client = AccountsClient::new(services.channel(Role::Accounts)?);
+        let RoleVerb::Grant { user, role } = verb;
+        let request =
+            services.request(accounts::GrantRoleRequest { user_id: user, role, ..Default::default() })?;
+        let user = client.grant_role(request).await.map_err(told)?.into_inner().user;
+        let rows = user.into_iter().map(|u| {
+            (
+                format!("{}  {}: {}", u.id, u.display_name, u.roles.join(", ")),
+                json!({ "id": u.id, "roles": u.roles }),
+            )
+        });
+        print(&settings, rows.collect())?;
+        Ok(())
+    })
+    .await
 }
 
 pub(crate) async fn withdraw(settings: Settings, meeting_id: String, reason: String) -> anyhow::Result<()> {
-    let services = Services::reach(&settings).await?;
-    let mut client = RecordsClient::new(services.channel(Role::Meetings)?);
-    let request = services.request(ops::WithdrawMeetingRequest { meeting_id: meeting_id.clone(), reason })?;
-    let changed = client.withdraw_meeting(request).await.map_err(told)?.into_inner().changed;
-    let word = if changed { "withdrawn" } else { "was withdrawn already" };
-    print(
-        &settings,
-        vec![(format!("{meeting_id} {word}"), json!({ "id": meeting_id, "changed": changed }))],
-    )?;
-    services.close().await
+    Services::during(&settings, async |services| {
+        let mut client = RecordsClient::new(services.channel(Role::Meetings)?);
+        let request =
+            services.request(ops::WithdrawMeetingRequest { meeting_id: meeting_id.clone(), reason })?;
+        let changed = client.withdraw_meeting(request).await.map_err(told)?.into_inner().changed;
+        let word = if changed { "withdrawn" } else { "was withdrawn already" };
+        print(
+            &settings,
+            vec![(format!("{meeting_id} {word}"), json!({ "id": meeting_id, "changed": changed }))],
+        )?;
+        Ok(())
+    })
+    .await
 }
 
 pub(crate) async fn visibility(
@@ -231,22 +203,24 @@ pub(crate) async fn visibility(
     artifact_id: String,
     visibility: cs_core::Visibility,
 ) -> anyhow::Result<()> {
-    let services = Services::reach(&settings).await?;
-    let mut client = RecordsClient::new(services.channel(Role::Meetings)?);
-    let tag = match visibility {
-        cs_core::Visibility::Public => common::Visibility::Public,
-        cs_core::Visibility::Member => common::Visibility::Member,
-        cs_core::Visibility::Reviewer => common::Visibility::Reviewer,
-    };
-    let request = services.request(ops::SetArtifactVisibilityRequest {
-        artifact_id: artifact_id.clone(),
-        visibility: tag.into(),
-    })?;
-    let changed = client.set_artifact_visibility(request).await.map_err(told)?.into_inner().changed;
-    let word = if changed { "is" } else { "was already" };
-    let line = format!("{artifact_id} {word} for: {}", visibility.as_str());
-    print(&settings, vec![(line, json!({ "id": artifact_id, "changed": changed }))])?;
-    services.close().await
+    Services::during(&settings, async |services| {
+        let mut client = RecordsClient::new(services.channel(Role::Meetings)?);
+        let tag = match visibility {
+            cs_core::Visibility::Public => common::Visibility::Public,
+            cs_core::Visibility::Member => common::Visibility::Member,
+            cs_core::Visibility::Reviewer => common::Visibility::Reviewer,
+        };
+        let request = services.request(ops::SetArtifactVisibilityRequest {
+            artifact_id: artifact_id.clone(),
+            visibility: tag.into(),
+        })?;
+        let changed = client.set_artifact_visibility(request).await.map_err(told)?.into_inner().changed;
+        let word = if changed { "is" } else { "was already" };
+        let line = format!("{artifact_id} {word} for: {}", visibility.as_str());
+        print(&settings, vec![(line, json!({ "id": artifact_id, "changed": changed }))])?;
+        Ok(())
+    })
+    .await
 }
 
 /// Indexes every meeting of every tenant from the services into the index that is used; gives how many.

@@ -13,7 +13,7 @@ use cs_proto::accounts::v1::accounts_client::AccountsClient;
 use cs_proto::meetings::v1::meetings_client::MeetingsClient;
 use cs_proto::summaries::v1::summaries_client::SummariesClient;
 use cs_rpc::{Channel, Outbound};
-use cs_text::embed::{Embedder, MiniLm};
+use cs_text::embed::Embedder;
 use search::index::SearchIndex;
 use search::index::embedded::{EmbeddedIndex, OnDamage};
 use search::index::opensearch::OpenSearchIndex;
@@ -22,6 +22,7 @@ use search::reindex::{Progress, build, catch_up, verify};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::embedder::{dimensions, embedder};
 use super::engine::{self, Versions};
 use super::local::{Services, told};
 use super::operate::print;
@@ -93,12 +94,12 @@ pub(crate) async fn tenants(accounts: Channel, outbound: &Outbound) -> anyhow::R
 async fn deps(
     services: &Services,
     index: Arc<dyn SearchIndex>,
-    embedder: Arc<dyn Embedder>,
+    embedder: Option<Arc<dyn Embedder>>,
     outbound: Outbound,
 ) -> anyhow::Result<search::Deps> {
     Ok(search::Deps {
         index,
-        embedder: Some(embedder),
+        embedder,
         meetings: MeetingsClient::new(services.channel(Role::Meetings)?)
             .max_decoding_message_size(LARGEST_MESSAGE),
         summaries: SummariesClient::new(services.channel(Role::Summaries)?)
@@ -108,9 +109,10 @@ async fn deps(
     })
 }
 
-async fn model() -> anyhow::Result<Arc<dyn Embedder>> {
+async fn model(settings: &Settings) -> anyhow::Result<Option<Arc<dyn Embedder>>> {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    Ok(Arc::new(tokio::task::spawn_blocking(move || MiniLm::load_with_bulk_threads(cores)).await??))
+    let wanted = settings.embedder.clone();
+    tokio::task::spawn_blocking(move || embedder(&wanted, Some(cores))).await?
 }
 
 /// Builds, catches up and verifies; gives how many meetings were indexed and when the last pass began.
@@ -161,8 +163,8 @@ fn show(progress: Progress) {
 async fn opensearch(settings: &Settings, dir: &DataDir) -> anyhow::Result<()> {
     let services = Services::reach(settings).await?;
     let outbound = Outbound::new(search::NAME, dir.secrets()?.internal_key()?, system_clock());
-    let embedder = model().await?;
-    let live = OpenSearchIndex::lazy(engine::opensearch(settings, embedder.dimensions()))?;
+    let embedder = model(settings).await?;
+    let live = OpenSearchIndex::lazy(engine::opensearch(settings, dimensions(embedder.as_deref())))?;
     let callers = tenants(services.channel(Role::Accounts)?, &outbound).await?;
     let generations = live.generations().await?;
     let begun = match Begun::read(dir.path(), SearchEngine::Opensearch) {
@@ -261,7 +263,7 @@ async fn embedded(settings: &Settings, dir: &DataDir) -> anyhow::Result<()> {
     };
     let (index, _) = EmbeddedIndex::open(&path, RankParams::default(), OnDamage::Refuse)
         .context("the version that was being built is damaged: delete it and run this again")?;
-    let building = deps(&services, Arc::new(index), model().await?, outbound).await?;
+    let building = deps(&services, Arc::new(index), model(settings).await?, outbound).await?;
     let (indexed, _) = fill(&building, &callers, begun.since).await?;
     let next = versions.advanced();
     next.write(dir.path())?;

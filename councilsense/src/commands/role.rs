@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use anyhow::Context;
-use cs_text::embed::{Embedder, MiniLm};
+use cs_text::embed::Embedder;
 use search::index::SearchIndex;
 use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::sync::CancellationToken;
 
+use super::embedder::{dimensions, embedder};
 use super::local::{bind, thresholds};
 use super::up::stop_signal;
 use crate::config::{SearchEngine, Settings};
@@ -111,13 +112,13 @@ pub(crate) async fn serve_web(
 type Engine = (Option<Arc<dyn SearchIndex>>, Option<Arc<dyn Embedder>>);
 
 async fn engine(settings: &Settings, dir: &DataDir) -> anyhow::Result<Engine> {
-    let embedder = MiniLm::load()?;
+    let embedder = embedder(&settings.embedder, None)?;
     let super::engine::Engine { index, rebuild } =
-        super::engine::open(settings, dir, embedder.dimensions()).await?;
+        super::engine::open(settings, dir, dimensions(embedder.as_deref())).await?;
     if rebuild {
         tracing::error!("the search index was damaged and is empty now: run `councilsense reindex`");
     }
-    Ok((Some(index), Some(Arc::new(embedder))))
+    Ok((Some(index), embedder))
 }
 
 fn parts(
@@ -138,6 +139,7 @@ fn parts(
         role_secret: secrets.role_secret()?,
         key: secrets.internal_key()?,
         clock: system_clock(),
+        sns: settings.sns(),
         artifacts: dir.path().join("artifacts"),
         extractor: meetings::Extractor::Isolated(std::env::current_exe()?),
         max_artifact_bytes: settings.max_artifact_mb << 20,

@@ -91,7 +91,13 @@ pub enum Command {
         #[command(subcommand)]
         verb: RoleVerb,
     },
-    /// Dead letters
+    /// What carries facts between services
+    Bus {
+        /// What to do
+        #[command(subcommand)]
+        verb: BusVerb,
+    },
+    /// Dead letters, and sending facts again
     Dlq {
         /// What to do
         #[command(subcommand)]
@@ -206,16 +212,27 @@ pub enum RoleVerb {
 #[derive(Debug, Subcommand)]
 pub enum DlqVerb {
     /// List dead letters
-    List,
+    List {
+        /// Of a type, as in meeting.published
+        #[arg(long = "type", default_value = "")]
+        kind: String,
+    },
     /// Show one whole
     Show {
         /// Its id
         id: String,
     },
-    /// Send one again
+    /// Send some, all of a type, or all again
     Replay {
-        /// Its id
-        id: String,
+        /// Their ids
+        #[arg(required_unless_present_any = ["kind", "all"])]
+        ids: Vec<String>,
+        /// All of a type
+        #[arg(long = "type", default_value = "")]
+        kind: String,
+        /// All
+        #[arg(long)]
+        all: bool,
     },
     /// Forget one
     Discard {
@@ -224,6 +241,31 @@ pub enum DlqVerb {
         /// Why
         #[arg(long)]
         reason: String,
+    },
+    /// Who replayed or discarded what
+    History,
+    /// Send what was published since a time to a queue again, to rebuild what is made of it
+    ReplayOutbox {
+        /// RFC 3339, as in 2026-01-31T00:00:00Z; facts are kept 30 days
+        #[arg(long)]
+        since: String,
+        /// Of a type only
+        #[arg(long = "type", default_value = "")]
+        kind: String,
+        /// Whose: meetings, summaries, notifications or search
+        #[arg(long, default_value = "search")]
+        queue: String,
+    },
+}
+
+/// `bus …`
+#[derive(Debug, Subcommand)]
+pub enum BusVerb {
+    /// Make or check topic, queues, filters and redrive
+    Ensure {
+        /// Print what there should be, ready for Terraform, and touch nothing
+        #[arg(long)]
+        print: bool,
     },
 }
 
@@ -246,6 +288,11 @@ pub enum EvalWhat {
     },
     /// Evidence and decisions on a folder of documents
     Evidence {
+        /// The folder
+        dir: PathBuf,
+    },
+    /// Decisions and votes against structured records: rolls beside minutes, or a legislature's events and matters
+    Extraction {
         /// The folder
         dir: PathBuf,
     },

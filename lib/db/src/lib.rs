@@ -10,6 +10,6 @@ mod notify;
 mod pool;
 
 pub use error::{DbError, classify};
-pub use migrate::{MigrateError, SchemaSpec, migrate, print_sql, role_password};
+pub use migrate::{MigrateError, SchemaSpec, migrate, print_sql, role_password, roles_connected};
 pub use notify::Wakeups;
 pub use pool::{Db, DbOptions, Reason, SystemTx, TenantTx, Tx};

@@ -62,8 +62,7 @@ pub async fn migrate(
     role_secret: &[u8],
     schemas: &[SchemaSpec<'_>],
 ) -> Result<(), MigrateError> {
-    let options: PgConnectOptions = url.as_str().parse().map_err(MigrateError::Connect)?;
-    let mut connection = PgConnection::connect_with(&options).await.map_err(MigrateError::Connect)?;
+    let mut connection = connect(url).await.map_err(MigrateError::Connect)?;
     for schema in schemas {
         prepare_patiently(&mut connection, role_secret, schema.name)
             .await
@@ -122,6 +121,25 @@ async fn prepare(connection: &mut PgConnection, secret: &[u8], schema: &str) -> 
         .await?;
     sqlx::query("SELECT pg_advisory_unlock(hashtext('councilsense roles'))").execute(connection).await?;
     Ok(())
+}
+
+async fn connect(url: &url::Url) -> Result<PgConnection, sqlx::Error> {
+    let options: PgConnectOptions = url.as_str().parse()?;
+    PgConnection::connect_with(&options).await
+}
+
+/// Whether a login role of any of `schemas` is connected to the database.
+pub async fn roles_connected(url: &url::Url, schemas: &[&str]) -> Result<bool, sqlx::Error> {
+    let names: Vec<String> =
+        schemas.iter().flat_map(|s| ["app", "system"].map(|role| format!("{s}_{role}"))).collect();
+    let mut connection = connect(url).await?;
+    let connected = sqlx::query_scalar(
+        "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND usename::text = ANY ($1))",
+    )
+    .bind(names)
+    .fetch_one(&mut connection)
+    .await?;
+    Ok(connected)
 }
 
 /// The same as [`migrate`], as SQL for somebody else to run. Running it again changes nothing. It holds the roles'

@@ -1,27 +1,41 @@
 //! Hands the messages of a queue to a handler.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use cs_db::Wakeups;
 use cs_rpc::Tasks;
-use futures::future::join_all;
+use futures::{FutureExt, StreamExt, stream};
+use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use crate::{Bus, BusError, Delivery, Envelope, HandlerError, RetryPolicy, lanes};
+use crate::retry::{LOST_MOST, panicked};
+use crate::{Bus, BusError, Delivery, Envelope, HandlerError, RetryPolicy, fault, lanes};
 
-/// Messages taken at once.
+/// Messages taken, and handled, at once by one lane.
 const BATCH: u32 = 8;
-/// A consumer that died is waited for this long.
+/// A consumer that died is waited for this long; one that works renews it.
 const LEASE: Duration = Duration::from_secs(60);
+const RENEW: Duration = Duration::from_secs(20);
+/// What is still being handled this long after the word to stop is handed back.
+pub(crate) const HAND_BACK: Duration = Duration::from_secs(10);
 
 /// Has the effect of an event, once, however often it comes: it records [`crate::inbox::first_time`] in the
 /// transaction of the effect.
 #[async_trait]
 pub trait EventHandler: Send + Sync + 'static {
-    /// The types it wants; others are never delivered.
+    /// The types it wants; others are never delivered, or parked where an older subscription still brings them.
     fn types(&self) -> &'static [&'static str];
+    /// The newest version of a type that it reads. A newer one is parked until a handler starts that reads it.
+    fn newest(&self, _kind: &str) -> u32 {
+        1
+    }
+    /// How often a type is tried, where it differs from the consumer's policy.
+    fn policy(&self, _kind: &str) -> Option<RetryPolicy> {
+        None
+    }
     /// Has the effect.
     async fn handle(&self, envelope: &Envelope) -> Result<(), HandlerError>;
     /// The event was given up: whatever waits for it is told.
@@ -37,53 +51,146 @@ pub struct Consumer {
     queue: String,
     handler: Arc<dyn EventHandler>,
     policy: RetryPolicy,
+    stop: CancellationToken,
 }
 
 impl Consumer {
     /// From `queue` to `handler`.
     pub fn new(bus: Arc<dyn Bus>, queue: &str, handler: Arc<dyn EventHandler>, policy: RetryPolicy) -> Self {
-        Self { bus, queue: queue.to_owned(), handler, policy }
+        Self { bus, queue: queue.to_owned(), handler, policy, stop: CancellationToken::new() }
     }
 
-    /// Makes the queue get what the handler wants.
+    /// The queue's name and the types it gets.
+    pub fn wants(&self) -> (&str, &'static [&'static str]) {
+        (&self.queue, self.handler.types())
+    }
+
+    /// Makes the queue get what the handler wants, and gives it what was parked until it could be read.
     pub async fn subscribe(&self) -> Result<(), BusError> {
-        self.bus.subscribe(&self.queue, self.handler.types()).await
+        let types = self.handler.types();
+        self.bus.subscribe(&self.queue, types).await?;
+        let readable: Vec<(&str, u32)> =
+            types.iter().map(|kind| (*kind, self.handler.newest(kind))).collect();
+        let revived = self.bus.unpark(&self.queue, &readable).await?;
+        if revived > 0 {
+            tracing::info!(queue = self.queue, revived, "what was parked for this version is handled now");
+        }
+        Ok(())
     }
 
     /// Consumes until the tasks drain.
-    pub fn run(self, tasks: &Tasks, wakeups: &Wakeups, lanes: usize) {
+    pub fn run(mut self, tasks: &Tasks, wakeups: &Wakeups, lanes: usize) {
+        self.stop = tasks.stopping();
+        // A bus that waits for messages itself needs no sleep; a moment, so that one that does not wait is not hammered.
+        let idle = if self.bus.waits() { Duration::from_millis(50) } else { lanes::POLL };
         let name = format!("queue.{}", self.queue);
-        lanes::run(tasks, wakeups, &name, lanes, move || {
+        lanes::run(tasks, wakeups, &name, lanes, idle, move || {
             let consumer = self.clone();
-            async move { consumer.step().await }
+            async move {
+                tokio::select! {
+                    // What a long poll brings after the word to stop comes again when its lease ends.
+                    () = consumer.stop.cancelled(), if consumer.bus.waits() => Ok(0),
+                    deliveries = consumer.receive() => consumer.handle(deliveries?).await,
+                }
+            }
         });
     }
 
     /// Handles what is there now, up to one batch; gives its size.
     pub async fn step(&self) -> Result<usize, BusError> {
-        let deliveries = self.bus.receive(&self.queue, BATCH, LEASE).await?;
-        for result in join_all(deliveries.iter().map(|delivery| self.deliver(delivery))).await {
-            result?;
-        }
-        Ok(deliveries.len())
+        let deliveries = self.receive().await?;
+        self.handle(deliveries).await
     }
 
-    async fn deliver(&self, delivery: &Delivery) -> Result<(), BusError> {
+    async fn receive(&self) -> Result<Vec<Delivery>, BusError> {
+        self.bus.receive(&self.queue, BATCH, LEASE).await
+    }
+
+    /// A slow one does not hold up the ends of the others; those that end together are ended in one call.
+    async fn handle(&self, deliveries: Vec<Delivery>) -> Result<usize, BusError> {
+        let size = deliveries.len();
+        if size > 0 {
+            fault!("consumer.received");
+        }
+        let mut ended = stream::iter(deliveries)
+            .map(|delivery| self.deliver(delivery))
+            .buffer_unordered(BATCH as usize)
+            .ready_chunks(BATCH as usize);
+        let mut failure = None;
+        while let Some(chunk) = ended.next().await {
+            let mut done = Vec::new();
+            for outcome in chunk {
+                match outcome {
+                    Ok(delivery) => done.extend(delivery),
+                    Err(error) => failure = Some(error),
+                }
+            }
+            if !done.is_empty()
+                && let Err(error) = self.end(&done).await
+            {
+                failure = Some(error);
+            }
+        }
+        failure.map_or(Ok(size), Err)
+    }
+
+    async fn end(&self, done: &[Delivery]) -> Result<(), BusError> {
+        fault!("consumer.handled");
+        self.bus.done(done).await?;
+        fault!("consumer.done");
+        Ok(())
+    }
+
+    /// Gives the delivery back where it was handled and is to be ended.
+    async fn deliver(&self, delivery: Delivery) -> Result<Option<Delivery>, BusError> {
         let envelope = match &delivery.envelope {
             Ok(envelope) => envelope,
-            Err(rubbish) => return self.bus.bury(delivery, rubbish).await,
+            Err(rubbish) => {
+                tracing::error!(
+                    queue = self.queue,
+                    error = rubbish.error,
+                    "a message that is no envelope was put to the dead letters"
+                );
+                self.count("malformed");
+                self.bus.bury(&delivery, &rubbish.error).await?;
+                return Ok(None);
+            }
         };
+        if let Some(why) = self.unreadable(envelope) {
+            tracing::warn!(queue = self.queue, trigger = envelope.kind, why, "event parked");
+            self.count("parked");
+            self.bus.park(&delivery, &why).await?;
+            return Ok(None);
+        }
         let span = envelope.span("consume");
-        let handled = self.handler.handle(envelope).instrument(span.clone()).await;
+        let policy = self.handler.policy(&envelope.kind).unwrap_or(self.policy);
+        let handled = if delivery.lost > LOST_MOST {
+            Err(HandlerError::Permanent(format!("{} consumers died with it in hand", delivery.lost)))
+        } else {
+            let work = AssertUnwindSafe(self.handler.handle(envelope)).catch_unwind();
+            tokio::select! {
+                handled = work.instrument(span.clone()) => handled.unwrap_or_else(|panic| Err(panicked(&*panic))),
+                never = self.renew(&delivery) => never,
+                () = self.out_of_time() => {
+                    self.bus.retry(&delivery, Duration::ZERO, "handed back: the process stopped").await?;
+                    return Ok(None);
+                }
+            }
+        };
         match handled {
-            Ok(()) => self.bus.done(delivery).await.map(|_| ()),
-            Err(HandlerError::LeaseLost) => Ok(()),
-            Err(HandlerError::Transient(error)) if delivery.attempt < self.policy.attempts => {
-                let wait = self.policy.wait(delivery.attempt);
+            Ok(()) => {
+                self.count("handled");
+                return Ok(Some(delivery));
+            }
+            Err(HandlerError::LeaseLost) => {}
+            Err(HandlerError::Transient(error)) if delivery.attempt < policy.attempts => {
+                let wait = policy.wait(delivery.attempt);
                 span.in_scope(|| {
                     tracing::info!(error, attempt = delivery.attempt, ?wait, "event to be tried again")
                 });
-                self.bus.retry(delivery, wait, &error).await
+                self.count("retried");
+                self.bus.retry(&delivery, wait, &error).await?;
+                fault!("consumer.retried");
             }
             Err(HandlerError::Transient(error) | HandlerError::Permanent(error)) => {
                 span.in_scope(|| {
@@ -94,7 +201,48 @@ impl Consumer {
                         || tracing::error!(error = %told, "nobody could be told that the event was given up"),
                     );
                 }
-                self.bus.bury(delivery, &error).await
+                fault!("consumer.told");
+                self.count("dead");
+                self.bus.bury(&delivery, &error).await?;
+                fault!("consumer.buried");
+            }
+        }
+        Ok(None)
+    }
+
+    fn count(&self, outcome: &'static str) {
+        metrics::counter!("councilsense_events_total", "queue" => self.queue.clone(), "outcome" => outcome)
+            .increment(1);
+    }
+
+    fn unreadable(&self, envelope: &Envelope) -> Option<String> {
+        let (kind, version) = (&envelope.kind, envelope.version);
+        if !self.handler.types().contains(&kind.as_str()) {
+            return Some(format!("this version knows no {kind}; a newer one gets it when it starts"));
+        }
+        let newest = self.handler.newest(kind);
+        (version > newest).then(|| {
+            format!("{kind} has version {version}, this version reads up to {newest}; a newer one gets it when it starts")
+        })
+    }
+
+    /// Ends a while after the word to stop.
+    async fn out_of_time(&self) {
+        self.stop.cancelled().await;
+        tokio::time::sleep(HAND_BACK).await;
+    }
+
+    /// Keeps the message in hand while the handler works; never ends.
+    async fn renew(&self, delivery: &Delivery) -> Result<(), HandlerError> {
+        loop {
+            tokio::time::sleep(RENEW).await;
+            match self.bus.extend(delivery, LEASE).await {
+                Ok(true) => {}
+                Ok(false) => {
+                    tracing::warn!(queue = self.queue, "another consumer has the message now");
+                    return Err(HandlerError::LeaseLost);
+                }
+                Err(error) => tracing::warn!(%error, "the lease of a message could not be renewed"),
             }
         }
     }

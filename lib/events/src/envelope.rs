@@ -107,6 +107,17 @@ impl Envelope {
         })
     }
 
+    /// What takes turns with others: its city where it names one, else its source, else what it is about. The embedded
+    /// bus has the same rule in SQL (`lane_of`).
+    pub fn lane(&self) -> &str {
+        let named = ["/city_id", "/meeting/city_id", "/source_id"].iter();
+        named
+            .filter_map(|field| self.payload.pointer(field)?.as_str())
+            .chain([self.resource.id.as_str(), "-"])
+            .find(|lane| !lane.is_empty())
+            .unwrap_or("-")
+    }
+
     /// Who acts on it: `role` for itself, in the envelope's tenant and trace.
     pub fn caller(&self, role: &str) -> Caller {
         let trace = Trace::parse(&self.traceparent).unwrap_or_else(Trace::start).child();

@@ -17,13 +17,17 @@ pub struct Job {
     pub envelope: Envelope,
     /// How often it was taken, this time included. It is also the receipt: who lost the lease cannot end it.
     pub attempt: i32,
+    /// How often a worker died with it in hand.
+    pub lost: i32,
+    /// What takes turns with others.
+    pub(crate) lane: String,
 }
 
 /// Asks for a step in the transaction of the change that needs it. `false`: it was asked for before.
 pub async fn put(tx: &mut impl Tx, envelope: &Envelope) -> Result<bool, DbError> {
     let put = sqlx::query(
-        "INSERT INTO jobs (id, tenant_id, type, idempotency_key, envelope, state, run_at, created_at)
-         VALUES ($1, $2, $3, $4, $5, 'ready', $6, $6) ON CONFLICT ON CONSTRAINT jobs_once DO NOTHING",
+        "INSERT INTO jobs (id, tenant_id, type, idempotency_key, envelope, state, run_at, created_at, lane)
+         VALUES ($1, $2, $3, $4, $5, 'ready', $6, $6, $7) ON CONFLICT ON CONSTRAINT jobs_once DO NOTHING",
     )
     .bind(envelope.id.uuid())
     .bind(envelope.tenant_id.uuid())
@@ -31,6 +35,7 @@ pub async fn put(tx: &mut impl Tx, envelope: &Envelope) -> Result<bool, DbError>
     .bind(&envelope.idempotency_key)
     .bind(Json(envelope))
     .bind(envelope.occurred_at)
+    .bind(envelope.lane())
     .execute(tx.conn())
     .await?;
     Ok(put.rows_affected() == 1)
@@ -51,36 +56,48 @@ pub async fn finish(tx: &mut TenantTx, job: &Job, now: DateTime<Utc>) -> Result<
     if ended.rows_affected() == 1 { Ok(()) } else { Err(HandlerError::LeaseLost) }
 }
 
-/// Takes one due job of `types`, or one whose worker died.
+/// What a worker can do: types, and the newest version of each that it reads.
+pub(crate) struct Readable<'a> {
+    pub(crate) types: &'a [&'a str],
+    pub(crate) newest: &'a [i32],
+}
+
+/// Takes one due job, or one whose worker died: the oldest of the lane after `after`.
 pub(crate) async fn claim(
     tx: &mut SystemTx,
-    types: &[&str],
+    readable: &Readable<'_>,
     now: DateTime<Utc>,
     lease: TimeDelta,
+    after: &str,
 ) -> Result<Option<Job>, DbError> {
-    let row: Option<(Uuid, Json<Envelope>, i32)> = sqlx::query_as(
-        "UPDATE jobs SET state = 'running', attempt = attempt + 1, leased_until = $3
-         WHERE id = (SELECT id FROM jobs WHERE type = ANY ($1)
-                     AND ((state = 'ready' AND run_at <= $2) OR (state = 'running' AND leased_until <= $2))
-                     ORDER BY run_at, id LIMIT 1 FOR UPDATE SKIP LOCKED)
-         RETURNING id, envelope, attempt",
-    )
-    .bind(types)
-    .bind(now)
-    .bind(now + lease)
-    .fetch_optional(tx.conn())
-    .await?;
-    Ok(row.map(|(id, Json(envelope), attempt)| Job { id: id.into(), envelope, attempt }))
+    let row: Option<(Uuid, Json<Envelope>, i32, i32, String)> =
+        sqlx::query_as("SELECT * FROM claim_job($1, $2, $3, $4, $5)")
+            .bind(readable.types)
+            .bind(readable.newest)
+            .bind(now)
+            .bind(now + lease)
+            .bind(after)
+            .fetch_optional(tx.conn())
+            .await?;
+    Ok(row.map(|(id, Json(envelope), attempt, lost, lane)| Job {
+        id: id.into(),
+        envelope,
+        attempt,
+        lost,
+        lane,
+    }))
 }
 
 /// Keeps a job in its worker's hands.
 pub(crate) async fn extend(tx: &mut SystemTx, job: &Job, until: DateTime<Utc>) -> Result<(), DbError> {
-    sqlx::query("UPDATE jobs SET leased_until = $3 WHERE id = $1 AND attempt = $2 AND state = 'running'")
-        .bind(job.id.uuid())
-        .bind(job.attempt)
-        .bind(until)
-        .execute(tx.conn())
-        .await?;
+    sqlx::query(
+        "UPDATE jobs SET leased_until = $3, run_at = $3 WHERE id = $1 AND attempt = $2 AND state = 'running'",
+    )
+    .bind(job.id.uuid())
+    .bind(job.attempt)
+    .bind(until)
+    .execute(tx.conn())
+    .await?;
     Ok(())
 }
 

@@ -9,13 +9,19 @@ use cs_rpc::Tasks;
 use tokio::sync::Notify;
 
 /// Longest sleep: notifications can be lost with a connection, and retries become due without one.
-const POLL: Duration = Duration::from_millis(1000);
+pub(crate) const POLL: Duration = Duration::from_millis(1000);
 /// Sleep after a step that failed, so that a database that is away is not hammered.
 const AFTER_FAILURE: Duration = Duration::from_secs(1);
 
-/// Runs `count` lanes. A lane repeats `step` while it finds work, then sleeps until woken by `name` or the poll.
-pub(crate) fn run<F, Fut, E>(tasks: &Tasks, wakeups: &Wakeups, name: &str, count: usize, step: F)
-where
+/// Runs `count` lanes. A lane repeats `step` while it finds work, then sleeps until woken by `name`, or for `idle`.
+pub(crate) fn run<F, Fut, E>(
+    tasks: &Tasks,
+    wakeups: &Wakeups,
+    name: &str,
+    count: usize,
+    idle: Duration,
+    step: F,
+) where
     F: Fn() -> Fut + Send + Sync + Clone + 'static,
     Fut: Future<Output = Result<usize, E>> + Send,
     E: std::fmt::Display + Send,
@@ -25,7 +31,7 @@ where
         tasks.spawn(async move {
             while !stop.is_cancelled() {
                 match step().await {
-                    Ok(0) => sleep(&wake, POLL, &stop).await,
+                    Ok(0) => sleep(&wake, idle, &stop).await,
                     // There may be more than one lane's worth.
                     Ok(_) => wake.notify_one(),
                     Err(error) => {

@@ -8,9 +8,12 @@
 //! Nothing here knows a service. Every table is in the service's own schema.
 
 pub mod bus;
+pub mod chores;
 mod consumer;
 mod dead_letters;
 mod envelope;
+#[cfg(feature = "faults")]
+pub mod faults;
 pub mod inbox;
 pub mod jobs;
 mod lanes;
@@ -19,9 +22,22 @@ mod relay;
 mod retry;
 mod worker;
 
-pub use bus::{Bus, BusError, Delivery, PostgresBus};
+/// A point at which a test may stop the worker as if its process had died.
+#[cfg(feature = "faults")]
+macro_rules! fault {
+    ($point:literal) => {
+        crate::faults::at($point)?
+    };
+}
+#[cfg(not(feature = "faults"))]
+macro_rules! fault {
+    ($point:literal) => {};
+}
+pub(crate) use fault;
+
+pub use bus::{Bus, BusError, Delivery, PostgresBus, SnsBus, SnsOptions};
 pub use consumer::{Consumer, EventHandler};
-pub use dead_letters::{DeadLetterPart, DeadLetters};
+pub use dead_letters::{DeadLetterPart, DeadLetters, Ledger};
 pub use envelope::{Envelope, Fact, PayloadError, Resource};
 pub use relay::Relay;
 pub use retry::{HandlerError, RetryPolicy};

@@ -2,37 +2,38 @@
 
 use std::sync::Arc;
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use cs_core::Clock;
 use cs_db::{Db, DbError, Reason, Tx, Wakeups};
 use cs_rpc::Tasks;
 use sqlx::types::Json;
 use uuid::Uuid;
 
-use crate::{Bus, BusError, Envelope, lanes};
+use crate::{Bus, BusError, Envelope, fault, lanes};
 
 /// Facts in one batch.
-const BATCH: i64 = 200;
+const BATCH: i32 = 200;
 /// A relay that died with a batch in hand is waited for this long.
 const LEASE: TimeDelta = TimeDelta::seconds(30);
 
 /// The relay of one service's outbox.
 #[derive(Clone)]
 pub struct Relay {
+    schema: &'static str,
     db: Db,
     bus: Arc<dyn Bus>,
     clock: Arc<dyn Clock>,
 }
 
 impl Relay {
-    /// From the outbox in `db` to `bus`.
-    pub fn new(db: Db, bus: Arc<dyn Bus>, clock: Arc<dyn Clock>) -> Self {
-        Self { db, bus, clock }
+    /// From the outbox of `schema` in `db` to `bus`.
+    pub fn new(schema: &'static str, db: Db, bus: Arc<dyn Bus>, clock: Arc<dyn Clock>) -> Self {
+        Self { schema, db, bus, clock }
     }
 
-    /// Relays until the tasks drain. `schema` names the outbox whose inserts wake it.
-    pub fn run(self, tasks: &Tasks, wakeups: &Wakeups, schema: &str) {
-        lanes::run(tasks, wakeups, &format!("{schema}.outbox"), 1, move || {
+    /// Relays until the tasks drain; inserts into the outbox wake it.
+    pub fn run(self, tasks: &Tasks, wakeups: &Wakeups) {
+        lanes::run(tasks, wakeups, &format!("{}.outbox", self.schema), 1, lanes::POLL, move || {
             let relay = self.clone();
             async move { relay.step().await }
         });
@@ -40,15 +41,21 @@ impl Relay {
 
     /// Publishes one batch in order; gives its size.
     ///
-    /// One relay at a time holds a batch, so that facts leave in the order they were written even with several
-    /// replicas. A crash between publishing and marking repeats the batch: consumers are idempotent by event id.
+    /// A batch is leased, and of a resource of which another relay holds facts none is taken: so the facts of a
+    /// resource leave in the order they were written, however many replicas there are. A crash between publishing and
+    /// marking repeats the batch: consumers are idempotent by event id.
     pub async fn step(&self) -> Result<usize, BusError> {
         let batch = self.claim().await?;
+        fault!("relay.claimed");
+        let oldest = batch.iter().map(|(_, _, at)| *at).min();
+        let lag = oldest.map_or(0.0, |at| seconds(self.clock.now() - at));
+        metrics::gauge!("councilsense_outbox_lag_seconds", "schema" => self.schema).set(lag);
         if batch.is_empty() {
             return Ok(0);
         }
-        let envelopes: Vec<Envelope> = batch.into_iter().map(|(_, envelope)| envelope.0).collect();
+        let envelopes: Vec<Envelope> = batch.into_iter().map(|(_, envelope, _)| envelope.0).collect();
         let published = self.bus.publish(&envelopes).await;
+        fault!("relay.published");
         let ids: Vec<Uuid> = envelopes.iter().map(|e| e.id.uuid()).collect();
         let mut tx = self.db.system(Reason::Relay).await?;
         let mark = match &published {
@@ -61,34 +68,31 @@ impl Relay {
             .execute(tx.conn())
             .await
             .map_err(DbError::from)?;
+        fault!("relay.marked");
         tx.commit().await?;
-        published.map(|()| ids.len())
+        published?;
+        metrics::counter!("councilsense_facts_published_total", "schema" => self.schema)
+            .increment(ids.len() as u64);
+        Ok(ids.len())
     }
 
-    async fn claim(&self) -> Result<Vec<(i64, Json<Envelope>)>, DbError> {
-        let mut tx = self.db.system(Reason::Relay).await?;
-        let free: bool =
-            sqlx::query_scalar("SELECT pg_try_advisory_xact_lock(hashtext(current_schema() || '.outbox'))")
-                .fetch_one(tx.conn())
-                .await?;
-        if !free {
-            return Ok(Vec::new());
-        }
+    async fn claim(&self) -> Result<Vec<(i64, Json<Envelope>, DateTime<Utc>)>, DbError> {
         let now = self.clock.now();
-        let mut batch: Vec<(i64, Json<Envelope>)> = sqlx::query_as(
-            "UPDATE outbox SET leased_until = $2 WHERE id IN (
-                 SELECT id FROM outbox WHERE published_at IS NULL
-                 AND NOT EXISTS (SELECT FROM outbox WHERE published_at IS NULL AND leased_until > $1)
-                 ORDER BY sequence LIMIT $3)
-             RETURNING sequence, envelope",
-        )
-        .bind(now)
-        .bind(now + LEASE)
-        .bind(BATCH)
-        .fetch_all(tx.conn())
-        .await?;
+        let mut tx = self.db.system(Reason::Relay).await?;
+        let mut batch: Vec<(i64, Json<Envelope>, DateTime<Utc>)> =
+            sqlx::query_as("SELECT * FROM claim_facts($1, $2, $3)")
+                .bind(now)
+                .bind(now + LEASE)
+                .bind(BATCH)
+                .fetch_all(tx.conn())
+                .await?;
         tx.commit().await?;
-        batch.sort_unstable_by_key(|(sequence, _)| *sequence);
+        // UPDATE … RETURNING keeps no order.
+        batch.sort_unstable_by_key(|(sequence, _, _)| *sequence);
         Ok(batch)
     }
+}
+
+fn seconds(span: TimeDelta) -> f64 {
+    span.as_seconds_f64().max(0.0)
 }

@@ -19,9 +19,13 @@ pub struct RetryPolicy {
 }
 
 impl RetryPolicy {
-    /// What most work gets: five tries within about a minute.
+    /// What most work gets: five more tries, mostly within half a minute.
     pub const STANDARD: Self =
         Self { attempts: 6, base: Duration::from_millis(500), most: Duration::from_secs(60) };
+
+    /// For what waits on another service or a city's web server: an outage of half an hour is no reason to give up.
+    pub const PATIENT: Self =
+        Self { attempts: 60, base: Duration::from_millis(500), most: Duration::from_secs(120) };
 
     /// The wait before the try after `attempt`: uniform between nothing and base × 2^(attempt − 1), so that what
     /// failed together does not come back together.
@@ -29,6 +33,16 @@ impl RetryPolicy {
         let ceiling = self.base.saturating_mul(1u32 << attempt.saturating_sub(1).min(20)).min(self.most);
         ceiling.mul_f64(rand::random::<f64>())
     }
+}
+
+/// Workers that may die with one piece of work in hand before it is taken for the cause.
+pub(crate) const LOST_MOST: u32 = 8;
+
+/// A panic is a defect that the same input meets again: no retry, and the lane goes on with the next.
+pub(crate) fn panicked(panic: &(dyn std::any::Any + Send)) -> HandlerError {
+    let text = panic.downcast_ref::<&str>().copied().map(str::to_owned);
+    let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
+    HandlerError::Permanent(format!("the handler panicked: {text}"))
 }
 
 /// Why a handler did not do its work.

@@ -1,16 +1,21 @@
 //! Hands due jobs to a handler.
 
-use std::sync::Arc;
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use chrono::TimeDelta;
 use cs_core::Clock;
 use cs_db::{Db, DbError, Reason, Wakeups};
 use cs_rpc::Tasks;
+use futures::FutureExt;
+use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use crate::jobs::{self, Job};
-use crate::{HandlerError, RetryPolicy, lanes};
+use crate::consumer::HAND_BACK;
+use crate::jobs::{self, Job, Readable};
+use crate::retry::{LOST_MOST, panicked};
+use crate::{HandlerError, RetryPolicy, fault, lanes};
 
 /// A worker that died is waited for this long; one that works renews it.
 const LEASE: TimeDelta = TimeDelta::seconds(30);
@@ -21,6 +26,10 @@ const RENEW: std::time::Duration = std::time::Duration::from_secs(10);
 pub trait JobHandler: Send + Sync + 'static {
     /// The types it does.
     fn types(&self) -> &'static [&'static str];
+    /// The newest version of a type that it reads. A newer one waits for a worker that reads it.
+    fn newest(&self, _kind: &str) -> u32 {
+        1
+    }
     /// How often each is tried.
     fn policy(&self, _kind: &str) -> RetryPolicy {
         RetryPolicy::STANDARD
@@ -39,17 +48,21 @@ pub struct JobWorker {
     db: Db,
     handler: Arc<dyn JobHandler>,
     clock: Arc<dyn Clock>,
+    stop: CancellationToken,
+    /// The lane of the last job, so that lanes take turns.
+    after: Arc<Mutex<String>>,
 }
 
 impl JobWorker {
     /// From the jobs in `db` to `handler`.
     pub fn new(db: Db, handler: Arc<dyn JobHandler>, clock: Arc<dyn Clock>) -> Self {
-        Self { db, handler, clock }
+        Self { db, handler, clock, stop: CancellationToken::new(), after: Arc::default() }
     }
 
     /// Works until the tasks drain, `lanes` jobs at once. `schema` names the jobs whose inserts wake it.
-    pub fn run(self, tasks: &Tasks, wakeups: &Wakeups, schema: &str, lanes: usize) {
-        lanes::run(tasks, wakeups, &format!("{schema}.jobs"), lanes, move || {
+    pub fn run(mut self, tasks: &Tasks, wakeups: &Wakeups, schema: &str, lanes: usize) {
+        self.stop = tasks.stopping();
+        lanes::run(tasks, wakeups, &format!("{schema}.jobs"), lanes, lanes::POLL, move || {
             let worker = self.clone();
             async move { worker.step().await }
         });
@@ -57,21 +70,37 @@ impl JobWorker {
 
     /// Does one due job; gives how many it did.
     pub async fn step(&self) -> Result<usize, DbError> {
+        let types = self.handler.types();
+        let newest: Vec<i32> =
+            types.iter().map(|kind| i32::try_from(self.handler.newest(kind)).unwrap_or(i32::MAX)).collect();
+        let after = self.after.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let mut tx = self.db.system(Reason::Jobs).await?;
-        let Some(job) = jobs::claim(&mut tx, self.handler.types(), self.clock.now(), LEASE).await? else {
+        let readable = Readable { types, newest: &newest };
+        let Some(job) = jobs::claim(&mut tx, &readable, self.clock.now(), LEASE, &after).await? else {
             return Ok(0);
         };
         tx.commit().await?;
+        fault!("worker.claimed");
+        self.after.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&job.lane);
         let span = job.envelope.span("job");
         self.work(&job).instrument(span).await?;
         Ok(1)
     }
 
     async fn work(&self, job: &Job) -> Result<(), DbError> {
-        let outcome = tokio::select! {
-            outcome = self.handler.handle(job) => outcome,
-            never = self.renew(job) => never,
+        let outcome = if job.lost.unsigned_abs() > LOST_MOST {
+            Err(HandlerError::Permanent(format!("{} workers died with it in hand", job.lost)))
+        } else {
+            tokio::select! {
+                outcome = AssertUnwindSafe(self.handler.handle(job)).catch_unwind() =>
+                    outcome.unwrap_or_else(|panic| Err(panicked(&*panic))),
+                never = self.renew(job) => never,
+                () = self.out_of_time() => {
+                    return self.give_back(job, Some(self.clock.now()), "handed back: the process stopped").await;
+                }
+            }
         };
+        fault!("worker.handled");
         let policy = self.handler.policy(&job.envelope.kind);
         let attempt = job.attempt.unsigned_abs();
         match outcome {
@@ -87,6 +116,7 @@ impl JobWorker {
                 if let Err(told) = self.handler.given_up(job, &error).await {
                     tracing::error!(error = %told, "nobody could be told that the job was given up");
                 }
+                fault!("worker.told");
                 self.give_back(job, None, &error).await
             }
         }
@@ -100,7 +130,15 @@ impl JobWorker {
     ) -> Result<(), DbError> {
         let mut tx = self.db.system(Reason::Jobs).await?;
         jobs::give_back(&mut tx, job, at, self.clock.now(), error).await?;
-        tx.commit().await
+        tx.commit().await?;
+        fault!("worker.given_back");
+        Ok(())
+    }
+
+    /// Ends a while after the word to stop.
+    async fn out_of_time(&self) {
+        self.stop.cancelled().await;
+        tokio::time::sleep(HAND_BACK).await;
     }
 
     /// Keeps the lease while the handler works; never ends.

@@ -6,6 +6,7 @@ mod minilm;
 mod weights;
 
 use async_trait::async_trait;
+use cs_core::TenantId;
 
 pub use minilm::{DIMENSIONS, MAX_TOKENS, MODEL_VERSION, MiniLm};
 
@@ -21,6 +22,11 @@ pub enum EmbedError {
     /// The embedder was asked while the process was stopping.
     #[error("the embedder is stopping: ask again after the restart")]
     Stopping,
+    /// A service outside this process gave no vectors.
+    #[error(
+        "the embedding service gave no vectors ({0}): see that it runs, and that its address, key, model and dimensions are those configured"
+    )]
+    Remote(String),
 }
 
 /// Turns texts into vectors of unit length.
@@ -35,4 +41,13 @@ pub trait Embedder: Send + Sync {
     /// One vector for each text, in the order of the texts. A call with one text is taken for a query and does not
     /// wait behind calls with many.
     async fn embed(&self, texts: Vec<String>) -> Result<Vec<Vec<f32>>, EmbedError>;
+
+    /// As [`Embedder::embed`], for one tenant; `None` where it may not use this embedder, or has used up its share.
+    async fn embed_for(
+        &self,
+        _tenant: TenantId,
+        texts: Vec<String>,
+    ) -> Result<Option<Vec<Vec<f32>>>, EmbedError> {
+        self.embed(texts).await.map(Some)
+    }
 }

@@ -35,6 +35,9 @@ pub struct MeetingExtractRequested {
     pub sha256: ::prost::alloc::string::String,
     #[prost(string, tag = "5")]
     pub extractor_version: ::prost::alloc::string::String,
+    /// So that cities take turns.
+    #[prost(string, tag = "6")]
+    pub city_id: ::prost::alloc::string::String,
 }
 #[derive(serde::Serialize, serde::Deserialize)]
 #[serde(default)]
@@ -70,6 +73,20 @@ pub struct MeetingPublishRequested {
     pub meeting_id: ::prost::alloc::string::String,
     #[prost(string, tag = "2")]
     pub run_id: ::prost::alloc::string::String,
+    /// So that cities take turns.
+    #[prost(string, tag = "3")]
+    pub city_id: ::prost::alloc::string::String,
+}
+/// The weekly look at what was published: ECR of each city.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct EvidenceAuditRequested {
+    /// Start of the week that is looked at, RFC 3339.
+    #[prost(string, tag = "1")]
+    pub since: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub until: ::prost::alloc::string::String,
 }
 #[derive(serde::Serialize, serde::Deserialize)]
 #[serde(default)]

@@ -165,6 +165,15 @@ pub struct DeadLetter {
     pub traceparent: ::prost::alloc::string::String,
     #[prost(string, tag = "9")]
     pub queue: ::prost::alloc::string::String,
+    /// Kept for a version that can read it, which gets it when it starts.
+    #[prost(bool, tag = "10")]
+    pub parked: bool,
+    /// The schema of a job, or the queue.
+    #[prost(string, tag = "11")]
+    pub place: ::prost::alloc::string::String,
+    /// The whole envelope; of what is no envelope, its bytes.
+    #[prost(string, tag = "12")]
+    pub envelope: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ListDeadLettersRequest {
@@ -199,6 +208,77 @@ pub struct DiscardDeadLetterRequest {
 pub struct DiscardDeadLetterResponse {
     #[prost(string, tag = "1")]
     pub id: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetDeadLetterRequest {
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetDeadLetterResponse {
+    #[prost(message, optional, tag = "1")]
+    pub dead_letter: ::core::option::Option<DeadLetter>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ReplayDeadLettersRequest {
+    #[prost(string, repeated, tag = "1")]
+    pub ids: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    #[prost(string, tag = "2")]
+    pub r#type: ::prost::alloc::string::String,
+    /// Every one that this caller can see; needed where neither ids nor a type are given.
+    #[prost(bool, tag = "3")]
+    pub all: bool,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ReplayDeadLettersResponse {
+    #[prost(string, repeated, tag = "1")]
+    pub ids: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ReplayOutboxRequest {
+    /// RFC 3339. What was published longer than 30 days ago is gone.
+    #[prost(string, tag = "1")]
+    pub since: ::prost::alloc::string::String,
+    /// Empty: every type.
+    #[prost(string, tag = "2")]
+    pub r#type: ::prost::alloc::string::String,
+    /// As in search.
+    #[prost(string, tag = "3")]
+    pub queue: ::prost::alloc::string::String,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ReplayOutboxResponse {
+    #[prost(uint64, tag = "1")]
+    pub facts: u64,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Intervention {
+    #[prost(string, tag = "1")]
+    pub actor: ::prost::alloc::string::String,
+    /// replay, discard, replay_outbox
+    #[prost(string, tag = "2")]
+    pub action: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub place: ::prost::alloc::string::String,
+    /// The dead letter's id; of replay_outbox the time since when.
+    #[prost(string, tag = "4")]
+    pub letter: ::prost::alloc::string::String,
+    #[prost(string, tag = "5")]
+    pub r#type: ::prost::alloc::string::String,
+    #[prost(string, tag = "6")]
+    pub reason: ::prost::alloc::string::String,
+    #[prost(string, tag = "7")]
+    pub at: ::prost::alloc::string::String,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListInterventionsRequest {
+    #[prost(uint32, tag = "1")]
+    pub first: u32,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListInterventionsResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub interventions: ::prost::alloc::vec::Vec<Intervention>,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetBacklogRequest {}
@@ -1681,6 +1761,119 @@ pub mod dead_letters_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        pub async fn get_dead_letter(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetDeadLetterRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetDeadLetterResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/councilsense.ops.v1.DeadLetters/GetDeadLetter",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("councilsense.ops.v1.DeadLetters", "GetDeadLetter"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Sends some again, or all, or all of a type. Those that are not dead any more are left as they are.
+        pub async fn replay_dead_letters(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ReplayDeadLettersRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ReplayDeadLettersResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/councilsense.ops.v1.DeadLetters/ReplayDeadLetters",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "councilsense.ops.v1.DeadLetters",
+                        "ReplayDeadLetters",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Sends what was published since a time to one queue again, oldest first: to rebuild what is made of it.
+        pub async fn replay_outbox(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ReplayOutboxRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ReplayOutboxResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/councilsense.ops.v1.DeadLetters/ReplayOutbox",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("councilsense.ops.v1.DeadLetters", "ReplayOutbox"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Who replayed or discarded what, newest first.
+        pub async fn list_interventions(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListInterventionsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListInterventionsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/councilsense.ops.v1.DeadLetters/ListInterventions",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "councilsense.ops.v1.DeadLetters",
+                        "ListInterventions",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
         /// What is still under way in this service: outbox, queue and jobs.
         pub async fn get_backlog(
             &mut self,
@@ -1742,6 +1935,37 @@ pub mod dead_letters_server {
             request: tonic::Request<super::DiscardDeadLetterRequest>,
         ) -> std::result::Result<
             tonic::Response<super::DiscardDeadLetterResponse>,
+            tonic::Status,
+        >;
+        async fn get_dead_letter(
+            &self,
+            request: tonic::Request<super::GetDeadLetterRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetDeadLetterResponse>,
+            tonic::Status,
+        >;
+        /// Sends some again, or all, or all of a type. Those that are not dead any more are left as they are.
+        async fn replay_dead_letters(
+            &self,
+            request: tonic::Request<super::ReplayDeadLettersRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ReplayDeadLettersResponse>,
+            tonic::Status,
+        >;
+        /// Sends what was published since a time to one queue again, oldest first: to rebuild what is made of it.
+        async fn replay_outbox(
+            &self,
+            request: tonic::Request<super::ReplayOutboxRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ReplayOutboxResponse>,
+            tonic::Status,
+        >;
+        /// Who replayed or discarded what, newest first.
+        async fn list_interventions(
+            &self,
+            request: tonic::Request<super::ListInterventionsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListInterventionsResponse>,
             tonic::Status,
         >;
         /// What is still under way in this service: outbox, queue and jobs.
@@ -1952,6 +2176,188 @@ pub mod dead_letters_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = DiscardDeadLetterSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/councilsense.ops.v1.DeadLetters/GetDeadLetter" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetDeadLetterSvc<T: DeadLetters>(pub Arc<T>);
+                    impl<
+                        T: DeadLetters,
+                    > tonic::server::UnaryService<super::GetDeadLetterRequest>
+                    for GetDeadLetterSvc<T> {
+                        type Response = super::GetDeadLetterResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetDeadLetterRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as DeadLetters>::get_dead_letter(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetDeadLetterSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/councilsense.ops.v1.DeadLetters/ReplayDeadLetters" => {
+                    #[allow(non_camel_case_types)]
+                    struct ReplayDeadLettersSvc<T: DeadLetters>(pub Arc<T>);
+                    impl<
+                        T: DeadLetters,
+                    > tonic::server::UnaryService<super::ReplayDeadLettersRequest>
+                    for ReplayDeadLettersSvc<T> {
+                        type Response = super::ReplayDeadLettersResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ReplayDeadLettersRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as DeadLetters>::replay_dead_letters(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ReplayDeadLettersSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/councilsense.ops.v1.DeadLetters/ReplayOutbox" => {
+                    #[allow(non_camel_case_types)]
+                    struct ReplayOutboxSvc<T: DeadLetters>(pub Arc<T>);
+                    impl<
+                        T: DeadLetters,
+                    > tonic::server::UnaryService<super::ReplayOutboxRequest>
+                    for ReplayOutboxSvc<T> {
+                        type Response = super::ReplayOutboxResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ReplayOutboxRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as DeadLetters>::replay_outbox(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ReplayOutboxSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/councilsense.ops.v1.DeadLetters/ListInterventions" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListInterventionsSvc<T: DeadLetters>(pub Arc<T>);
+                    impl<
+                        T: DeadLetters,
+                    > tonic::server::UnaryService<super::ListInterventionsRequest>
+                    for ListInterventionsSvc<T> {
+                        type Response = super::ListInterventionsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListInterventionsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as DeadLetters>::list_interventions(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListInterventionsSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

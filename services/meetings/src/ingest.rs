@@ -5,7 +5,7 @@
 
 use chrono::{DateTime, NaiveDate, Utc};
 use cs_core::document::ArtifactKind;
-use cs_core::{Caller, Ids, MeetingId, RunId, Visibility};
+use cs_core::{Caller, CityId, Ids, MeetingId, RunId, Visibility};
 use cs_db::TenantTx;
 use cs_events::{Envelope, Fact, jobs};
 use cs_proto::events::v1::MeetingExtractRequested;
@@ -199,6 +199,10 @@ pub(crate) async fn request_extraction(
         artifact_id: id.clone(),
         sha256: artifact.sha256.clone(),
         extractor_version: cs_documents::EXTRACTOR_VERSION.to_owned(),
+        city_id: meetings::city_of(tx, artifact.meeting_id)
+            .await?
+            .map(CityId::from)
+            .map_or_else(String::new, |id| id.to_string()),
     };
     let fact = Fact {
         kind: "meeting.extract.requested",

@@ -4,6 +4,7 @@
 //! and never decides what a summary says. Start with [`ingest`], which is transaction A; then [`extract`], the step
 //! after it; then [`follow`], which learns by event what became of a run.
 
+pub mod audit;
 pub mod connectors;
 mod error;
 pub mod extract;
@@ -16,6 +17,7 @@ mod objects;
 pub mod read;
 pub mod rerun;
 pub mod scan;
+pub mod schedule;
 mod store;
 pub mod visibility;
 mod watch;
@@ -32,7 +34,7 @@ pub use extract::Extractor;
 pub use grpc::MeetingsService;
 pub use grpc_ops::OpsService;
 pub use objects::{FileStore, ObjectStore};
-pub use workers::{QUEUE, consumer, job_worker, scheduler};
+pub use workers::{EVENTS, QUEUE, consumer, job_worker, scheduler};
 
 /// The schema.
 pub const SCHEMA: &str = "meetings";

@@ -133,7 +133,7 @@ pub(crate) fn source(row: sources::Source) -> ops::Source {
         city_id: CityId::from(row.city_id).to_string(),
         kind: row.kind,
         location: row.location,
-        schedule: row.scan_seconds.map(|s| format!("{s}s")).unwrap_or_default(),
+        schedule: row.schedule.or_else(|| row.scan_seconds.map(|s| format!("{s}s"))).unwrap_or_default(),
         last_scan_at: row.last_scan_at.map(rfc3339).unwrap_or_default(),
         last_scan_status: row.last_scan_status.unwrap_or_default(),
         last_scan_reason: row.last_scan_reason.unwrap_or_default(),

@@ -9,6 +9,7 @@ use cs_proto::events::v1::{CityScanRequested, MeetingIngestRequested};
 use uuid::Uuid;
 
 use crate::connectors;
+use crate::schedule::Schedule;
 use crate::store::{places, sources};
 use crate::{Deps, Error, SCHEMA, messages};
 
@@ -162,14 +163,19 @@ pub async fn add_source(
     allow(caller, Action::Operate)?;
     let city = places::find_city(tx, city).await?.ok_or(Error::NotFound("city"))?;
     connectors::open(kind, location)?;
-    let every = match schedule {
+    let schedule = match schedule {
         "" => None,
-        text => Some(
-            seconds(text)
-                .ok_or_else(|| Error::invalid("schedule", "write a number and s, m or h, as in 15m"))?,
-        ),
+        text => Some(Schedule::parse(text)?),
     };
-    Ok(SourceRow(sources::upsert(tx, ids.next(), city.id, kind, location, every, ids.now()).await?))
+    let new = sources::New {
+        id: ids.next(),
+        city: city.id,
+        kind,
+        location,
+        schedule: schedule.as_ref(),
+        time_zone: &city.time_zone,
+    };
+    Ok(SourceRow(sources::upsert(tx, &new, ids.now()).await?))
 }
 
 /// Sources of a city, or all of them.
@@ -184,28 +190,3 @@ pub async fn list_sources(
 
 /// A source as it is stored.
 pub struct SourceRow(pub(crate) sources::Source);
-
-fn seconds(text: &str) -> Option<i32> {
-    let (number, unit) = text.split_at(text.len().checked_sub(1)?);
-    let unit = match unit {
-        "s" => 1,
-        "m" => 60,
-        "h" => 3600,
-        _ => return None,
-    };
-    number.parse::<i32>().ok().filter(|n| *n > 0)?.checked_mul(unit)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::seconds;
-
-    #[test]
-    fn a_schedule_is_a_number_and_a_unit() {
-        assert_eq!(seconds("15m"), Some(900));
-        assert_eq!(seconds("5s"), Some(5));
-        for bad in ["", "m", "0s", "-1h", "15", "15 m", "999999999h"] {
-            assert_eq!(seconds(bad), None, "{bad}");
-        }
-    }
-}

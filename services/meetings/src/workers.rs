@@ -7,19 +7,31 @@ use cs_events::jobs::Job;
 use cs_events::{Bus, Consumer, Envelope, EventHandler, HandlerError, JobHandler, JobWorker, RetryPolicy};
 use cs_rpc::Tasks;
 
-use crate::{Deps, SCHEMA, extract, follow, scan};
+use crate::{Deps, SCHEMA, audit, extract, follow, scan};
 
 /// This service's queue.
 pub const QUEUE: &str = "meetings";
+/// What that queue gets.
+pub const EVENTS: &[&str] = &["summary.gated", "meeting.published"];
 /// How often the scheduler looks.
 const SCHEDULER_TICK: std::time::Duration = std::time::Duration::from_secs(1);
+/// How often it looks whether a week has passed since the last audit.
+const AUDIT_LOOK: chrono::TimeDelta = chrono::TimeDelta::minutes(10);
 
 struct Jobs(Deps);
 
 #[async_trait]
 impl JobHandler for Jobs {
     fn types(&self) -> &'static [&'static str] {
-        &["city.scan.requested", "meeting.ingest.requested", "meeting.extract.requested"]
+        &["city.scan.requested", "meeting.ingest.requested", "meeting.extract.requested", audit::REQUESTED]
+    }
+
+    fn policy(&self, kind: &str) -> RetryPolicy {
+        match kind {
+            // A city's web server may be away for a while.
+            "city.scan.requested" | "meeting.ingest.requested" => RetryPolicy::PATIENT,
+            _ => RetryPolicy::STANDARD,
+        }
     }
 
     async fn handle(&self, job: &Job) -> Result<(), HandlerError> {
@@ -32,6 +44,7 @@ impl JobHandler for Jobs {
             "meeting.extract.requested" => {
                 extract::extract(&self.0, &caller, job, &job.envelope.payload()?).await
             }
+            audit::REQUESTED => audit::audit(&self.0, &caller, job, &job.envelope.payload()?).await,
             other => Err(HandlerError::Permanent(format!("no step is called {other}"))),
         }
     }
@@ -50,7 +63,7 @@ struct Verdicts(Deps);
 #[async_trait]
 impl EventHandler for Verdicts {
     fn types(&self) -> &'static [&'static str] {
-        &["summary.gated", "meeting.published"]
+        EVENTS
     }
 
     async fn handle(&self, envelope: &Envelope) -> Result<(), HandlerError> {
@@ -76,7 +89,15 @@ pub fn consumer(deps: &Deps, bus: Arc<dyn Bus>) -> Consumer {
 pub fn scheduler(deps: &Deps, tasks: &Tasks) {
     let (deps, stop) = (deps.clone(), tasks.stopping());
     tasks.spawn(async move {
+        let mut next_audit_look = None;
         while !stop.is_cancelled() {
+            let now = deps.ids.now();
+            if next_audit_look.is_none_or(|at| at <= now) {
+                next_audit_look = Some(now + AUDIT_LOOK);
+                if let Err(error) = audit::schedule(&deps.db, &deps.ids).await {
+                    tracing::warn!(%error, "the weekly audit of evidence could not be asked for; it is tried again");
+                }
+            }
             match scan::schedule_one(&deps.db, &deps.ids).await {
                 Ok(true) => continue,
                 Ok(false) => {}

@@ -13,13 +13,16 @@ use crate::{Deps, SCHEMA, announce, fan_out, home, matching, retract};
 
 /// This service's queue.
 pub const QUEUE: &str = "notifications";
+/// What that queue gets.
+pub const EVENTS: &[&str] =
+    &["account.deleted", "account.home_city_changed", "meeting.published", "meeting.withdrawn"];
 
 struct Facts(Deps);
 
 #[async_trait]
 impl EventHandler for Facts {
     fn types(&self) -> &'static [&'static str] {
-        &["account.deleted", "account.home_city_changed", "meeting.published", "meeting.withdrawn"]
+        EVENTS
     }
 
     async fn handle(&self, envelope: &Envelope) -> Result<(), HandlerError> {
@@ -62,7 +65,7 @@ impl JobHandler for Jobs {
 
 /// The consumer of this service's queue.
 pub fn consumer(deps: &Deps, bus: Arc<dyn Bus>) -> Consumer {
-    Consumer::new(bus, QUEUE, Arc::new(Facts(deps.clone())), RetryPolicy::STANDARD)
+    Consumer::new(bus, QUEUE, Arc::new(Facts(deps.clone())), RetryPolicy::PATIENT)
 }
 
 /// The worker of this service's jobs.

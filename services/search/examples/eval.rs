@@ -1,5 +1,6 @@
 //! Measures collections with the ranking as it is or with other parameters:
-//! `eval [--mode M] [--no-filter] [--vectors DIR] [NAME=VALUE…] COLLECTION…`. Vectors are kept in DIR between runs.
+//! `eval [--mode M] [--no-filter] [--vectors DIR] [--opensearch URL] [NAME=VALUE…] COLLECTION…`. Vectors are kept in DIR
+//! between runs.
 
 use std::collections::HashMap;
 use std::fs;
@@ -8,8 +9,9 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use cs_text::embed::{EmbedError, Embedder, MiniLm};
-use search::eval::{EvalOptions, eval_search};
+use search::eval::{EvalOptions, eval_search, eval_search_on};
 use search::index::Mode;
+use search::index::opensearch::{OpenSearchIndex, Options};
 
 struct Kept {
     model: MiniLm,
@@ -62,6 +64,7 @@ fn set(options: &mut EvalOptions, name: &str, value: f32) {
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut options = EvalOptions::default();
     let mut vectors: Option<PathBuf> = None;
+    let mut opensearch: Option<String> = None;
     let mut collections = Vec::new();
     let mut args = std::env::args().skip(1);
     while let Some(arg) = args.next() {
@@ -74,6 +77,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
                 }
             }
             "--no-filter" => options.use_filter = false,
+            "--opensearch" => opensearch = args.next(),
             "--vectors" => vectors = args.next().map(PathBuf::from),
             other => match other.split_once('=') {
                 Some((name, value)) => set(&mut options, name, value.parse()?),
@@ -87,7 +91,20 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         let known = file.as_deref().filter(|f| f.exists()).map(read).transpose()?.unwrap_or_default();
         let before = known.len();
         let kept = Arc::new(Kept { model: MiniLm::load()?, known: Mutex::new(known) });
-        let report = eval_search(&dir, options.clone(), Arc::clone(&kept) as Arc<dyn Embedder>).await?;
+        let embedder = Arc::clone(&kept) as Arc<dyn Embedder>;
+        let report = match &opensearch {
+            None => eval_search(&dir, options.clone(), embedder).await?,
+            Some(url) => {
+                let mut place = Options::new(url.parse()?, embedder.dimensions());
+                place.prefix = format!("eval_{}", std::process::id());
+                place.params = options.params.clone();
+                place.deadline = std::time::Duration::from_secs(30);
+                let index = OpenSearchIndex::connect(place).await?;
+                let report = eval_search_on(&dir, options.clone(), embedder, &index, "opensearch").await;
+                index.remove_everything().await?;
+                report?
+            }
+        };
         println!("{name}\t{}", serde_json::to_string(&report)?);
         let known = kept.known.lock().expect("no panic holds it");
         if let Some(file) = file.filter(|_| known.len() > before) {

@@ -1,6 +1,7 @@
 //! What can go wrong here, and how it is told.
 
 use cs_events::{HandlerError, PayloadError};
+use cs_policy::Denied;
 use cs_proto::errors::v1::Reason;
 use cs_rpc::FieldViolation;
 use cs_text::embed::EmbedError;
@@ -14,6 +15,9 @@ pub enum Error {
     /// A field of the request breaks a rule.
     #[error("{}: {}", .0.field, .0.description)]
     Invalid(FieldViolation),
+    /// The caller may not do this.
+    #[error(transparent)]
+    Denied(#[from] Denied),
     /// The index failed.
     #[error(transparent)]
     Index(#[from] IndexError),
@@ -37,6 +41,8 @@ impl Error {
     fn reason(&self) -> Reason {
         match self {
             Self::Invalid(_) => Reason::InvalidArgument,
+            Self::Denied(Denied::SignInFirst) => Reason::Unauthenticated,
+            Self::Denied(Denied::NeedsRole(_) | Denied::ServicesOnly) => Reason::Forbidden,
             Self::Index(IndexError::BadCursor) => Reason::InvalidCursor,
             Self::Index(
                 IndexError::Io(_)
@@ -73,7 +79,7 @@ impl From<Error> for HandlerError {
             Error::Service(status) => status.into(),
             // The index and the embedder are this process's own: a restart, or disk space, mends them.
             Error::Index(_) | Error::Embed(_) => Self::Transient(error.to_string()),
-            Error::Invalid(_) | Error::Payload(_) => Self::Permanent(error.to_string()),
+            Error::Invalid(_) | Error::Denied(_) | Error::Payload(_) => Self::Permanent(error.to_string()),
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::str::FromStr;
 
 use cs_core::{BodyId, Caller, CityId, InvalidId, MeetingId};
+use cs_policy::Action;
 use cs_proto::meetings::v1::ListCitiesRequest;
 use cs_proto::search::v1 as pb;
 use cs_proto::search::v1::search_server::Search;
@@ -11,9 +12,11 @@ use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
 use crate::index::{
-    Facets, Filters, Hit, Mode, PassageDoc, PassageKind, SearchRequest, SearchResponse, VisibleTags,
+    Facets, Filters, Hit, Mode, Part, PassageDoc, PassageKind, SearchRequest, SearchResponse, Visibility,
+    VisibleTags,
 };
-use crate::query::{Field, ParsedQuery, parse};
+use crate::query::{Field, ParsedQuery, names, parse};
+use crate::saved::best_match;
 use crate::{Deps, Error};
 
 /// Hits of a page where nobody asked for a number.
@@ -44,11 +47,9 @@ impl SearchService {
         self.resolve_names(caller, &mut query, &mut filters).await?;
         filters.from = filters.from.or(query.from);
         filters.to = filters.to.or(query.to);
-        let vector = match &self.0.embedder {
-            Some(embedder) if mode != Mode::Keyword && !query.is_empty() => {
-                embedder.embed(vec![query.meaning().to_owned()]).await?.pop()
-            }
-            _ => None,
+        let vector = match mode {
+            Mode::Keyword => None,
+            Mode::Hybrid | Mode::Vector => self.vector(caller, &mut query).await,
         };
         Ok(SearchRequest {
             tenant: caller.tenant.uuid(),
@@ -63,15 +64,40 @@ impl SearchService {
         })
     }
 
-    /// `city:` names become a filter; a name that nobody bears is searched as words, and said so.
+    /// The query's vector; `None` where there is none to be had, and keywords answer alone.
+    async fn vector(&self, caller: &Caller, query: &mut ParsedQuery) -> Option<Vec<f32>> {
+        let embedder = self.0.embedder.as_ref().filter(|_| !query.is_empty())?;
+        let made_by = self.0.index.embedders(caller.tenant.uuid());
+        if made_by.is_some_and(|names| names.iter().any(|name| name != embedder.version())) {
+            query.messages.push(
+                "The index was made with another embedding model: only words were searched.".to_owned(),
+            );
+            return None;
+        }
+        match embedder.embed_for(caller.tenant, vec![query.meaning().to_owned()]).await {
+            Ok(vectors) => vectors?.pop(),
+            Err(error) => {
+                tracing::warn!(%error, "the query was not embedded: keywords answer alone");
+                None
+            }
+        }
+    }
+
+    /// `body:` and `city:` names become a filter; a name that nobody bears is searched as words, and said so.
     async fn resolve_names(
         &self,
         caller: &Caller,
         query: &mut ParsedQuery,
         filters: &mut Filters,
     ) -> Result<(), Error> {
-        for name in query.bodies.clone() {
-            query.as_words(Field::Body, &name);
+        if !query.bodies.is_empty() {
+            let known = self.0.index.bodies(caller.tenant.uuid(), visible(caller)).await?;
+            for name in query.bodies.clone() {
+                match names::bearers(&name, &known) {
+                    found if found.is_empty() => query.as_words(Field::Body, &name),
+                    found => filters.bodies.extend(found),
+                }
+            }
         }
         if query.cities.is_empty() {
             return Ok(());
@@ -89,6 +115,15 @@ impl SearchService {
     }
 }
 
+impl SearchService {
+    async fn is_indexed(&self, tenant: Uuid, meeting: Uuid, summary: u64) -> Result<bool, Error> {
+        let documents = self.0.index.version(tenant, meeting, Part::Documents).await?;
+        let claims = self.0.index.version(tenant, meeting, Part::Claims).await?;
+        let wanted = i64::try_from(summary).unwrap_or(i64::MAX);
+        Ok(documents.is_some() && (wanted == 0 || claims.is_some_and(|version| version >= wanted)))
+    }
+}
+
 #[tonic::async_trait]
 impl Search for SearchService {
     async fn search(
@@ -102,6 +137,49 @@ impl Search for SearchService {
         let response = self.0.index.search(request).await.map_err(Error::from)?;
         Ok(Response::new(answer(response, no_embedder)))
     }
+
+    async fn match_saved_searches(
+        &self,
+        request: Request<pb::MatchSavedSearchesRequest>,
+    ) -> Result<Response<pb::MatchSavedSearchesResponse>, Status> {
+        let caller = caller(&request)?;
+        cs_policy::allow(&caller, Action::Serve).map_err(Error::from)?;
+        let request = request.into_inner();
+        if request.searches.len() > cs_core::page::MAX_PAGE as usize {
+            return Err(Error::invalid("searches", "at most 100 at a time").into());
+        }
+        let meeting = uuid::<MeetingId>("meeting_id", &request.meeting_id)?;
+        let tenant = caller.tenant.uuid();
+        let visible = told_to(&request);
+        let mut response = pb::MatchSavedSearchesResponse {
+            indexed: self.is_indexed(tenant, meeting, request.summary_version).await?,
+            matches: Vec::new(),
+        };
+        if !response.indexed {
+            return Ok(Response::new(response));
+        }
+        for saved in request.searches {
+            let mut query = parse(&saved.query);
+            let mut filters = filters(saved.filter.unwrap_or_default())?;
+            self.resolve_names(&caller, &mut query, &mut filters).await?;
+            filters.from = filters.from.or(query.from);
+            filters.to = filters.to.or(query.to);
+            let found = best_match(&*self.0.index, tenant, visible, meeting, query, filters).await;
+            if let Some(hit) = found.map_err(Error::from)? {
+                let pb::Hit { passage, highlights, .. } = self::hit(hit);
+                response.matches.push(pb::SavedSearchMatch { id: saved.id, passage, highlights });
+            }
+        }
+        Ok(Response::new(response))
+    }
+}
+
+/// Whom a match is told to: residents who have signed in, where nothing else is said.
+fn told_to(request: &pb::MatchSavedSearchesRequest) -> VisibleTags {
+    if request.visible.is_empty() {
+        return VisibleTags::of([Visibility::Public, Visibility::Member]);
+    }
+    VisibleTags::of(request.visible().map(crate::indexer::tag))
 }
 
 fn visible(caller: &Caller) -> VisibleTags {
@@ -151,7 +229,13 @@ fn filters(filter: pb::SearchFilter) -> Result<Filters, Error> {
                 })
             })
             .collect::<Result<_, _>>()?,
-        ..Filters::default()
+        min_confidence: match filter.min_confidence {
+            Some(least) if !(0.0..=1.0).contains(&least) => {
+                return Err(Error::invalid("filter.min_confidence", "must be from 0 to 1"));
+            }
+            least => least.map(|least| least as f32),
+        },
+        labels: Vec::new(),
     })
 }
 

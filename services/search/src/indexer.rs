@@ -4,6 +4,7 @@
 //! event that comes twice replaces a part by itself, and one that comes late is refused. Documents are indexed when a
 //! run ends, whatever the verdict on their summary; claims when a summary becomes current.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -18,11 +19,14 @@ use cs_text::passages::{CHUNKER_VERSION, PassageOptions, passages};
 use tonic::Status;
 use uuid::Uuid;
 
-use crate::index::{Part, PassageDoc, PassageKind, Visibility};
+use crate::index::{BODY_LABEL, Part, PassageDoc, PassageKind, Visibility};
 use crate::{Deps, Error, NAME};
 
 /// This service's queue.
 pub const QUEUE: &str = "search";
+/// What that queue gets.
+pub const EVENTS: &[&str] =
+    &["artifact.visibility_changed", "meeting.published", "meeting.withdrawn", "summary.gated"];
 /// Texts embedded at once: enough to keep a core busy, few enough that a meeting's vectors fit in little memory.
 const EMBED_BATCH: usize = 64;
 
@@ -33,13 +37,13 @@ struct Indexer(Deps);
 
 /// The consumer of this service's queue.
 pub fn consumer(deps: &Deps, bus: Arc<dyn Bus>) -> Consumer {
-    Consumer::new(bus, QUEUE, Arc::new(Indexer(deps.clone())), RetryPolicy::STANDARD)
+    Consumer::new(bus, QUEUE, Arc::new(Indexer(deps.clone())), RetryPolicy::PATIENT)
 }
 
 #[async_trait]
 impl EventHandler for Indexer {
     fn types(&self) -> &'static [&'static str] {
-        &["artifact.visibility_changed", "meeting.published", "meeting.withdrawn", "summary.gated"]
+        EVENTS
     }
 
     async fn handle(&self, envelope: &Envelope) -> Result<(), HandlerError> {
@@ -110,7 +114,7 @@ async fn index_documents(
 ) -> Result<(), Error> {
     let mut docs = passages_of(deps, caller, meeting).await?;
     let base = Base::new(caller, meeting)?;
-    embed(deps, &mut docs).await?;
+    embed(deps, caller, &mut docs).await?;
     let version = at.timestamp_millis();
     let count = docs.len();
     let applied =
@@ -147,7 +151,7 @@ async fn index_claims(
     let version = i64::try_from(summary.version).unwrap_or(i64::MAX);
     let mut docs: Vec<PassageDoc> =
         summary.claims.into_iter().filter_map(|claim| base.claim(claim, visibility, &kinds)).collect();
-    embed(deps, &mut docs).await?;
+    embed(deps, caller, &mut docs).await?;
     let count = docs.len();
     let applied = deps.index.replace_meeting(base.tenant, base.meeting, Part::Claims, version, docs).await?;
     tracing::info!(
@@ -216,7 +220,8 @@ pub(crate) async fn list(
     Ok((listed.meetings, info.has_next_page.then_some(info.end_cursor)))
 }
 
-fn tag(visibility: cs_proto::common::v1::Visibility) -> Visibility {
+/// A tag as the index keeps it.
+pub(crate) fn tag(visibility: cs_proto::common::v1::Visibility) -> Visibility {
     match visibility {
         cs_proto::common::v1::Visibility::Public => Visibility::Public,
         cs_proto::common::v1::Visibility::Member => Visibility::Member,
@@ -244,11 +249,15 @@ async fn artifact_kinds(
 }
 
 /// Gives every document its vector, where there is an embedder.
-async fn embed(deps: &Deps, docs: &mut [PassageDoc]) -> Result<(), Error> {
+async fn embed(deps: &Deps, caller: &Caller, docs: &mut [PassageDoc]) -> Result<(), Error> {
     let Some(embedder) = &deps.embedder else { return Ok(()) };
-    for batch in docs.chunks_mut(EMBED_BATCH) {
-        let texts = batch.iter().map(embedded_text).collect();
-        let vectors = embedder.embed(texts).await?;
+    // By length: texts that are embedded together are about as long, and none waits for a long one.
+    let mut by_length: Vec<&mut PassageDoc> = docs.iter_mut().collect();
+    by_length.sort_by_key(|doc| doc.text.len());
+    for batch in by_length.chunks_mut(EMBED_BATCH) {
+        let texts = batch.iter().map(|doc| embedded_text(doc)).collect();
+        // A tenant without a share is found by words alone.
+        let Some(vectors) = embedder.embed_for(caller.tenant, texts).await? else { return Ok(()) };
         for (doc, vector) in batch.iter_mut().zip(vectors) {
             doc.vector = vector;
             embedder.version().clone_into(&mut doc.embedder);
@@ -273,6 +282,8 @@ struct Base {
     body: Uuid,
     date: chrono::NaiveDate,
     title: String,
+    /// The body's name, for `body:` in a query.
+    labels: BTreeMap<String, String>,
 }
 
 impl Base {
@@ -285,6 +296,7 @@ impl Base {
             body: meeting.body_id.parse::<BodyId>().map_err(bad)?.uuid(),
             date: meeting.date.parse().map_err(|_| Error::invalid("date", "the meeting has no date"))?,
             title: meeting.title.clone(),
+            labels: BTreeMap::from([(BODY_LABEL.to_owned(), meeting.body_name.clone())]),
         })
     }
 
@@ -332,7 +344,7 @@ impl Base {
                     vector: Vec::new(),
                     embedder: String::new(),
                     chunker: CHUNKER_VERSION.to_owned(),
-                    labels: Default::default(),
+                    labels: self.labels.clone(),
                 })
             })
             .collect())
@@ -381,7 +393,7 @@ impl Base {
             vector: Vec::new(),
             embedder: String::new(),
             chunker: "claim".to_owned(),
-            labels: Default::default(),
+            labels: self.labels.clone(),
         })
     }
 }

@@ -3,6 +3,7 @@
 //! It owns the index alone, which can be rebuilt from meetings' sections and summaries' claims. Start at
 //! [`index::SearchIndex`].
 
+pub mod embedder;
 pub mod eval;
 pub mod index;
 pub mod query;
@@ -12,6 +13,7 @@ mod error;
 mod grpc;
 mod indexer;
 pub mod reindex;
+mod saved;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,7 +25,8 @@ use cs_text::embed::Embedder;
 
 pub use error::Error;
 pub use grpc::SearchService;
-pub use indexer::{QUEUE, consumer};
+pub use indexer::{EVENTS, QUEUE, consumer};
+pub use saved::best_match;
 
 /// The role's name.
 pub const NAME: &str = "search";

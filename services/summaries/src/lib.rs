@@ -29,7 +29,7 @@ use cs_rpc::{Channel, Outbound};
 
 pub use error::Error;
 pub use grpc::SummariesService;
-pub use workers::{QUEUE, consumer, job_worker};
+pub use workers::{EVENTS, QUEUE, consumer, job_worker};
 
 /// The schema.
 pub const SCHEMA: &str = "summaries";

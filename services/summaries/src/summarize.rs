@@ -49,6 +49,7 @@ async fn keep(
     let payload = MeetingPublishRequested {
         meeting_id: draft.meeting.meeting_id.clone(),
         run_id: draft.meeting.run_id.clone(),
+        city_id: draft.meeting.city_id.clone(),
     };
     let fact = Fact {
         kind: "meeting.publish.requested",

@@ -12,13 +12,15 @@ use crate::{Deps, SCHEMA, publish, summarize};
 
 /// This service's queue.
 pub const QUEUE: &str = "summaries";
+/// What that queue gets.
+pub const EVENTS: &[&str] = &["meeting.summarize.requested"];
 
 struct Requests(Deps);
 
 #[async_trait]
 impl EventHandler for Requests {
     fn types(&self) -> &'static [&'static str] {
-        &["meeting.summarize.requested"]
+        EVENTS
     }
 
     async fn handle(&self, envelope: &Envelope) -> Result<(), HandlerError> {
@@ -53,7 +55,7 @@ impl JobHandler for Publisher {
 
 /// The consumer of this service's queue.
 pub fn consumer(deps: &Deps, bus: Arc<dyn Bus>) -> Consumer {
-    Consumer::new(bus, QUEUE, Arc::new(Requests(deps.clone())), RetryPolicy::STANDARD)
+    Consumer::new(bus, QUEUE, Arc::new(Requests(deps.clone())), RetryPolicy::PATIENT)
 }
 
 /// The worker of this service's jobs.

@@ -48,6 +48,8 @@ pub(crate) struct SearchFilter {
     artifact_kinds: Option<Vec<ArtifactKind>>,
     kinds: Option<Vec<PassageKind>>,
     meeting_ids: Option<Vec<ID>>,
+    /// A claim must be at least this sure, 0 to 1. Passages are kept.
+    min_confidence: Option<f64>,
 }
 
 /// What to look for.
@@ -93,6 +95,7 @@ impl SearchInput {
                         .map(|kind| kind.word().to_owned())
                         .collect(),
                     meeting_ids: owns(Kind::Meeting, filter.meeting_ids, "input.filter.meetingIds")?,
+                    min_confidence: filter.min_confidence,
                 })
             })
             .transpose()?;

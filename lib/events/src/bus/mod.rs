@@ -1,7 +1,9 @@
 //! The bus: from the outboxes to one queue a consumer.
 
 mod postgres;
+mod sns;
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -11,30 +13,76 @@ use cs_core::{EventId, TenantId};
 use crate::Envelope;
 
 pub use postgres::PostgresBus;
+pub use sns::{Names, QueueReport, SnsBus, SnsOptions};
 
 /// The bus could not do what was asked; everything is as it was.
 #[derive(Debug, thiserror::Error)]
-#[error("the bus cannot be reached: {0}")]
-pub struct BusError(#[from] pub cs_db::DbError);
+pub enum BusError {
+    /// The database of the embedded bus, or of large payloads.
+    #[error("the bus cannot be reached: {0}")]
+    Database(#[from] cs_db::DbError),
+    /// A queue or topic is not there.
+    #[error(
+        "{0} does not exist: run `councilsense bus ensure`, or make what `councilsense bus ensure --print` names"
+    )]
+    Missing(String),
+    /// The credentials do not allow it.
+    #[error(
+        "{action} is not allowed to these credentials: allow it, or have somebody make what `councilsense bus ensure --print` names"
+    )]
+    Denied {
+        /// The call.
+        action: &'static str,
+    },
+    /// SNS or SQS did not do it.
+    #[error("{action} failed: {message}")]
+    Remote {
+        /// The call.
+        action: &'static str,
+        /// What they said.
+        message: String,
+    },
+}
+
+/// What was on a queue and is no envelope.
+#[derive(Clone, Debug)]
+pub struct Malformed {
+    /// Why it is none.
+    pub error: String,
+    /// What was there, as it came.
+    pub bytes: String,
+}
 
 /// A message taken from a queue for a while.
 #[derive(Clone, Debug)]
 pub struct Delivery {
-    /// The message; its bytes where they are no envelope.
-    pub envelope: Result<Envelope, String>,
+    /// The message.
+    pub envelope: Result<Envelope, Malformed>,
     /// How often it was taken, this time included.
     pub attempt: u32,
-    pub(crate) message: i64,
+    /// How often a consumer died with it in hand, where the bus knows.
+    pub lost: u32,
+    pub(crate) queue: String,
+    pub(crate) receipt: Receipt,
 }
 
-/// A message that was given up.
+/// Who has the message now.
+#[derive(Clone, Debug)]
+pub(crate) enum Receipt {
+    /// A row; the attempt is the receipt.
+    Row(i64),
+    /// A receipt handle, and what a copy for the dead letters needs.
+    Handle { handle: String, body: String, attributes: HashMap<String, String> },
+}
+
+/// A message that was given up, or parked.
 #[derive(Clone, Debug)]
 pub struct DeadMessage {
-    /// The event.
+    /// The event; of what is no envelope, a name made from its bytes.
     pub event: EventId,
     /// Its type.
     pub kind: String,
-    /// As it was sent.
+    /// As it was sent; of what is no envelope, its bytes as a text.
     pub envelope: serde_json::Value,
     /// Tries.
     pub attempts: u32,
@@ -42,35 +90,69 @@ pub struct DeadMessage {
     pub error: String,
     /// When it was given up.
     pub died_at: DateTime<Utc>,
+    /// It waits for a version that can read it.
+    pub parked: bool,
 }
 
-/// Publishes to queues and takes from them, at least once. Two engines: Postgres, and (later) SNS → SQS.
+/// Which dead letters.
+#[derive(Clone, Copy, Debug)]
+pub struct DeadFilter<'a> {
+    /// Whose. A letter that names no tenant is the default tenant's, whose operators run the installation.
+    pub tenant: TenantId,
+    /// Of a type; empty: of every type.
+    pub kind: &'a str,
+    /// This one only.
+    pub event: Option<EventId>,
+}
+
+impl DeadFilter<'_> {
+    /// Whose letter it is that says `tenant`.
+    pub(crate) fn owner(tenant: Option<&str>) -> TenantId {
+        tenant.and_then(|t| t.parse().ok()).unwrap_or_else(Self::unowned)
+    }
+
+    /// Who gets what names no tenant.
+    pub(crate) fn unowned() -> TenantId {
+        TenantId::of_slug("default")
+    }
+}
+
+/// Publishes to queues and takes from them, at least once. Two engines: Postgres, and SNS → SQS.
 #[async_trait]
 pub trait Bus: Send + Sync {
     /// Makes `queue` get `types`, and no others.
     async fn subscribe(&self, queue: &str, types: &[&str]) -> Result<(), BusError>;
     /// Sends each envelope to every queue that asked for its type.
     async fn publish(&self, envelopes: &[Envelope]) -> Result<(), BusError>;
+    /// Sends those envelopes to one queue that it asked for; gives how many.
+    async fn send(&self, queue: &str, envelopes: &[Envelope]) -> Result<u64, BusError>;
     /// Takes up to `most` messages; what is not ended within `lease` comes again.
     async fn receive(&self, queue: &str, most: u32, lease: Duration) -> Result<Vec<Delivery>, BusError>;
-    /// Ends a message. `false`: the lease was lost.
-    async fn done(&self, delivery: &Delivery) -> Result<bool, BusError>;
+    /// Whether [`Bus::receive`] itself waits for messages.
+    fn waits(&self) -> bool {
+        false
+    }
+    /// Ends messages; gives how many were still in hand.
+    async fn done(&self, deliveries: &[Delivery]) -> Result<usize, BusError>;
+    /// Keeps a message in hand for another `lease`. `false`: it is not in hand any more.
+    async fn extend(&self, delivery: &Delivery, lease: Duration) -> Result<bool, BusError>;
     /// Gives a message back, to come again after `wait`.
     async fn retry(&self, delivery: &Delivery, wait: Duration, error: &str) -> Result<(), BusError>;
     /// Puts a message to the dead letters.
     async fn bury(&self, delivery: &Delivery, error: &str) -> Result<(), BusError>;
-    /// The newest dead letters of a queue in a tenant; `kind` empty: of every type.
-    async fn dead(
-        &self,
-        queue: &str,
-        tenant: TenantId,
-        kind: &str,
-        most: u32,
-    ) -> Result<Vec<DeadMessage>, BusError>;
-    /// Sends a dead letter again. `false`: there is no such one.
-    async fn replay(&self, queue: &str, event: EventId) -> Result<bool, BusError>;
+    /// Keeps a message for a version that can read it.
+    async fn park(&self, delivery: &Delivery, why: &str) -> Result<(), BusError>;
+    /// Gives back what was parked and can be read now: types, each with the newest version. Gives how many.
+    async fn unpark(&self, queue: &str, readable: &[(&str, u32)]) -> Result<u64, BusError>;
+    /// The newest dead letters of a queue.
+    async fn dead(&self, queue: &str, which: DeadFilter<'_>, most: u32)
+    -> Result<Vec<DeadMessage>, BusError>;
+    /// Sends dead letters again; gives those that were dead.
+    async fn replay(&self, queue: &str, events: &[EventId]) -> Result<Vec<EventId>, BusError>;
     /// Forgets a dead letter. `false`: there is no such one.
     async fn discard(&self, queue: &str, event: EventId) -> Result<bool, BusError>;
     /// Messages waiting or under way, and dead ones.
     async fn count(&self, queue: &str) -> Result<(u64, u64), BusError>;
+    /// Forgets what it kept aside before that time; gives how much.
+    async fn tidy(&self, before: DateTime<Utc>) -> Result<u64, BusError>;
 }

@@ -69,6 +69,14 @@ pub(crate) async fn lock(tx: &mut TenantTx, id: MeetingId) -> Result<Option<Meet
     Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(id.uuid()).fetch_optional(tx.conn()).await?)
 }
 
+/// The city of a meeting.
+pub(crate) async fn city_of(tx: &mut TenantTx, id: Uuid) -> Result<Option<Uuid>, DbError> {
+    Ok(sqlx::query_scalar("SELECT city_id FROM meetings WHERE id = $1")
+        .bind(id)
+        .fetch_optional(tx.conn())
+        .await?)
+}
+
 /// Adds a meeting, or changes what its source says of it. Gives its id.
 pub(crate) async fn upsert(tx: &mut TenantTx, m: &Upsert<'_>, now: DateTime<Utc>) -> Result<Uuid, DbError> {
     let tenant = tx.tenant().uuid();

@@ -1,9 +1,12 @@
 //! Sources and their scans.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
 use cs_core::{SourceId, TenantId};
 use cs_db::{DbError, SystemTx, TenantTx, Tx};
 use uuid::Uuid;
+
+use crate::schedule::Schedule;
 
 /// A row of `sources`.
 #[derive(Clone, Debug, sqlx::FromRow)]
@@ -13,37 +16,51 @@ pub(crate) struct Source {
     pub(crate) kind: String,
     pub(crate) location: String,
     pub(crate) scan_seconds: Option<i32>,
+    pub(crate) schedule: Option<String>,
     pub(crate) last_scan_at: Option<DateTime<Utc>>,
     pub(crate) last_scan_status: Option<String>,
     pub(crate) last_scan_reason: Option<String>,
 }
 
-const SOURCE: &str = "SELECT id, city_id, kind, location, scan_seconds, last_scan_at, last_scan_status, last_scan_reason FROM sources";
+const SOURCE: &str = "SELECT id, city_id, kind, location, scan_seconds, schedule, last_scan_at, last_scan_status, last_scan_reason FROM sources";
+
+/// A source to be added.
+pub(crate) struct New<'a> {
+    pub(crate) id: SourceId,
+    pub(crate) city: Uuid,
+    pub(crate) kind: &'a str,
+    pub(crate) location: &'a str,
+    pub(crate) schedule: Option<&'a Schedule>,
+    /// The city's: the scheduler sees sources and no cities.
+    pub(crate) time_zone: &'a str,
+}
 
 /// Adds a source, or changes how often it is scanned.
-pub(crate) async fn upsert(
-    tx: &mut TenantTx,
-    id: SourceId,
-    city: Uuid,
-    kind: &str,
-    location: &str,
-    every: Option<i32>,
-    now: DateTime<Utc>,
-) -> Result<Source, DbError> {
+pub(crate) async fn upsert(tx: &mut TenantTx, new: &New<'_>, now: DateTime<Utc>) -> Result<Source, DbError> {
     let tenant = tx.tenant().uuid();
+    let id = new.id.uuid();
+    // The first scan of an interval is at once; a cron line says itself when.
+    let next = new.schedule.and_then(|schedule| match schedule {
+        Schedule::Every(_) => Some(now),
+        Schedule::Cron(..) => schedule.next(now, zone(new.time_zone), id),
+    });
     Ok(sqlx::query_as(
-        "INSERT INTO sources (id, tenant_id, city_id, kind, location, scan_seconds, next_scan_at, created_at)
-         VALUES ($1, $2, $3, $4, $5, $6, CASE WHEN $6::int IS NOT NULL THEN $7::timestamptz END, $7)
+        "INSERT INTO sources (id, tenant_id, city_id, kind, location, scan_seconds, schedule, time_zone, next_scan_at, created_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
          ON CONFLICT ON CONSTRAINT sources_location DO UPDATE
-         SET scan_seconds = excluded.scan_seconds, next_scan_at = excluded.next_scan_at
-         RETURNING id, city_id, kind, location, scan_seconds, last_scan_at, last_scan_status, last_scan_reason",
+         SET scan_seconds = excluded.scan_seconds, schedule = excluded.schedule, time_zone = excluded.time_zone,
+             next_scan_at = excluded.next_scan_at
+         RETURNING id, city_id, kind, location, scan_seconds, schedule, last_scan_at, last_scan_status, last_scan_reason",
     )
-    .bind(id.uuid())
+    .bind(id)
     .bind(tenant)
-    .bind(city)
-    .bind(kind)
-    .bind(location)
-    .bind(every)
+    .bind(new.city)
+    .bind(new.kind)
+    .bind(new.location)
+    .bind(new.schedule.and_then(Schedule::seconds))
+    .bind(new.schedule.and_then(Schedule::line))
+    .bind(new.time_zone)
+    .bind(next)
     .bind(now)
     .fetch_one(tx.conn())
     .await?)
@@ -109,18 +126,28 @@ pub(crate) async fn take_due(
     tx: &mut SystemTx,
     now: DateTime<Utc>,
 ) -> Result<Option<(TenantId, Uuid, DateTime<Utc>)>, DbError> {
-    let due: Option<(Uuid, Uuid, DateTime<Utc>, i32)> = sqlx::query_as(
-        "SELECT tenant_id, id, next_scan_at, scan_seconds FROM sources WHERE next_scan_at <= $1 AND scan_seconds IS NOT NULL
+    let due: Option<(Uuid, Uuid, DateTime<Utc>, Option<i32>, Option<String>, String)> = sqlx::query_as(
+        "SELECT tenant_id, id, next_scan_at, scan_seconds, schedule, time_zone FROM sources WHERE next_scan_at <= $1
          ORDER BY next_scan_at LIMIT 1 FOR UPDATE SKIP LOCKED",
     )
     .bind(now)
     .fetch_optional(tx.conn())
     .await?;
-    let Some((tenant, id, window, every)) = due else { return Ok(None) };
+    let Some((tenant, id, window, every, line, time_zone)) = due else { return Ok(None) };
+    let schedule = match (every, line) {
+        (Some(every), _) => Some(Schedule::Every(every)),
+        // It was parsed when it was stored; a line that a later parser refuses is not scanned any more.
+        (None, Some(line)) => Schedule::parse(&line).ok(),
+        (None, None) => None,
+    };
     sqlx::query("UPDATE sources SET next_scan_at = $2 WHERE id = $1")
         .bind(id)
-        .bind(now + TimeDelta::seconds(i64::from(every)))
+        .bind(schedule.and_then(|schedule| schedule.next(now, zone(&time_zone), id)))
         .execute(tx.conn())
         .await?;
     Ok(Some((tenant.into(), id, window)))
+}
+
+fn zone(name: &str) -> Tz {
+    name.parse().unwrap_or(Tz::UTC)
 }

@@ -17,7 +17,7 @@ mod types;
 pub use cs_core::Visibility;
 pub use request::{Filters, MAX_FIRST, Mode, SearchRequest};
 pub use response::{Explanation, Facets, Hit, SearchResponse, Span};
-pub use types::{Part, PassageDoc, PassageKind, VisibleTags};
+pub use types::{BODY_LABEL, Part, PassageDoc, PassageKind, VisibleTags};
 
 /// What can go wrong in an index.
 #[derive(Debug, thiserror::Error)]
@@ -164,6 +164,18 @@ pub trait SearchIndex: Send + Sync {
 
     /// The version of a meeting's part that is indexed (or removed), if any.
     async fn version(&self, tenant: Uuid, meeting: Uuid, part: Part) -> Result<Option<i64>, IndexError>;
+
+    /// The bodies of visible passages with their names, for `body:` in a query. An engine that keeps no names gives
+    /// none, and such a query is searched as words.
+    async fn bodies(&self, _tenant: Uuid, _visible: VisibleTags) -> Result<Vec<(Uuid, String)>, IndexError> {
+        Ok(Vec::new())
+    }
+
+    /// The embedding models of a tenant's vectors, where that is known without asking for long. A query's vector of
+    /// another model must not be compared with them.
+    fn embedders(&self, _tenant: Uuid) -> Option<Vec<String>> {
+        None
+    }
 
     /// Every meeting of which there is a passage or a claim, whoever may see it, in no order.
     async fn meetings(&self, tenant: Uuid) -> Result<Vec<Uuid>, IndexError>;

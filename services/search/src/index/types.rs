@@ -72,6 +72,9 @@ impl PassageKind {
     }
 }
 
+/// The label that holds the name of the body that met.
+pub const BODY_LABEL: &str = "body";
+
 /// One thing that can be found.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PassageDoc {

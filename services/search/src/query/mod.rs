@@ -2,6 +2,7 @@
 
 pub(crate) mod analysis;
 pub(crate) mod highlight;
+pub(crate) mod names;
 mod parse;
 pub(crate) mod terms;
 

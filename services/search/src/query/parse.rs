@@ -20,7 +20,7 @@ pub struct ParsedQuery {
     pub phrases: Vec<String>,
     /// None of these may stand in the passage; several words are a phrase.
     pub excluded: Vec<String>,
-    /// Numbers of files, ordinances, motions. A passage that has all of them comes first.
+    /// Numbers of files, ordinances, motions, and agenda items with their word. A passage that has all of them comes first.
     pub numbers: Vec<String>,
     /// Names given with `body:`, for the caller to resolve.
     pub bodies: Vec<String>,
@@ -220,9 +220,16 @@ fn numbers(query: &mut ParsedQuery) {
             let before = words[i - 1].trim_matches(|c: char| !c.is_alphanumeric()).to_ascii_lowercase();
             FILES.contains(&before.as_str())
         };
+        let stamped = words.get(i + 1).is_some_and(|next| {
+            let letters: String = next.chars().filter(|c| c.is_alphanumeric()).collect();
+            letters.eq_ignore_ascii_case("mcs")
+        });
         let coded = is_code(word);
-        if (numeric && named) || coded {
+        if (numeric && (named || stamped)) || coded {
             found.push(word.to_owned());
+        } else if i > 0 && is_item(words[i - 1], word) {
+            // A short number says something only behind its word: both must stand there, side by side.
+            found.push(format!("item {word}"));
         }
     }
     found.dedup();
@@ -247,6 +254,17 @@ fn is_code(word: &str) -> bool {
         }
     }
     lettered && (numbers > 1 || long)
+}
+
+/// `Item 12` or `item 7b`.
+fn is_item(before: &str, word: &str) -> bool {
+    let before = before.trim_matches(|c: char| !c.is_alphanumeric());
+    let digits = word.bytes().take_while(u8::is_ascii_digit).count();
+    let rest = &word[digits..];
+    before.eq_ignore_ascii_case("item")
+        && (1..=2).contains(&digits)
+        && rest.len() <= 1
+        && rest.bytes().all(|b| b.is_ascii_alphabetic())
 }
 
 fn has_word(text: &str) -> bool {
@@ -317,6 +335,9 @@ mod tests {
         assert_eq!(parse("Ord. 29,650").numbers, ["29,650"]);
         assert_eq!(parse("Cal. No. 34,123 vote").numbers, ["34,123"]);
         assert_eq!(parse("motion M-23-126").numbers, ["M-23-126"]);
+        assert_eq!(parse("29650 M.C.S.").numbers, ["29650"]);
+        assert_eq!(parse("agenda item 7b and Item 12.").numbers, ["item 7b", "item 12"]);
+        assert!(parse("an item of 12, items 12").numbers.is_empty());
         assert!(
             parse("no 12 members on 2023-03-09, short-term COVID-19 rules of 2019-2023, IL-10")
                 .numbers

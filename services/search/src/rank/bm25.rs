@@ -13,7 +13,12 @@ pub struct Bm25 {
 impl Bm25 {
     /// The weight of a word that occurs `frequency` times in a passage of `length` words.
     pub fn saturation(&self, frequency: f32, length: f32, mean_length: f32) -> f32 {
-        frequency * (self.k1 + 1.0) / (frequency + self.norm(length, mean_length))
+        self.saturation_at(frequency, self.norm(length, mean_length))
+    }
+
+    /// As [`Bm25::saturation`], with [`Bm25::norm`] of the passage at hand.
+    pub fn saturation_at(&self, frequency: f32, norm: f32) -> f32 {
+        frequency * (self.k1 + 1.0) / (frequency + norm)
     }
 
     /// The part of the denominator that a passage's length decides.

@@ -119,7 +119,7 @@ pub(super) fn with_feedback(
 /// A spoken passage leans on the one before and the one after it: what a speaker means is often said a breath earlier.
 /// Written ones do not: on abstracts it was measured to cost.
 pub(super) fn lean_on_adjacent(params: &RankParams, candidates: &[Candidate], scores: &mut [f32]) {
-    if params.adjacent == 0.0 {
+    if params.adjacent == 0.0 || !candidates.iter().any(|c| c.spoken) {
         return;
     }
     let mut reading: Vec<usize> = (0..candidates.len()).collect();

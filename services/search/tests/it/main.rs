@@ -9,6 +9,10 @@ mod changes;
 #[cfg(test)]
 mod damage;
 #[cfg(test)]
+mod engine;
+#[cfg(test)]
 mod place;
+#[cfg(test)]
+mod saved;
 #[cfg(test)]
 mod support;

@@ -1,9 +1,5 @@
 //! The engines that the contract is asked of.
 
-use std::path::Path;
-use std::process::Command;
-use std::sync::OnceLock;
-
 use search::index::SearchIndex;
 use search::index::embedded::{EmbeddedIndex, OnDamage};
 use search::index::opensearch::{OpenSearchIndex, Options};
@@ -26,7 +22,7 @@ impl Place {
 
     /// `None`, and said, where there is no OpenSearch on this machine.
     pub(crate) fn opensearch() -> Option<Self> {
-        let mut options = Options::new(node()?.parse().unwrap(), DIMS);
+        let mut options = Options::new(cs_testkit::opensearch::node()?, DIMS);
         options.prefix = format!("test_{}", Uuid::new_v4().simple());
         // A machine that builds at the same time is slow.
         options.deadline = std::time::Duration::from_secs(30);
@@ -47,38 +43,6 @@ impl Place {
             OpenSearchIndex::lazy(options).unwrap().remove_everything().await.unwrap();
         }
     }
-}
-
-/// The node that these tests share: the one named, else one started here, else none.
-pub(crate) fn node() -> Option<String> {
-    static NODE: OnceLock<Option<String>> = OnceLock::new();
-    NODE.get_or_init(find_node).clone()
-}
-
-#[expect(clippy::disallowed_methods, reason = "tests are configured by the environment")]
-fn find_node() -> Option<String> {
-    if let Ok(url) = std::env::var("OPENSEARCH_URL") {
-        return Some(url);
-    }
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/tools/opensearch-up");
-    let ready = Command::new(&script).arg("--ready").status().is_ok_and(|s| s.success());
-    if !ready {
-        let advice =
-            "OpenSearch is not here: tests/tools/opensearch-up --fetch gets it (needs Java 21 and Maven)";
-        assert!(std::env::var("CI").as_deref() != Ok("true"), "{advice}");
-        println!("skipped: {advice}");
-        return None;
-    }
-    let data = std::env::temp_dir().join("councilsense-test-opensearch");
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let started = Command::new(&script)
-        .args(["--port", &port.to_string(), "--heap", "512m", "--data"])
-        .arg(&data)
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&started.stdout).into_owned();
-    let url = said.split_whitespace().find_map(|word| word.strip_prefix("url="));
-    Some(url.unwrap_or_else(|| panic!("{}", String::from_utf8_lossy(&started.stderr))).to_owned())
 }
 
 /// Asks each of these of both engines.

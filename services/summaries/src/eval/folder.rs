@@ -55,7 +55,7 @@ fn take(
 }
 
 /// The text of an artifact. Nothing is stored, so its place in the meeting stands for its id and for its version.
-fn read(artifact: &FoundArtifact, place: usize) -> Result<SourceText, String> {
+pub(super) fn read(artifact: &FoundArtifact, place: usize) -> Result<SourceText, String> {
     if let Some(error) = &artifact.error {
         return Err(error.clone());
     }

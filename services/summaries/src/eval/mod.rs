@@ -1,8 +1,13 @@
 //! Measures what the summarizer proposes and what the verifier lets through, on documents as they are published.
 
+mod extraction;
+#[cfg(test)]
+mod extraction_tests;
 mod folder;
+mod legistar;
 pub mod plant;
 mod report;
+mod rolls;
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -13,6 +18,7 @@ use crate::gate::{GateStats, GateThresholds, Verdict, gate};
 use crate::summarizer::{ClaimKind, MeetingInput, Summarizer};
 use crate::verify::Verifier;
 
+pub use extraction::{Agreement, ExtractionError, ExtractionReport, SourceReport, eval_extraction};
 pub use folder::eval_evidence;
 pub use report::{EvidenceReport, MeetingReport, PlantedReport};
 

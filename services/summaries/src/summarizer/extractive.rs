@@ -33,7 +33,7 @@ impl Extractive {
 
 impl Summarizer for Extractive {
     fn version(&self) -> &str {
-        "extractive-1"
+        "extractive-2"
     }
 
     fn summarize(&self, meeting: &MeetingInput) -> Draft {

@@ -283,7 +283,11 @@ fn goes_on(texts: &[&str], at: usize) -> bool {
     let line = texts[at];
     let ended = above.ends_with(['.', ':']) && !super::tokens::ends_in_abbreviation(above);
     let inside = above.len() >= FULL || line.starts_with(char::is_lowercase) || capitals(line) > 0.8;
-    !ended && inside && !super::decisions::is_caption(line) && super::prose::told(line).mover.is_none()
+    !ended
+        && inside
+        && !super::decisions::is_caption(line)
+        && !super::prose::starts_formula(line)
+        && super::prose::told(line).mover.is_none()
 }
 
 #[cfg(test)]

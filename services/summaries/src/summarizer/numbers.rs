@@ -14,6 +14,8 @@ static FORMS: LazyLock<Vec<Regex>> = LazyLock::new(|| {
         r"(?i)\b(?P<n>ZONING\s+DOCKET\s+(?:NO\.?\s*)?\d{1,3}/\d{2,4})\b",
         r"(?i)\b(?P<n>(?:council\s+bill|bill|file|docket|item|case|petition|application|contract|int\.?|introduction|proposed\s+resolution|res\.?|ord\.?|ordinance|resolution|proclamation)\s+(?:calendar\s+)?(?:no\.?|number|\#)\s*[A-Z]{0,4}-?\d[\w,.-]*\w)",
         r"(?i)\b(?P<n>(?:council\s+bill|ordinance|resolution|bill)\s+[A-Z]{0,3}-?\d[\d,-]*\d)\b",
+        // a file as legislatures' systems number it: Int 0674-2022, Res 0057-2022, LU 0158-2023
+        r"\b(?P<n>(?:[A-Z]{1,3}|Int|Res|Ord|Prop)\s+\d{4}-\d{4})\b",
         // roll call and file numbers of year and serial: 22-0075, 2023-118
         r"(?:^|\s)(?P<n>(?:19|20)?\d{2}-\d{3,5})\b",
     ]

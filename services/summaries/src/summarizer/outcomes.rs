@@ -115,7 +115,7 @@ pub(crate) fn of_motion(action: Option<&str>, passed: bool) -> Outcome {
     let first = action.trim_start_matches("to ").trim_start_matches("motion to ");
     for (stems, outcome) in [
         (
-            &["continu", "defer", "postpone", "table", "lay over", "lay on", "hold over"][..],
+            &["continu", "defer", "postpone", "table", "lay over", "lay on", "laid", "hold over"][..],
             Outcome::Deferred,
         ),
         (&["withdraw"][..], Outcome::Withdrawn),

@@ -37,7 +37,7 @@ static COUNT: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r"(?i)(?:carried|passed|approved|adopted|failed|lost|defeated|vote(?:\s+of)?|voted|prevailed)\b[^.;\d]{0,40}?\(?(?P<y>\d{1,2})\s*(?:-|–|to)\s*(?P<n>\d{1,2})\b").expect("a fixed expression")
 });
 static PASSIVE: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"(?ix)^(?:the\s+|said\s+|and\s+the\s+)?(?:above\s+|foregoing\s+)?(?P<what>item|ordinance|resolution|minutes|consent\s+(?:agenda|calendar)|agenda|request|application|appeal|bill|matter|proposal|contract|report|petition|proclamation|recommendation|appointment)s?\b (?P<mid>[^.;]{0,120}?) \b(?:was|were)\s+(?:unanimously\s+|then\s+)?(?P<verb>adopted|approved|passed|enacted|ratified|confirmed|accepted|denied|rejected|defeated|tabled|deferred|postponed|continued|withdrawn|referred\s+to|received\s+and\s+(?:filed|placed\s+on\s+file)|placed\s+on\s+file|laid\s+over)\b").expect("a fixed expression")
+    Regex::new(r"(?ix)^(?:the\s+|this\s+|said\s+|and\s+the\s+)?(?:above\s+|foregoing\s+|land\s+use\s+)?(?P<what>item|ordinance|resolution|minutes|consent\s+(?:agenda|calendar)|agenda|request|application|appeal|bill|matter|proposal|contract|report|petition|proclamation|recommendation|appointment|introduction|call-up|communication)s?\b (?P<mid>[^.;]{0,120}?) \b(?:was|were)\s+(?:unanimously\s+|then\s+)?(?:p-c\s+item\s+)?(?P<verb>adopted|approved|passed|enacted|ratified|confirmed|accepted|denied|disapproved|rejected|defeated|tabled|deferred|postponed|continued|withdrawn|(?:re-)?referred\s+to|filed|received\s+and\s+(?:filed|placed\s+on\s+file)|placed\s+on\s+file|laid\s+over)\b").expect("a fixed expression")
 });
 static HISTORY: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r"(?i)\b(?:would|could|should|may|might|must|if|unless|until|previously|last\s+(?:year|month|week)|earlier\s+(?:this|that)|at\s+(?:the|its|their)\s+(?:\w+\s+)?meeting\s+of|recommend\w*|(?:was|were)\s+(?:adopted|approved|passed)\s+(?:in|on|by\s+the\s+(?:state|legislature|commission|committee|board|voters))\b)").expect("a fixed expression")
@@ -81,7 +81,7 @@ fn person(found: &str) -> String {
 }
 
 fn passive(text: &str) -> Option<Outcome> {
-    sentences(text).into_iter().find_map(|(a, b)| {
+    cut_at_formulas(text, sentences(text)).into_iter().find_map(|(a, b)| {
         let sentence = text[a..b].trim();
         if HISTORY.is_match(sentence) {
             return None;
@@ -95,7 +95,7 @@ fn passive(text: &str) -> Option<Outcome> {
 fn motion_verb(text: &str) -> Option<String> {
     static VERB: LazyLock<Regex> = LazyLock::new(|| {
         Regex::new(r"(?ix)\b(?:mov(?:ed|es)|motion)\b[^.]{0,160}? \bto\s+(?P<v>(?:adopt|approve|pass|accept|continue|defer|postpone|table|withdraw|refer|receive|file|deny|reject|amend|adjourn|confirm|enact|authorize|recess|suspend|enter|close|open)\b[^.;]*)
-            | \b(?:moved|motion)\b[^.]{0,160}? \bthat\b[^.]{0,160}? \bbe\s+(?P<b>(?:adopted|approved|passed|accepted|continued|deferred|postponed|tabled|withdrawn|referred|received|placed\s+on\s+file|denied|rejected|amended|confirmed|enacted)\b[^.;]*)").expect("a fixed expression")
+            | \b(?:moved|motion)\b[^.]{0,160}? \bthat\b[^.]{0,160}? \bbe\s+(?:p-c\s+item\s+)?(?P<b>(?:adopted|approved|passed|accepted|continued|deferred|postponed|tabled|withdrawn|referred|received|placed\s+on\s+file|filed|laid\s+over|denied|disapproved|rejected|amended|confirmed|enacted)\b[^.;]*)").expect("a fixed expression")
     });
     let found = VERB.captures(text)?;
     Some(normalise(found.name("v").or_else(|| found.name("b"))?.as_str()))
@@ -105,11 +105,14 @@ fn motion_verb(text: &str) -> Option<String> {
 pub(crate) fn motion_before(texts: &[&str], range: Range<usize>) -> Option<(usize, Told)> {
     const REACH: usize = 8;
     let from = range.start.max(range.end.saturating_sub(REACH));
-    (from..range.end).rev().find_map(|start| {
-        let text = texts[start..range.end].join("\n");
-        let told = told(&text);
-        told.mover.is_some().then_some((start, told))
-    })
+    let before = |wanted: fn(&Told) -> bool| {
+        (from..range.end).rev().find_map(|start| {
+            let told = told(&texts[start..range.end].join("\n"));
+            wanted(&told).then_some((start, told))
+        })
+    };
+    // Some records say only what was moved, and not by whom.
+    before(|told| told.mover.is_some()).or_else(|| before(|told| told.action.is_some()))
 }
 
 /// Sentences as byte ranges.
@@ -149,6 +152,33 @@ pub(crate) fn read(page: &Page<'_>, items: &[Item], used: &[Range<usize>]) -> Ve
     out
 }
 
+/// The sentences by which some records tell every action, on a line of their own below a title without a full stop.
+static FORMULA: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"(?m)^(?:This\s+(?:[A-Z][\w-]*\s+){1,3}was\s+[A-Z]|A\s+motion\s+was\s+made\s+that\s+this\s)")
+        .expect("a fixed expression")
+});
+
+/// Whether a line begins such a sentence.
+pub(crate) fn starts_formula(line: &str) -> bool {
+    FORMULA.is_match(line)
+}
+
+fn cut_at_formulas(text: &str, sentences: Vec<(usize, usize)>) -> Vec<(usize, usize)> {
+    let cuts: Vec<usize> = FORMULA.find_iter(text).map(|m| m.start()).collect();
+    let mut out = Vec::with_capacity(sentences.len() + cuts.len());
+    for (mut start, end) in sentences {
+        let (first, last) = (start, end);
+        for &cut in cuts.iter().filter(|&&cut| first < cut && cut < last) {
+            if !text[start..cut].trim().is_empty() {
+                out.push((start, cut));
+            }
+            start = cut;
+        }
+        out.push((start, end));
+    }
+    out
+}
+
 /// Reads an unbroken run of an item's lines. Where votes are recorded in blocks, their announcement is no second decision.
 fn read_run(page: &Page<'_>, item: &Item, lines: Range<usize>, blocks: bool, out: &mut Vec<Placed>) {
     // The text of the run with the line that each byte stands on.
@@ -159,7 +189,7 @@ fn read_run(page: &Page<'_>, item: &Item, lines: Range<usize>, blocks: bool, out
         text.push('\n');
         line_of.resize(text.len(), i);
     }
-    let parts = sentences(&text);
+    let parts = cut_at_formulas(&text, sentences(&text));
     let mut from = 0;
     for (k, &(a, b)) in parts.iter().enumerate() {
         let sentence = text[a..b].trim();
@@ -174,7 +204,7 @@ fn read_run(page: &Page<'_>, item: &Item, lines: Range<usize>, blocks: bool, out
         // The motion stands in this sentence or in those before it, back to the last result.
         let motion = (from..=k).rev().take(40).find(|&m| told(&text[parts[m].0..b]).mover.is_some());
         let bare = motion.is_none() && !COUNT.is_match(sentence);
-        if bare && (blocks || (direct.is_some() && item.heading.is_empty())) {
+        if bare && !FORMULA.is_match(sentence) && (blocks || (direct.is_some() && item.heading.is_empty())) {
             // `The motion carried` without any motion: there is nothing to say what was decided. And a record that keeps
             // its votes in blocks does not decide in an aside.
             continue;

@@ -1,5 +1,6 @@
 //! The few claims that a resident would want to read first.
 
+use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 use regex::Regex;
@@ -8,6 +9,8 @@ use super::{ClaimKind, Outcome, ProposedClaim};
 
 /// The most claims in a short summary.
 const MOST: usize = 6;
+/// The most of one subject.
+const MOST_OF_SUBJECT: usize = 2;
 /// As many are shown even when none of them is remarkable.
 const LEAST: usize = 3;
 /// Below this a claim is shown only to reach the least.
@@ -16,15 +19,15 @@ const REMARKABLE: f32 = 4.0;
 static MONEY: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"\$\s?\d[\d,.]*(?:\s*(?:million|billion))?").expect("a fixed expression"));
 static POLICY: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"(?i)\b(?:amend\w*\s+and\s+re-?ordain|code\s+of\s+the\s+city|comprehensive\s+zoning\s+ordinance|home\s+rule\s+charter|tax|taxes|rates?|fees?|ban|prohibit\w*|require\w*|eliminat\w*|establish\w*|collective\s+bargaining|affordable\s+housing|short-term\s+rental|surveillance|minimum\s+wage|moratorium|task\s+force|election|bonds?)\b").expect("a fixed expression")
+    Regex::new(r"(?i)\b(?:amend\w*\s+and\s+re-?ordain|code\s+of\s+the\s+city|comprehensive\s+zoning\s+ordinance|home\s+rule\s+charter|tax|taxes|rates?|fees?|ban|prohibit\w*|require\w*|eliminat\w*|establish\w*|collective\s+bargaining|affordable\s+housing|short-term\s+rental|surveillance|minimum\s+wage|moratorium|task\s+force|elections?|bonds?|investigat\w*|renam\w+|chang\w+\s+the\s+name|public\s+defender|evict\w*|right\s+to\s+counsel|tenants?|short\s+term\s+rentals?|renewable|climate|portfolio\s+standard|penalt\w+|millage|charter|franchise|settlement|annex\w*|rezon\w*|homeless\w*|superintendent|cost\s+of\s+living|pay\s+plan)\b").expect("a fixed expression")
 });
 static ROUTINE: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"(?i)\b(?:approval\s+of\s+the\s+minutes|adjourn\w*|suspend\s+the\s+rules|suspend\s+rule|consent\s+agenda|honorary\s+street|recogniz\w+|celebrat\w+|honoring|commend\w*|congratulat\w+|condolence|temporarily\s+waive|first\s+reading|communication|transmitting|presentation|executive\s+session|reappointment|appointment|quorum|signatory)\b").expect("a fixed expression")
+    Regex::new(r"(?i)\b(?:approval\s+of\s+the\s+minutes|adjourn\w*|suspend\s+the\s+rules|suspend\s+rule|consent\s+agenda|honorary\s+street|recogniz\w+|celebrat\w+|honoring|commend\w*|congratulat\w+|condolence|temporar\w+\s+waiv\w+|waiv\w+\s+(?:of\s+)?certain\s+fees|facility\s+rental\s+fee|proclaim\w*|calling\s+an\s+election|intention\s+to\s+consider|first\s+reading|communication|transmitting|presentation|executive\s+session|reappointment|appointment|quorum|signatory)\b").expect("a fixed expression")
 });
 
 /// What every meeting does, whatever it is about.
 static PROCEDURE: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"(?i)^(?:\S+\s+){0,3}?(?:adjourn\w*|meeting\s+adjourned|roll\s+call|suspend\s+(?:the\s+)?rules?|approv\w+\s+(?:of\s+(?:the\s+)?)?(?:minutes|agenda)|executive\s+session|present\s*:)|\bAGENDA\s+WAS\b|\bquorum\b").expect("a fixed expression")
+    Regex::new(r"(?i)^(?:\S+\s+){0,3}?(?:adjourn\w*|meeting\s+adjourned|motion\s+(?:to|for)\s+adjourn\w*|public\s+(?:e-)?comments?\b|roll\s+call|suspend\s+(?:the\s+)?rules?|approv\w+\s+(?:of\s+(?:the\s+)?)?(?:minutes|agenda)|executive\s+session|present\s*:)|\bAGENDA\s+WAS\b|\bquorum\b|\b(?:agenda\s+is\s+being\s+read|comments?\s+(?:should|will)\s+be|(?:joined|arrived|left)\b.{0,30}\bmeeting)\b").expect("a fixed expression")
 });
 /// One property's permit matters to its neighbours; a rule matters to all.
 static SINGLE_PROPERTY: LazyLock<Regex> =
@@ -40,7 +43,13 @@ pub(crate) fn choose(claims: &[ProposedClaim]) -> Vec<usize> {
         if chosen.len() == MOST || (score < REMARKABLE && chosen.len() >= LEAST) {
             break;
         }
-        // One claim a matter, and no twins: budgets come as an ordinance of revenues and one of expenditures.
+        // One claim a matter, and no twins: budgets come as an ordinance of revenues and one of expenditures. And no subject
+        // takes it all.
+        let subject = claims[i].topics.first();
+        let of_subject = chosen.iter().filter(|&&c| claims[c].topics.first() == subject).count();
+        if subject.is_some() && of_subject >= MOST_OF_SUBJECT {
+            continue;
+        }
         if !chosen.iter().any(|&c| same_matter(&claims[c], &claims[i])) {
             chosen.push(i);
         }
@@ -56,6 +65,7 @@ fn score(claim: &ProposedClaim) -> f32 {
     let mut score = match claim.kind {
         ClaimKind::Decision => 2.0,
         ClaimKind::Action => 1.0,
+        // What was introduced or presented says more of a meeting than who was there, and less than what it decided.
         ClaimKind::Topic => 0.8,
         ClaimKind::Fact => 0.2,
     };
@@ -85,7 +95,9 @@ fn score(claim: &ProposedClaim) -> f32 {
         .take(1)
         .map(|m| if amount(m.as_str()) >= 100_000.0 { 2.0 } else { 1.0 })
         .sum::<f32>();
-    score += (POLICY.find_iter(text).count().min(3) as f32) * 0.7;
+    // How many different signs there are; the same word said again is no other sign.
+    let signs: BTreeSet<String> = POLICY.find_iter(text).map(|m| m.as_str().to_lowercase()).collect();
+    score += (signs.len().min(3) as f32) * 0.7;
     if SINGLE_PROPERTY.is_match(text) {
         score -= 1.0;
     }
@@ -123,9 +135,8 @@ fn same_matter(a: &ProposedClaim, b: &ProposedClaim) -> bool {
 
 /// The share of the shorter text's words that the other has, from 0 to 1.
 fn overlap(a: &str, b: &str) -> f32 {
-    let words = |t: &str| {
-        super::tokens::words(t).into_iter().filter(|w| w.len() > 3).collect::<std::collections::BTreeSet<_>>()
-    };
+    let words =
+        |t: &str| super::tokens::words(t).into_iter().filter(|w| w.len() > 3).collect::<BTreeSet<_>>();
     let (a, b) = (words(a), words(b));
     let least = a.len().min(b.len());
     if least == 0 { 0.0 } else { a.intersection(&b).count() as f32 / least as f32 }

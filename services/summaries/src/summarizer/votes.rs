@@ -77,7 +77,7 @@ fn label(name: &str) -> Label {
         [b'S', ..] | [b'2', ..] => Label::Seconder,
         [b'A', b'C', ..] => Label::Action,
         [b'R', b'E', b'S', ..] => Label::Result,
-        [b'Y', ..] | [b'A', b'Y', ..] | [b'I', ..] => Label::Yeas,
+        [b'Y', ..] | [b'A', b'Y' | b'F', ..] | [b'I', ..] => Label::Yeas,
         [b'N', b'O', b'T', ..] | [b'A', b'B', b'S', b'T', ..] => Label::Abstain,
         [b'N', ..] | [b'O', ..] => Label::Nays,
         [b'R', ..] => Label::Recused,

@@ -77,6 +77,8 @@ pub(super) struct Columns {
     pub(super) length: Vec<u32>,
     pub(super) city: Interned<Uuid>,
     pub(super) body: Interned<Uuid>,
+    /// Empty where none was given.
+    pub(super) body_name: Interned<String>,
     pub(super) meeting: Interned<Uuid>,
     /// The artifact first, then what else the passage is drawn from.
     pub(super) artifacts: Interned<Vec<Uuid>>,
@@ -86,6 +88,7 @@ pub(super) struct Columns {
     pub(super) kind: Vec<u8>,
     /// Days since the common era.
     pub(super) day: Vec<i32>,
+    pub(super) year: Interned<i32>,
     /// NaN where there is none.
     pub(super) confidence: Vec<f32>,
     /// As indexed; `None` for a ledger entry.
@@ -122,6 +125,15 @@ struct RowPassage<'a> {
     confidence: Option<f32>,
     embedder: String,
     chunker: String,
+    #[serde(default, borrow)]
+    labels: RowLabels<'a>,
+}
+
+/// Of the labels, those that are columns.
+#[derive(Default, Deserialize)]
+struct RowLabels<'a> {
+    #[serde(default, borrow)]
+    body: Option<std::borrow::Cow<'a, str>>,
 }
 
 pub(super) fn day_number(date: NaiveDate) -> i32 {
@@ -134,9 +146,11 @@ pub(super) fn load(reader: &SegmentReader, layout: &Layout) -> Result<Columns, I
     let store = reader.get_store_reader(1)?;
     let mut city = Interner::with_capacity(docs);
     let mut body = Interner::with_capacity(docs);
+    let mut body_name = Interner::with_capacity(docs);
     let mut meeting = Interner::with_capacity(docs);
     let mut artifacts = Interner::with_capacity(docs);
     let mut made_by = Interner::with_capacity(docs);
+    let mut year = Interner::with_capacity(docs);
     let (mut id, mut length, mut day) =
         (Vec::with_capacity(docs), Vec::with_capacity(docs), Vec::with_capacity(docs));
     let (mut artifact_kind, mut kind) = (Vec::with_capacity(docs), Vec::with_capacity(docs));
@@ -168,6 +182,7 @@ pub(super) fn load(reader: &SegmentReader, layout: &Layout) -> Result<Columns, I
                 length.push(words);
                 city.push(p.city_id);
                 body.push(p.body_id);
+                body_name.push(p.labels.body.map(String::from).unwrap_or_default());
                 meeting.push(p.meeting_id);
                 let mut from = vec![p.artifact_id];
                 from.extend(p.derived_from);
@@ -176,6 +191,7 @@ pub(super) fn load(reader: &SegmentReader, layout: &Layout) -> Result<Columns, I
                 artifact_kind.push(artifact_kind_ordinal(p.artifact_kind));
                 kind.push(p.kind.ordinal());
                 day.push(day_number(p.date));
+                year.push(p.date.year());
                 confidence.push(p.confidence.unwrap_or(f32::NAN));
                 tag.push(Some(p.visibility));
                 made_by.push((p.embedder, p.chunker));
@@ -185,12 +201,14 @@ pub(super) fn load(reader: &SegmentReader, layout: &Layout) -> Result<Columns, I
                 length.push(0);
                 city.push(Uuid::nil());
                 body.push(Uuid::nil());
+                body_name.push(String::new());
                 meeting.push(Uuid::nil());
                 artifacts.push(Vec::new());
                 span.push((0, 0));
                 artifact_kind.push(u8::MAX);
                 kind.push(u8::MAX);
                 day.push(0);
+                year.push(0);
                 confidence.push(f32::NAN);
                 tag.push(None);
                 made_by.push((String::new(), String::new()));
@@ -202,12 +220,14 @@ pub(super) fn load(reader: &SegmentReader, layout: &Layout) -> Result<Columns, I
         length,
         city: city.column,
         body: body.column,
+        body_name: body_name.column,
         meeting: meeting.column,
         artifacts: artifacts.column,
         span,
         artifact_kind,
         kind,
         day,
+        year: year.column,
         confidence,
         tag,
         made_by: made_by.column,

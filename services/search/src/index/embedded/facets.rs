@@ -3,34 +3,33 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 
-use chrono::{Datelike, NaiveDate};
-
 use super::columns::{ARTIFACT_KINDS, Interned};
 use super::snapshot::Snapshot;
 use crate::index::Facets;
 
 /// Counts the rows for which `answers` holds; also gives how many there are.
 pub(super) fn count(snapshot: &Snapshot, answers: &[bool]) -> (Facets, u64) {
-    let (mut cities, mut bodies) = (HashMap::new(), HashMap::new());
-    let mut days: HashMap<i32, u64> = HashMap::new();
+    let (mut cities, mut bodies, mut years) = (HashMap::new(), HashMap::new(), HashMap::new());
     let mut kinds = [0_u64; ARTIFACT_KINDS.len()];
     let mut total = 0;
     for segment in &snapshot.segments {
+        let columns = &segment.columns;
         let answers = &answers[segment.base..segment.base + segment.len()];
-        let rows: Vec<usize> = (0..segment.len()).filter(|&row| answers[row]).collect();
-        total += rows.len() as u64;
-        add(&segment.columns.city, &rows, &mut cities);
-        add(&segment.columns.body, &rows, &mut bodies);
-        for &row in &rows {
-            *days.entry(segment.columns.day[row]).or_default() += 1;
-            if let Some(count) = kinds.get_mut(usize::from(segment.columns.artifact_kind[row])) {
+        let mut city = Counter::of(&columns.city);
+        let mut body = Counter::of(&columns.body);
+        let mut year = Counter::of(&columns.year);
+        for (row, _) in answers.iter().enumerate().filter(|(_, answers)| **answers) {
+            total += 1;
+            city.add(row);
+            body.add(row);
+            year.add(row);
+            if let Some(count) = kinds.get_mut(usize::from(columns.artifact_kind[row])) {
                 *count += 1;
             }
         }
-    }
-    let mut years: HashMap<i32, u64> = HashMap::new();
-    for (day, count) in days {
-        *years.entry(NaiveDate::from_num_days_from_ce_opt(day).map_or(0, |d| d.year())).or_default() += count;
+        city.sum_into(&mut cities);
+        body.sum_into(&mut bodies);
+        year.sum_into(&mut years);
     }
     let kinds: HashMap<String, u64> = ARTIFACT_KINDS
         .iter()
@@ -47,13 +46,25 @@ pub(super) fn count(snapshot: &Snapshot, answers: &[bool]) -> (Facets, u64) {
     (facets, total)
 }
 
-fn add<T: Clone + Eq + Hash>(column: &Interned<T>, rows: &[usize], sums: &mut HashMap<T, u64>) {
-    let mut counts = vec![0_u64; column.values.len()];
-    for &row in rows {
-        counts[column.places[row] as usize] += 1;
+/// Counts by place in a segment's column: an array and no map, since every answering row passes here.
+struct Counter<'a, T> {
+    column: &'a Interned<T>,
+    counts: Vec<u64>,
+}
+
+impl<'a, T: Clone + Eq + Hash> Counter<'a, T> {
+    fn of(column: &'a Interned<T>) -> Self {
+        Self { column, counts: vec![0; column.values.len()] }
     }
-    for (value, count) in column.values.iter().zip(counts).filter(|(_, count)| *count > 0) {
-        *sums.entry(value.clone()).or_default() += count;
+
+    fn add(&mut self, row: usize) {
+        self.counts[self.column.places[row] as usize] += 1;
+    }
+
+    fn sum_into(self, sums: &mut HashMap<T, u64>) {
+        for (value, count) in self.column.values.iter().zip(self.counts).filter(|(_, count)| *count > 0) {
+            *sums.entry(value.clone()).or_default() += count;
+        }
     }
 }
 

@@ -14,6 +14,8 @@ use crate::query::analysis::tokens;
 
 /// The rows of a snapshot that may answer a request.
 pub(super) struct Allowed {
+    /// The tags that the reader may see.
+    pub(super) bits: u8,
     /// Readable by whoever asks. Statistics are of these.
     pub(super) visible: Vec<bool>,
     /// Visible, and as the filters, phrases and exclusions ask.
@@ -50,7 +52,7 @@ pub(super) fn allowed(snapshot: &Snapshot, request: &SearchRequest) -> Result<Al
             keep(&mut pass, |row| !found[row]);
         }
     }
-    Ok(Allowed { visible, pass, dropped })
+    Ok(Allowed { bits, visible, pass, dropped })
 }
 
 /// The rows in which these words stand in this order; `None` where the text has no words.

@@ -11,7 +11,7 @@ use super::filter::Allowed;
 use super::snapshot::{Snapshot, Totals};
 use crate::index::IndexError;
 use crate::query::terms::{QueryTerm, Terms};
-use crate::rank::{RankParams, inverse_document_frequency};
+use crate::rank::{Bm25, RankParams, inverse_document_frequency};
 
 /// A word shorter than this is not looked for under other spellings.
 const SHORTEST_MISSPELT: usize = 4;
@@ -19,6 +19,8 @@ const SHORTEST_MISSPELT: usize = 4;
 const MOST_SPELLINGS: usize = 3;
 /// What a word of another spelling weighs.
 const SPELLING_WEIGHT: f32 = 0.5;
+/// Postings come in blocks of at most so many.
+const POSTINGS_AT_ONCE: usize = 128;
 
 /// The keyword leg's answer.
 #[derive(Debug, Default)]
@@ -37,98 +39,114 @@ pub(super) fn score(
     totals: Totals,
     terms: &Terms,
 ) -> Result<Scores, IndexError> {
-    let mut leg =
-        Leg { snapshot, params, allowed, totals, postings: Vec::new(), by_row: vec![0.0; snapshot.len()] };
+    let mut leg = Leg { snapshot, bm25: params.bm25, allowed, totals, by_row: vec![0.0; snapshot.len()] };
     let mean = totals.terms as f32 / totals.passages.max(1) as f32;
+    let norms = leg.norms(mean, 0);
     let mut respelt = Vec::new();
     for word in &terms.words {
-        if leg.add(snapshot.layout.text, &word.term, word.weight, mean, 0)? {
+        if leg.add(snapshot.layout.text, &word.term, word.weight, &norms)? {
             continue;
         }
         let mut spellings = leg.spellings(&word.term)?;
         spellings.truncate(MOST_SPELLINGS);
         for spelling in &spellings {
-            leg.add(snapshot.layout.text, spelling, word.weight * SPELLING_WEIGHT, mean, 0)?;
+            leg.add(snapshot.layout.text, spelling, word.weight * SPELLING_WEIGHT, &norms)?;
         }
         if !spellings.is_empty() {
             respelt.push((word.clone(), spellings));
         }
     }
-    let mean = totals.pairs as f32 / totals.passages.max(1) as f32;
-    for pair in &terms.pairs {
-        leg.add(snapshot.layout.pairs, pair, params.bigram_weight, mean, 1)?;
+    if !terms.pairs.is_empty() {
+        // A row has one pair fewer than words.
+        let norms = leg.norms(totals.pairs as f32 / totals.passages.max(1) as f32, 1);
+        for pair in &terms.pairs {
+            leg.add(snapshot.layout.pairs, pair, params.bigram_weight, &norms)?;
+        }
     }
     Ok(Scores { by_row: leg.by_row, respelt })
 }
 
 struct Leg<'a> {
     snapshot: &'a Snapshot,
-    params: &'a RankParams,
+    bm25: Bm25,
     allowed: &'a Allowed,
     totals: Totals,
-    postings: Vec<(u32, u32)>,
     by_row: Vec<f32>,
 }
 
 impl Leg<'_> {
-    /// Adds one term's scores; gives back whether any visible row has it. `shorter`: by how much fewer of these terms a
+    /// What a row's length puts into the formula's denominator, by row. `shorter`: by how much fewer of these terms a
     /// row has than words.
-    fn add(
-        &mut self,
-        field: Field,
-        term: &str,
-        weight: f32,
-        mean: f32,
-        shorter: u32,
-    ) -> Result<bool, IndexError> {
-        self.read(&Term::from_field_text(field, term))?;
-        let idf = inverse_document_frequency(self.postings.len() as u64, self.totals.passages) * weight;
-        let bm25 = self.params.bm25;
-        let mut postings = self.postings.iter().peekable();
-        for segment in &self.snapshot.segments {
-            let lengths = &segment.columns.length;
-            while let Some(&(row, frequency)) =
-                postings.next_if(|(row, _)| (*row as usize) < segment.base + segment.len())
-            {
-                let row = row as usize;
-                if self.allowed.pass[row] {
-                    let length = lengths[row - segment.base].saturating_sub(shorter);
-                    self.by_row[row] += idf * bm25.saturation(frequency as f32, length as f32, mean);
-                }
-            }
-        }
-        Ok(!self.postings.is_empty())
+    fn norms(&self, mean: f32, shorter: u32) -> Vec<f32> {
+        let lengths = self.snapshot.segments.iter().flat_map(|segment| &segment.columns.length);
+        lengths.map(|length| self.bm25.norm(length.saturating_sub(shorter) as f32, mean)).collect()
     }
 
-    /// Collects a term's visible rows with their frequencies.
-    fn read(&mut self, term: &Term) -> Result<(), IndexError> {
-        self.postings.clear();
+    /// Adds one term's scores; gives back whether any visible row has it.
+    fn add(&mut self, field: Field, term: &str, weight: f32, norms: &[f32]) -> Result<bool, IndexError> {
+        let term = Term::from_field_text(field, term);
+        let with = self.rows_with(&term)?;
+        if with == 0 {
+            return Ok(false);
+        }
+        let idf = inverse_document_frequency(with, self.totals.passages) * weight;
         for (segment, reader) in self.snapshot.segments.iter().zip(self.snapshot.searcher.segment_readers()) {
-            let inverted = reader.inverted_index(term.field()).map_err(super::engine)?;
-            let Some(mut block) = inverted.read_block_postings(term, IndexRecordOption::WithFreqs)? else {
+            let inverted = reader.inverted_index(field).map_err(super::engine)?;
+            let Some(mut block) = inverted.read_block_postings(&term, IndexRecordOption::WithFreqs)? else {
                 continue;
             };
-            let visible = &self.allowed.visible[segment.base..segment.base + segment.len()];
+            let rows = segment.base..segment.base + segment.len();
+            let (norms, pass) = (&norms[rows.clone()], &self.allowed.pass[rows.clone()]);
+            let scores = &mut self.by_row[rows];
+            let mut parts = [0.0; POSTINGS_AT_ONCE];
             while block.block_len() > 0 {
-                for (&doc, &frequency) in block.docs().iter().zip(block.freqs()) {
-                    if visible[doc as usize] {
-                        self.postings.push((segment.base as u32 + doc, frequency));
+                // Gathered, computed and added in three walks: the middle one is done for several rows at a time.
+                let parts = &mut parts[..block.block_len()];
+                for (part, &doc) in parts.iter_mut().zip(block.docs()) {
+                    *part = norms[doc as usize];
+                }
+                for (part, &frequency) in parts.iter_mut().zip(block.freqs()) {
+                    *part = idf * self.bm25.saturation_at(frequency as f32, *part);
+                }
+                for (&doc, part) in block.docs().iter().zip(&*parts) {
+                    if pass[doc as usize] {
+                        scores[doc as usize] += part;
                     }
                 }
                 block.advance();
             }
         }
-        Ok(())
+        Ok(true)
+    }
+
+    /// How many visible rows have a term. Where all of a segment is visible its dictionary knows.
+    fn rows_with(&self, term: &Term) -> Result<u64, IndexError> {
+        let mut count = 0;
+        for (segment, reader) in self.snapshot.segments.iter().zip(self.snapshot.searcher.segment_readers()) {
+            let inverted = reader.inverted_index(term.field()).map_err(super::engine)?;
+            let Some(info) = inverted.get_term_info(term)? else { continue };
+            if segment.wholly.is_some_and(|bit| bit & self.allowed.bits != 0) {
+                count += u64::from(info.doc_freq);
+                continue;
+            }
+            let visible = &self.allowed.visible[segment.base..segment.base + segment.len()];
+            let mut block = inverted.read_block_postings_from_terminfo(&info, IndexRecordOption::Basic)?;
+            while block.block_len() > 0 {
+                count += block.docs().iter().map(|&doc| u64::from(visible[doc as usize])).sum::<u64>();
+                block.advance();
+            }
+        }
+        Ok(count)
     }
 
     /// Terms of visible rows spelt almost so: one letter off, two in a word of more than five; the most frequent first.
-    fn spellings(&mut self, term: &str) -> Result<Vec<String>, IndexError> {
+    fn spellings(&self, term: &str) -> Result<Vec<String>, IndexError> {
         let letters = term.chars().count();
         if letters < SHORTEST_MISSPELT || term.chars().any(|c| !c.is_alphabetic()) {
             return Ok(Vec::new());
         }
         let field = self.snapshot.layout.text;
-        let mut found: Vec<(usize, String)> = Vec::new();
+        let mut found: Vec<(u64, String)> = Vec::new();
         for distance in 1..=if letters > 5 { 2 } else { 1 } {
             let query = FuzzyTermQuery::new(Term::from_field_text(field, term), distance, true);
             let automaton = query.automaton().map_err(super::engine)?;
@@ -141,9 +159,9 @@ impl Leg<'_> {
                 }
             }
             for spelling in near {
-                self.read(&Term::from_field_text(field, &spelling))?;
-                if !self.postings.is_empty() {
-                    found.push((self.postings.len(), spelling));
+                let count = self.rows_with(&Term::from_field_text(field, &spelling))?;
+                if count > 0 {
+                    found.push((count, spelling));
                 }
             }
             if !found.is_empty() {

@@ -28,13 +28,15 @@ mod search;
 mod semantic;
 mod shard;
 mod snapshot;
+mod union;
 mod vectors;
 mod writer;
 
 use self::shard::Shard;
 use self::writer::What;
 use super::{
-    Applied, IndexError, IndexStats, Part, PassageDoc, SearchIndex, SearchRequest, SearchResponse, Visibility,
+    Applied, IndexError, IndexStats, Part, PassageDoc, SearchIndex, SearchRequest, SearchResponse,
+    Visibility, VisibleTags,
 };
 use crate::rank::RankParams;
 
@@ -234,6 +236,14 @@ impl SearchIndex for EmbeddedIndex {
 
     async fn version(&self, tenant: Uuid, meeting: Uuid, part: Part) -> Result<Option<i64>, IndexError> {
         Ok(self.shard(tenant).and_then(|s| s.snapshot().ledger.parts.get(&(meeting, part)).copied()))
+    }
+
+    async fn bodies(&self, tenant: Uuid, visible: VisibleTags) -> Result<Vec<(Uuid, String)>, IndexError> {
+        Ok(self.shard(tenant).map(|s| s.snapshot().bodies(visible)).unwrap_or_default())
+    }
+
+    fn embedders(&self, tenant: Uuid) -> Option<Vec<String>> {
+        self.shard(tenant).map(|s| s.snapshot().embedders())
     }
 
     async fn meetings(&self, tenant: Uuid) -> Result<Vec<Uuid>, IndexError> {

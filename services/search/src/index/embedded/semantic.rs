@@ -60,6 +60,9 @@ pub(super) fn best(snapshot: &Snapshot, scores: &[f32], floor: f32, count: usize
     rows
 }
 
+/// Vectors decoded by one thread at a time.
+const DECODED_AT_ONCE: usize = 128;
+
 /// The vectors of some rows as floats.
 pub(super) struct Matrix {
     dims: usize,
@@ -70,18 +73,19 @@ pub(super) struct Matrix {
 impl Matrix {
     pub(super) fn of(snapshot: &Snapshot, rows: &[u32]) -> Self {
         let dims = snapshot.dims;
-        let mut values = Vec::with_capacity(rows.len() * dims);
-        let mut has = Vec::with_capacity(rows.len());
-        for &row in rows {
-            let (segment, doc) = snapshot.locate(row as usize);
-            let vectors = &snapshot.segments[segment].columns.vectors;
-            let present = vectors.dims == dims && vectors.has(doc);
-            if present {
-                vectors.decode(doc, &mut values);
-            } else {
-                values.resize(values.len() + dims, 0.0);
-            }
-            has.push(present);
+        let mut values = vec![0.0; rows.len() * dims];
+        let mut has = vec![false; rows.len()];
+        if dims > 0 {
+            (values.par_chunks_mut(DECODED_AT_ONCE * dims), has.par_chunks_mut(DECODED_AT_ONCE))
+                .into_par_iter()
+                .zip(rows.par_chunks(DECODED_AT_ONCE))
+                .for_each(|((values, has), rows)| {
+                    for ((values, has), &row) in values.chunks_exact_mut(dims).zip(has).zip(rows) {
+                        let (segment, doc) = snapshot.locate(row as usize);
+                        let vectors = &snapshot.segments[segment].columns.vectors;
+                        *has = vectors.dims == dims && vectors.decode(doc, values);
+                    }
+                });
         }
         Self { dims, values, has }
     }
@@ -90,9 +94,12 @@ impl Matrix {
         &self.values[place * self.dims..(place + 1) * self.dims]
     }
 
-    /// Exact cosine to a query of unit length; `None` where there is no vector.
-    pub(super) fn cosine_to(&self, place: usize, query: &[f32]) -> Option<f32> {
-        (self.has[place] && query.len() == self.dims).then(|| dot(self.row(place), query))
+    /// Exact cosine of every row to a query of unit length; `None` where there is no vector.
+    pub(super) fn cosines_to(&self, query: &[f32]) -> Vec<Option<f32>> {
+        let usable = query.len() == self.dims;
+        (0..self.has.len())
+            .map(|place| (usable && self.has[place]).then(|| dot(self.row(place), query)))
+            .collect()
     }
 }
 

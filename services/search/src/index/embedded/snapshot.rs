@@ -22,6 +22,8 @@ pub(super) struct Segment {
     pub(super) base: usize,
     /// The bit of each passage's tag, 0 for what is deleted or no passage.
     pub(super) tags: Vec<u8>,
+    /// The bit of all its passages' tags, where it is the same and none is deleted.
+    pub(super) wholly: Option<u8>,
 }
 
 impl Segment {
@@ -75,6 +77,7 @@ pub(super) struct Snapshot {
     pub(super) ledger: Ledger,
     pub(super) dims: usize,
     totals: HashMap<u8, Totals>,
+    embedders: BTreeSet<String>,
     passages: usize,
     loaded: HashMap<SegmentId, Arc<Columns>>,
 }
@@ -107,8 +110,10 @@ impl Snapshot {
         let mut segments = Vec::new();
         let mut totals: HashMap<u8, Totals> = HashMap::new();
         let mut dims = 0;
+        let mut embedders = BTreeSet::new();
         for (reader, columns) in searcher.segment_readers().iter().zip(columns) {
             let mut tags = Vec::with_capacity(columns.tag.len());
+            let mut makers = vec![false; columns.made_by.values.len()];
             for (doc, tag) in columns.tag.iter().enumerate() {
                 let bit = match tag {
                     Some(tag) if !reader.is_deleted(doc as u32) => {
@@ -122,15 +127,21 @@ impl Snapshot {
                     sums.passages += 1;
                     sums.terms += length;
                     sums.pairs += length.saturating_sub(1);
+                    makers[columns.made_by.places[doc] as usize] |= columns.vectors.has(doc);
                 }
                 tags.push(bit);
             }
             dims = dims.max(columns.vectors.dims);
-            let segment = Segment { columns, base, tags };
+            let makers = columns.made_by.values.iter().zip(makers).filter(|(_, used)| *used);
+            embedders.extend(makers.map(|((embedder, _), _)| embedder.clone()));
+            let mut bits = tags.iter().copied().filter(|bit| *bit != 0);
+            let wholly = bits.next().filter(|first| bits.all(|bit| bit == *first));
+            let wholly = wholly.filter(|_| !reader.has_deletes());
+            let segment = Segment { columns, base, tags, wholly };
             base += segment.len();
             segments.push(segment);
         }
-        Ok(Self { layout, searcher, segments, ledger, dims, totals, passages: base, loaded })
+        Ok(Self { layout, searcher, segments, ledger, dims, totals, embedders, passages: base, loaded })
     }
 
     /// Rows in all segments: passages, deleted ones and ledger entries.
@@ -162,6 +173,12 @@ impl Snapshot {
         self.segments[segment].columns.id[doc]
     }
 
+    /// The meeting of a row.
+    pub(super) fn meeting(&self, row: u32) -> Uuid {
+        let (segment, doc) = self.locate(row as usize);
+        *self.segments[segment].columns.meeting.get(doc)
+    }
+
     /// Whether a passage was spoken, the document it stands in and its span there. A claim stands in no document but itself.
     pub(super) fn place(&self, row: u32) -> (bool, u64, (u32, u32)) {
         let (segment, doc) = self.locate(row as usize);
@@ -184,6 +201,26 @@ impl Snapshot {
         let source = document.get_first(self.layout.source).and_then(|v| v.as_bytes()).unwrap_or_default();
         let stored: Stored = serde_json::from_slice(source).map_err(super::engine)?;
         Ok(stored.passage)
+    }
+
+    /// The models that made the vectors of passages.
+    pub(super) fn embedders(&self) -> Vec<String> {
+        self.embedders.iter().cloned().collect()
+    }
+
+    /// Every body that has a visible passage, with its name.
+    pub(super) fn bodies(&self, visible: VisibleTags) -> Vec<(Uuid, String)> {
+        let mut bodies = BTreeSet::new();
+        for segment in &self.segments {
+            let (body, name) = (&segment.columns.body, &segment.columns.body_name);
+            let mut seen = vec![false; body.values.len()];
+            for doc in (0..segment.len()).filter(|&doc| segment.tags[doc] & visible.bits() != 0) {
+                if !std::mem::replace(&mut seen[body.places[doc] as usize], true) {
+                    bodies.insert((*body.get(doc), name.get(doc).clone()));
+                }
+            }
+        }
+        bodies.into_iter().filter(|(_, name)| !name.is_empty()).collect()
     }
 
     /// Meetings of which there is a row that somebody may see.

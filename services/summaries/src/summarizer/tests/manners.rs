@@ -119,3 +119,23 @@ fn history_and_hopes_are_not_decisions() {
     );
     assert!(decisions(&draft).is_empty(), "{draft:#?}");
 }
+
+#[test]
+fn actions_told_by_a_formula_below_the_title() {
+    let draft = minutes(
+        "1. Int 0674-2022 A Local Law to amend the administrative code, in relation to requiring a pamphlet for older adults\nThis Introduction was Laid Over by Committee\n\
+         2. Res 0457-2023 Resolution approving the new designation of certain organizations to receive funding\nA motion was made that this Resolution be Approved, by Council approved by Roll Call.\nAffirmative: 3 - Ann Roe, Bo Diaz, Cy Lee, Jr.\nNegative: 1 - Di Fox\nAbstain: 0\nAbsent: 0\nResult: Pass\n\
+         3. LU 0158-2023 Application number C 210480 ZMK submitted by 1233 57th Street\nA motion was made that this Land Use Application be Disapproved by Committee with Companion Resolution approved by Roll Call.\nAffirmative: 4 - Ann Roe, Bo Diaz, Cy Lee, Di Fox\nNegative: 0\nResult: Pass\n\
+         4. Int 0873-2023 A Local Law about hearings\nThis Introduction was Hearing Held by Committee\n\
+         5. LU 0160-2023 An application\nThis Land Use Application was Referred to Comm by Council to the Committee on Land Use\n",
+    );
+    assert_eq!(
+        brief(&draft),
+        [
+            ("Int 0674-2022", "deferred", "", None, None),
+            ("Res 0457-2023", "adopted", "", Some(3), Some(1)),
+            ("LU 0158-2023", "failed", "", Some(4), Some(0)),
+            ("LU 0160-2023", "referred", "", None, None),
+        ]
+    );
+}

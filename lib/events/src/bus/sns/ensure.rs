@@ -1,0 +1,273 @@
+//! Makes or checks topic, queues, filters and redrive; names them for whoever makes them instead.
+
+use std::collections::HashMap;
+
+use aws_sdk_sqs::types::QueueAttributeName as Attribute;
+use serde_json::{Value, json};
+
+use super::{SnsBus, failed};
+use crate::bus::BusError;
+
+/// Fourteen days, the longest that SQS keeps a message.
+const RETENTION: &str = "1209600";
+/// What a message is out of sight for at first; consumers renew it while they work.
+const VISIBILITY: &str = "60";
+/// Long polling for who does not say.
+const WAIT: &str = "10";
+/// SQS gives up what was taken this often: more than any retry policy tries, so it only meets what kills its consumers.
+const RECEIVES: u32 = 100;
+
+/// What everything is called.
+#[derive(Clone, Debug)]
+pub struct Names {
+    prefix: String,
+    /// The one topic.
+    pub topic: String,
+}
+
+/// A queue as it is.
+#[derive(Clone, Debug)]
+pub struct QueueReport {
+    /// Its full name.
+    pub name: String,
+    /// Its dead-letter queue's.
+    pub dead_letters: String,
+    /// What was done: made, changed, or right as it was.
+    pub outcome: &'static str,
+}
+
+impl Names {
+    /// Names that begin with `prefix`.
+    pub fn new(prefix: &str) -> Self {
+        Self { prefix: prefix.to_owned(), topic: format!("{prefix}-events") }
+    }
+
+    /// The full name of a consumer's queue.
+    pub fn queue(&self, queue: &str) -> String {
+        format!("{}-{queue}", self.prefix)
+    }
+
+    /// The full name of its dead-letter queue.
+    pub fn dead(&self, queue: &str) -> String {
+        format!("{}-{queue}-dead", self.prefix)
+    }
+
+    /// All of it as Terraform variables, for queues and the types they get.
+    pub fn terraform(&self, queues: &[(&str, &[&str])]) -> String {
+        let mut text = format!("topic_name = {:?}\n\nqueues = {{\n", self.topic);
+        for (queue, types) in queues {
+            text += &format!(
+                "  {queue} = {{\n    name                       = {:?}\n    dead_letter_name           = {:?}\n    \
+                 filter_policy              = {{ type = {types:?} }}\n    raw_message_delivery       = true\n    \
+                 visibility_timeout_seconds = {VISIBILITY}\n    receive_wait_time_seconds  = {WAIT}\n    \
+                 message_retention_seconds  = {RETENTION}\n    max_receive_count          = {RECEIVES}\n  }}\n",
+                self.queue(queue),
+                self.dead(queue),
+            );
+        }
+        text + "}\n"
+    }
+}
+
+impl SnsBus {
+    /// Makes what is missing of a queue and puts right what is not as it should be.
+    pub async fn ensure(&self, queue: &str, types: &[&str]) -> Result<QueueReport, BusError> {
+        let topic = self.topic().await?.to_owned();
+        let (name, dead) = (self.names.queue(queue), self.names.dead(queue));
+        let mut changed = self.make(&dead, &[(Attribute::MessageRetentionPeriod, RETENTION)]).await?;
+        let dead_arn = self.arn(&dead).await?;
+        changed |= self.make(&name, &[(Attribute::MessageRetentionPeriod, RETENTION)]).await?;
+        let made = changed;
+        let arn = self.arn(&name).await?;
+        let redrive = json!({ "deadLetterTargetArn": dead_arn, "maxReceiveCount": RECEIVES }).to_string();
+        let policy = json!({ "Version": "2012-10-17", "Statement": [{
+            "Effect": "Allow", "Principal": { "Service": "sns.amazonaws.com" }, "Action": "sqs:SendMessage",
+            "Resource": arn, "Condition": { "ArnEquals": { "aws:SourceArn": topic } } }] })
+        .to_string();
+        changed |= self
+            .set(
+                &name,
+                &[
+                    (Attribute::VisibilityTimeout, VISIBILITY),
+                    (Attribute::ReceiveMessageWaitTimeSeconds, WAIT),
+                    (Attribute::MessageRetentionPeriod, RETENTION),
+                    (Attribute::RedrivePolicy, &redrive),
+                    (Attribute::Policy, &policy),
+                ],
+            )
+            .await?;
+        changed |= self.subscription(&topic, &arn, types).await?;
+        let outcome = match (made, changed) {
+            (true, _) => "made",
+            (false, true) => "changed",
+            (false, false) => "right as it was",
+        };
+        Ok(QueueReport { name, dead_letters: dead, outcome })
+    }
+
+    /// Checks a queue that somebody else made.
+    pub async fn verify(&self, queue: &str, types: &[&str]) -> Result<QueueReport, BusError> {
+        let (name, dead) = (self.names.queue(queue), self.names.dead(queue));
+        let attributes = self.attributes(&name).await?;
+        let dead_arn = self.arn(&dead).await?;
+        let redrive: Value = attributes
+            .get(&Attribute::RedrivePolicy)
+            .and_then(|text| serde_json::from_str(text).ok())
+            .unwrap_or_default();
+        if redrive["deadLetterTargetArn"] != *dead_arn {
+            return Err(BusError::Missing(format!("the redrive policy from {name} to {dead}")));
+        }
+        let filtered = self.types_of(queue).await?;
+        if let Some(missing) = types.iter().find(|kind| !filtered.iter().any(|f| f == *kind)) {
+            return Err(BusError::Missing(format!("the type {missing} in the filter policy of {name}")));
+        }
+        Ok(QueueReport { name, dead_letters: dead, outcome: "right as it was" })
+    }
+
+    /// The types that the topic brings to a queue.
+    pub(super) async fn types_of(&self, queue: &str) -> Result<Vec<String>, BusError> {
+        let name = self.names.queue(queue);
+        let topic = self.topic().await?.to_owned();
+        let arn = self.arn(&name).await?;
+        let subscription = self.subscribed(&topic, &arn).await?;
+        let subscription = subscription
+            .ok_or_else(|| BusError::Missing(format!("the subscription of {name} to {topic}")))?;
+        let filter: Value = self
+            .subscription_attributes(&subscription)
+            .await?
+            .get("FilterPolicy")
+            .and_then(|text| serde_json::from_str(text).ok())
+            .unwrap_or_default();
+        let types = filter["type"].as_array().cloned().unwrap_or_default();
+        Ok(types.iter().filter_map(|kind| kind.as_str().map(str::to_owned)).collect())
+    }
+
+    /// `true`: it was not there.
+    async fn make(&self, name: &str, attributes: &[(Attribute, &str)]) -> Result<bool, BusError> {
+        match self.url(name).await {
+            Ok(_) => return Ok(false),
+            Err(BusError::Missing(_)) => {}
+            Err(error) => return Err(error),
+        }
+        let mut call = self.sqs.create_queue().queue_name(name);
+        for (attribute, value) in attributes {
+            call = call.attributes(attribute.clone(), *value);
+        }
+        call.send().await.map_err(|e| failed("sqs:CreateQueue", name, e))?;
+        Ok(true)
+    }
+
+    async fn attributes(&self, name: &str) -> Result<HashMap<Attribute, String>, BusError> {
+        let call = self.sqs.get_queue_attributes().queue_url(self.url(name).await?);
+        let got = call.attribute_names(Attribute::All).send().await;
+        Ok(got.map_err(|e| failed("sqs:GetQueueAttributes", name, e))?.attributes.unwrap_or_default())
+    }
+
+    async fn arn(&self, name: &str) -> Result<String, BusError> {
+        let arn = self.attributes(name).await?.remove(&Attribute::QueueArn);
+        arn.ok_or_else(|| BusError::Missing(name.to_owned()))
+    }
+
+    /// `true`: something was different.
+    async fn set(&self, name: &str, wanted: &[(Attribute, &str)]) -> Result<bool, BusError> {
+        let there = self.attributes(name).await?;
+        let different: HashMap<Attribute, String> = wanted
+            .iter()
+            .filter(|(attribute, value)| !same(there.get(attribute).map(String::as_str), value))
+            .map(|(attribute, value)| (attribute.clone(), (*value).to_owned()))
+            .collect();
+        if different.is_empty() {
+            return Ok(false);
+        }
+        let call = self.sqs.set_queue_attributes().queue_url(self.url(name).await?);
+        let set = call.set_attributes(Some(different)).send().await;
+        set.map_err(|e| failed("sqs:SetQueueAttributes", name, e))?;
+        Ok(true)
+    }
+
+    async fn subscribed(&self, topic: &str, queue_arn: &str) -> Result<Option<String>, BusError> {
+        let mut next = None;
+        loop {
+            let call = self.sns.list_subscriptions_by_topic().topic_arn(topic).set_next_token(next);
+            let page = call.send().await.map_err(|e| failed("sns:ListSubscriptionsByTopic", topic, e))?;
+            let found = page.subscriptions().iter().find(|s| s.endpoint() == Some(queue_arn));
+            if let Some(arn) = found.and_then(|s| s.subscription_arn()) {
+                return Ok(Some(arn.to_owned()));
+            }
+            match page.next_token {
+                Some(token) if !token.is_empty() => next = Some(token),
+                _ => return Ok(None),
+            }
+        }
+    }
+
+    async fn subscription_attributes(&self, arn: &str) -> Result<HashMap<String, String>, BusError> {
+        let call = self.sns.get_subscription_attributes().subscription_arn(arn);
+        let got = call.send().await.map_err(|e| failed("sns:GetSubscriptionAttributes", arn, e))?;
+        Ok(got.attributes.unwrap_or_default())
+    }
+
+    /// `true`: it was not there, or different.
+    async fn subscription(&self, topic: &str, queue_arn: &str, types: &[&str]) -> Result<bool, BusError> {
+        let filter = json!({ "type": types }).to_string();
+        let wanted = [
+            ("RawMessageDelivery", "true"),
+            ("FilterPolicyScope", "MessageAttributes"),
+            ("FilterPolicy", filter.as_str()),
+        ];
+        let Some(subscription) = self.subscribed(topic, queue_arn).await? else {
+            let mut call = self.sns.subscribe().topic_arn(topic).protocol("sqs").endpoint(queue_arn);
+            for (name, value) in wanted {
+                call = call.attributes(name, value);
+            }
+            call.send().await.map_err(|e| failed("sns:Subscribe", topic, e))?;
+            return Ok(true);
+        };
+        let there = self.subscription_attributes(&subscription).await?;
+        let mut changed = false;
+        for (name, value) in wanted {
+            // The scope is left out of the answer where it is the usual one.
+            let default = (name == "FilterPolicyScope").then_some("MessageAttributes");
+            if same(there.get(name).map(String::as_str).or(default), value) {
+                continue;
+            }
+            let call = self.sns.set_subscription_attributes().subscription_arn(&subscription);
+            let set = call.attribute_name(name).attribute_value(value).send().await;
+            set.map_err(|e| failed("sns:SetSubscriptionAttributes", topic, e))?;
+            changed = true;
+        }
+        Ok(changed)
+    }
+}
+
+/// Equal as texts or as JSON, whose keys may come in another order.
+fn same(there: Option<&str>, wanted: &str) -> bool {
+    let Some(there) = there else { return false };
+    let json = |text: &str| serde_json::from_str::<Value>(text).ok();
+    there == wanted || json(there).is_some_and(|value| Some(value) == json(wanted))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_ready_for_terraform() {
+        let text = Names::new("council").terraform(&[("search", &["summary.gated", "meeting.published"])]);
+        assert!(text.contains("topic_name = \"council-events\""));
+        assert!(text.contains("name                       = \"council-search\"\n"));
+        assert!(
+            text.contains(
+                "filter_policy              = { type = [\"summary.gated\", \"meeting.published\"] }"
+            )
+        );
+        assert_eq!(text.matches('{').count(), text.matches('}').count());
+    }
+
+    #[test]
+    fn policies_are_compared_as_json() {
+        assert!(same(Some("{\"a\": 1, \"b\":2}"), "{\"b\":2,\"a\":1}"));
+        assert!(same(Some("60"), "60"));
+        assert!(!same(Some("{\"a\":1}"), "{\"a\":2}") && !same(None, "x"));
+    }
+}

@@ -1,0 +1,413 @@
+//! SNS → SQS: one topic with attribute filters, one queue a consumer, one dead-letter queue each.
+//!
+//! Queues are standard ones: SQS may deliver twice and in any order, which consumers bear by their inbox and versions.
+//! SQS chooses what it gives out; that cities take turns is a promise of the embedded bus alone.
+
+mod dead;
+mod ensure;
+mod wire;
+
+use std::collections::HashMap;
+use std::fmt::Debug;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use aws_config::BehaviorVersion;
+use aws_config::timeout::TimeoutConfig;
+use aws_sdk_sns::types::PublishBatchRequestEntry;
+use aws_sdk_sqs::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_sqs::types::{
+    DeleteMessageBatchRequestEntry, MessageSystemAttributeName, QueueAttributeName,
+    SendMessageBatchRequestEntry,
+};
+use aws_smithy_http_client::tls::{self, rustls_provider::CryptoMode};
+use chrono::{DateTime, Utc};
+use cs_core::{Clock, EventId};
+use cs_db::Db;
+use tokio::sync::OnceCell;
+
+use super::{Bus, BusError, DeadFilter, DeadMessage, Delivery, Receipt};
+use crate::Envelope;
+
+pub use ensure::{Names, QueueReport};
+use wire::Wire;
+
+/// Entries of one batch call.
+const ENTRIES: usize = 10;
+/// Bytes of one batch call, and of one message: what SNS and SQS both take.
+const BYTES: usize = 256 << 10;
+/// Longest wait for an answer; a long poll fits into it.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// How to reach SNS and SQS. Region and credentials come from the usual `AWS_*` settings.
+#[derive(Clone, Debug)]
+pub struct SnsOptions {
+    /// Somewhere else than AWS.
+    pub endpoint: Option<url::Url>,
+    /// What names begin with.
+    pub prefix: String,
+    /// The topic, where these credentials may not look it up.
+    pub topic_arn: Option<String>,
+    /// How long a receive waits for messages, at most 20 s; zero for tests that step.
+    pub wait: Duration,
+}
+
+/// The bus over SNS and SQS.
+pub struct SnsBus {
+    sns: aws_sdk_sns::Client,
+    sqs: aws_sdk_sqs::Client,
+    db: Db,
+    clock: Arc<dyn Clock>,
+    names: Names,
+    options: SnsOptions,
+    topic: OnceCell<String>,
+    urls: Mutex<HashMap<String, String>>,
+}
+
+impl SnsBus {
+    /// Over SNS and SQS. `db` is the schema of the embedded bus: payloads above 256 KiB are kept there and sent by
+    /// reference, because every consumer reaches it already while the artifact store is meetings' own.
+    pub async fn connect(options: SnsOptions, db: Db, clock: Arc<dyn Clock>) -> Self {
+        let http = aws_smithy_http_client::Builder::new()
+            .tls_provider(tls::Provider::Rustls(CryptoMode::Ring))
+            .build_https();
+        let timeouts = TimeoutConfig::builder()
+            .connect_timeout(Duration::from_secs(3))
+            .operation_timeout(DEADLINE * 2)
+            .operation_attempt_timeout(DEADLINE)
+            .build();
+        let mut config =
+            aws_config::defaults(BehaviorVersion::latest()).http_client(http).timeout_config(timeouts);
+        if let Some(endpoint) = &options.endpoint {
+            config = config.endpoint_url(endpoint.as_str());
+        }
+        let config = config.load().await;
+        Self {
+            sns: aws_sdk_sns::Client::new(&config),
+            sqs: aws_sdk_sqs::Client::new(&config),
+            db,
+            clock,
+            names: Names::new(&options.prefix),
+            topic: OnceCell::new_with(options.topic_arn.clone()),
+            options,
+            urls: Mutex::default(),
+        }
+    }
+
+    /// What everything is called.
+    pub fn names(&self) -> &Names {
+        &self.names
+    }
+
+    async fn topic(&self) -> Result<&str, BusError> {
+        let topic = self.topic.get_or_try_init(|| async {
+            // Making a topic that is there finds it.
+            let made = self.sns.create_topic().name(&self.names.topic).send().await;
+            let made = made.map_err(|e| failed("sns:CreateTopic", &self.names.topic, e))?;
+            made.topic_arn.ok_or_else(|| BusError::Missing(self.names.topic.clone()))
+        });
+        topic.await.map(String::as_str)
+    }
+
+    /// The address of a queue by its full name.
+    async fn url(&self, name: &str) -> Result<String, BusError> {
+        let known = self.urls.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned();
+        if let Some(url) = known {
+            return Ok(url);
+        }
+        let found = self.sqs.get_queue_url().queue_name(name).send().await;
+        let found = found.map_err(|e| failed("sqs:GetQueueUrl", name, e))?;
+        let url = found.queue_url.ok_or_else(|| BusError::Missing(name.to_owned()))?;
+        let mut urls = self.urls.lock().unwrap_or_else(PoisonError::into_inner);
+        urls.insert(name.to_owned(), url.clone());
+        Ok(url)
+    }
+
+    async fn queue_url(&self, queue: &str) -> Result<String, BusError> {
+        self.url(&self.names.queue(queue)).await
+    }
+
+    /// Sends wires to a queue, in as few calls as their sizes allow.
+    async fn send_wires(&self, url: &str, wires: &[Wire]) -> Result<(), BusError> {
+        for chunk in wire::batches(wires) {
+            let mut call = self.sqs.send_message_batch().queue_url(url);
+            for (number, wire) in chunk.iter().enumerate() {
+                let entry = SendMessageBatchRequestEntry::builder()
+                    .id(number.to_string())
+                    .message_body(&wire.body)
+                    .set_message_attributes(Some(wire.for_sqs()?))
+                    .build()
+                    .map_err(|e| internal("sqs:SendMessageBatch", &e))?;
+                call = call.entries(entry);
+            }
+            let sent = call.send().await.map_err(|e| failed("sqs:SendMessageBatch", url, e))?;
+            if let Some(refused) = sent.failed().first() {
+                return Err(remote("sqs:SendMessageBatch", refused.message().unwrap_or(refused.code())));
+            }
+        }
+        Ok(())
+    }
+
+    async fn change_visibility(&self, delivery: &Delivery, wait: Duration) -> Result<bool, BusError> {
+        let Receipt::Handle { handle, .. } = &delivery.receipt else { return Ok(false) };
+        let url = self.queue_url(&delivery.queue).await?;
+        let changed = self
+            .sqs
+            .change_message_visibility()
+            .queue_url(url)
+            .receipt_handle(handle)
+            .visibility_timeout(seconds(wait))
+            .send()
+            .await;
+        match changed {
+            Ok(_) => Ok(true),
+            // It is in somebody else's hands, or gone.
+            Err(error) if lost_receipt(error.code()) => Ok(false),
+            Err(error) => Err(failed("sqs:ChangeMessageVisibility", &delivery.queue, error)),
+        }
+    }
+}
+
+#[async_trait]
+impl Bus for SnsBus {
+    async fn subscribe(&self, queue: &str, types: &[&str]) -> Result<(), BusError> {
+        match self.ensure(queue, types).await {
+            Ok(_) => Ok(()),
+            // Somebody else makes queues here: it is enough that they are right.
+            Err(BusError::Denied { action }) => {
+                tracing::info!(
+                    queue,
+                    action,
+                    "these credentials make no queues; what is there is checked instead"
+                );
+                self.verify(queue, types).await.map(|_| ())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn publish(&self, envelopes: &[Envelope]) -> Result<(), BusError> {
+        let topic = self.topic().await?;
+        let wires = self.wires(envelopes).await?;
+        for chunk in wire::batches(&wires) {
+            let mut call = self.sns.publish_batch().topic_arn(topic);
+            for (number, wire) in chunk.iter().enumerate() {
+                let entry = PublishBatchRequestEntry::builder()
+                    .id(number.to_string())
+                    .message(&wire.body)
+                    .set_message_attributes(Some(wire.for_sns()?))
+                    .build()
+                    .map_err(|e| internal("sns:PublishBatch", &e))?;
+                call = call.publish_batch_request_entries(entry);
+            }
+            let sent = call.send().await.map_err(|e| failed("sns:PublishBatch", topic, e))?;
+            // The whole batch is published again: who has one already knows its id.
+            if let Some(refused) = sent.failed().first() {
+                let message = refused.message().unwrap_or(refused.code());
+                return Err(remote("sns:PublishBatch", message));
+            }
+        }
+        Ok(())
+    }
+
+    async fn send(&self, queue: &str, envelopes: &[Envelope]) -> Result<u64, BusError> {
+        let url = self.queue_url(queue).await?;
+        let types = self.types_of(queue).await?;
+        let wanted: Vec<Envelope> = envelopes.iter().filter(|e| types.contains(&e.kind)).cloned().collect();
+        let wires = self.wires(&wanted).await?;
+        self.send_wires(&url, &wires).await?;
+        Ok(wires.len() as u64)
+    }
+
+    async fn receive(&self, queue: &str, most: u32, lease: Duration) -> Result<Vec<Delivery>, BusError> {
+        let url = self.queue_url(queue).await?;
+        let received = self
+            .sqs
+            .receive_message()
+            .queue_url(url)
+            .max_number_of_messages(i32::try_from(most.min(ENTRIES as u32)).unwrap_or(1))
+            .visibility_timeout(seconds(lease))
+            .wait_time_seconds(seconds(self.options.wait))
+            .message_attribute_names("All")
+            .message_system_attribute_names(MessageSystemAttributeName::ApproximateReceiveCount)
+            .send()
+            .await
+            .map_err(|e| self.forget(queue, failed("sqs:ReceiveMessage", &self.names.queue(queue), e)))?;
+        let mut deliveries = Vec::new();
+        for message in received.messages.unwrap_or_default() {
+            let attempt = wire::receive_count(&message);
+            let Some(handle) = message.receipt_handle.clone() else { continue };
+            let (body, attributes) = wire::parts(message);
+            deliveries.push(Delivery {
+                envelope: self.read(&body).await?,
+                attempt,
+                // SQS does not say who died; its redrive policy ends what kills its consumers.
+                lost: 0,
+                queue: queue.to_owned(),
+                receipt: Receipt::Handle { handle, body, attributes },
+            });
+        }
+        Ok(deliveries)
+    }
+
+    fn waits(&self) -> bool {
+        !self.options.wait.is_zero()
+    }
+
+    async fn done(&self, deliveries: &[Delivery]) -> Result<usize, BusError> {
+        let mut ended = 0;
+        for chunk in deliveries.chunks(ENTRIES) {
+            let Some(first) = chunk.first() else { continue };
+            let mut call = self.sqs.delete_message_batch().queue_url(self.queue_url(&first.queue).await?);
+            for (number, delivery) in chunk.iter().enumerate() {
+                let Receipt::Handle { handle, .. } = &delivery.receipt else { continue };
+                let entry =
+                    DeleteMessageBatchRequestEntry::builder().id(number.to_string()).receipt_handle(handle);
+                call = call.entries(entry.build().map_err(|e| internal("sqs:DeleteMessageBatch", &e))?);
+            }
+            let deleted = call.send().await.map_err(|e| failed("sqs:DeleteMessageBatch", &first.queue, e))?;
+            ended += deleted.successful().len();
+            // A receipt that is no longer good belongs to a message that came again: handled again, to no effect.
+            let failure = deleted.failed().iter().find(|f| !lost_receipt(Some(f.code())));
+            if let Some(failure) = failure {
+                let message = failure.message().unwrap_or(failure.code());
+                return Err(remote("sqs:DeleteMessageBatch", message));
+            }
+        }
+        Ok(ended)
+    }
+
+    async fn extend(&self, delivery: &Delivery, lease: Duration) -> Result<bool, BusError> {
+        self.change_visibility(delivery, lease).await
+    }
+
+    async fn retry(&self, delivery: &Delivery, wait: Duration, _error: &str) -> Result<(), BusError> {
+        self.change_visibility(delivery, wait).await.map(|_| ())
+    }
+
+    async fn bury(&self, delivery: &Delivery, error: &str) -> Result<(), BusError> {
+        self.to_dead_letters(delivery, error, false).await
+    }
+
+    async fn park(&self, delivery: &Delivery, why: &str) -> Result<(), BusError> {
+        self.to_dead_letters(delivery, why, true).await
+    }
+
+    async fn unpark(&self, queue: &str, readable: &[(&str, u32)]) -> Result<u64, BusError> {
+        if self.count(queue).await?.1 == 0 {
+            return Ok(0);
+        }
+        let can = |dead: &DeadMessage| {
+            let version = dead.envelope["version"].as_u64().unwrap_or(u64::MAX);
+            dead.parked
+                && readable.iter().any(|(kind, newest)| *kind == dead.kind && version <= u64::from(*newest))
+        };
+        Ok(self.send_again(queue, can).await?.len() as u64)
+    }
+
+    async fn dead(
+        &self,
+        queue: &str,
+        which: DeadFilter<'_>,
+        most: u32,
+    ) -> Result<Vec<DeadMessage>, BusError> {
+        self.dead_letters(queue, which, most).await
+    }
+
+    async fn replay(&self, queue: &str, events: &[EventId]) -> Result<Vec<EventId>, BusError> {
+        self.send_again(queue, |dead| events.contains(&dead.event)).await
+    }
+
+    async fn discard(&self, queue: &str, event: EventId) -> Result<bool, BusError> {
+        self.forget_dead(queue, event).await
+    }
+
+    async fn count(&self, queue: &str) -> Result<(u64, u64), BusError> {
+        let waiting = self.messages(&self.queue_url(queue).await?).await?;
+        let dead = self.messages(&self.url(&self.names.dead(queue)).await?).await?;
+        Ok((waiting, dead))
+    }
+
+    async fn tidy(&self, before: DateTime<Utc>) -> Result<u64, BusError> {
+        self.forget_payloads(before).await
+    }
+}
+
+impl SnsBus {
+    /// Messages in a queue, in whatever state; SQS calls it approximate.
+    async fn messages(&self, url: &str) -> Result<u64, BusError> {
+        let states = [
+            QueueAttributeName::ApproximateNumberOfMessages,
+            QueueAttributeName::ApproximateNumberOfMessagesNotVisible,
+            QueueAttributeName::ApproximateNumberOfMessagesDelayed,
+        ];
+        let call = self.sqs.get_queue_attributes().queue_url(url).set_attribute_names(Some(states.to_vec()));
+        let got = call.send().await.map_err(|e| failed("sqs:GetQueueAttributes", url, e))?;
+        let counts = got.attributes.unwrap_or_default();
+        Ok(counts.values().filter_map(|count| count.parse::<u64>().ok()).sum())
+    }
+
+    /// A queue that is gone may be made again elsewhere.
+    fn forget(&self, queue: &str, error: BusError) -> BusError {
+        if matches!(error, BusError::Missing(_)) {
+            let mut urls = self.urls.lock().unwrap_or_else(PoisonError::into_inner);
+            urls.remove(&self.names.queue(queue));
+        }
+        error
+    }
+}
+
+/// Whole seconds, rounded up: less than asked would be too early.
+fn seconds(time: Duration) -> i32 {
+    // SQS takes at most twelve hours.
+    i32::try_from(time.as_millis().div_ceil(1000)).unwrap_or(i32::MAX).min(43_200)
+}
+
+fn lost_receipt(code: Option<&str>) -> bool {
+    let code = code.unwrap_or_default();
+    ["MessageNotInflight", "ReceiptHandleIsInvalid", "InvalidParameterValue"]
+        .iter()
+        .any(|c| code.ends_with(c))
+}
+
+fn remote(action: &'static str, message: &str) -> BusError {
+    BusError::Remote { action, message: message.to_owned() }
+}
+
+fn internal(action: &'static str, error: &dyn std::error::Error) -> BusError {
+    remote(action, &error.to_string())
+}
+
+/// What a call's failure means. SQS names a missing queue in two ways, by protocol.
+fn failed<E, R>(action: &'static str, what: &str, error: SdkError<E, R>) -> BusError
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+    R: Debug,
+{
+    match error.code() {
+        Some(
+            "AWS.SimpleQueueService.NonExistentQueue"
+            | "QueueDoesNotExist"
+            | "NotFound"
+            | "NotFoundException",
+        ) => BusError::Missing(what.to_owned()),
+        Some(
+            "AccessDenied" | "AccessDeniedException" | "AuthorizationError" | "AuthorizationErrorException",
+        ) => BusError::Denied { action },
+        _ => BusError::Remote { action, message: DisplayErrorContext(&error).to_string() },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_are_never_shorter_than_asked() {
+        assert_eq!(seconds(Duration::ZERO), 0);
+        assert_eq!(seconds(Duration::from_millis(1)), 1);
+        assert_eq!(seconds(Duration::from_millis(1001)), 2);
+        assert_eq!(seconds(Duration::from_secs(1_000_000)), 43_200);
+    }
+}

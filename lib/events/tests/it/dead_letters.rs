@@ -1,0 +1,176 @@
+//! What an operator can do with dead letters, and that it is written down.
+
+use std::sync::Arc;
+
+use cs_core::{Caller, Role, Subject, TenantId, Trace};
+use cs_events::jobs;
+use cs_events::{Bus, DeadLetterPart, DeadLetters, Ledger, PostgresBus, Relay, outbox};
+use cs_proto::ops::v1 as pb;
+use cs_proto::ops::v1::dead_letters_server::DeadLetters as Service;
+use tonic::{Code, Request};
+
+use crate::support::{SCHEMA, World};
+
+struct Desk {
+    world: World,
+    bus: Arc<dyn Bus>,
+    letters: DeadLetters,
+}
+
+impl Desk {
+    async fn new(name: &str) -> Self {
+        let world = World::new(name).await;
+        let bus: Arc<dyn Bus> = Arc::new(PostgresBus::new(world.bus_db.clone(), world.clock.clone()));
+        bus.subscribe("q", &["a", "b"]).await.unwrap();
+        let parts = vec![DeadLetterPart { db: Some(world.db.clone()), queue: "q".to_owned() }];
+        let ledger = Ledger::new(world.bus_db.clone(), world.ids.clone());
+        let letters = DeadLetters::new(parts, bus.clone(), ledger, world.clock.clone());
+        Self { world, bus, letters }
+    }
+
+    fn ask<T>(&self, message: T) -> Request<T> {
+        self.ask_in(self.world.tenant, message)
+    }
+
+    fn ask_in<T>(&self, tenant: TenantId, message: T) -> Request<T> {
+        let mut request = Request::new(message);
+        request.extensions_mut().insert(Caller {
+            subject: Subject::Operator("olga".to_owned()),
+            roles: [Role::Operator].into(),
+            ..Caller::service("test", tenant, Trace::start())
+        });
+        request
+    }
+
+    /// Dead letters of a queue and of jobs.
+    async fn bury(&self, kinds: &[&str]) {
+        let sent: Vec<_> = kinds.iter().map(|kind| self.world.envelope(kind, "city")).collect();
+        self.bus.publish(&sent).await.unwrap();
+        for delivery in self.bus.receive("q", 100, std::time::Duration::from_secs(30)).await.unwrap() {
+            self.bus.bury(&delivery, "first cause: second cause").await.unwrap();
+        }
+        let mut tx = self.world.db.tenant(&self.world.caller()).await.unwrap();
+        for kind in kinds {
+            jobs::put(&mut tx, &self.world.envelope(kind, "city")).await.unwrap();
+        }
+        tx.commit().await.unwrap();
+        self.world
+            .admin("UPDATE toy.jobs SET state = 'dead', error = 'the job failed', attempt = 3, finished_at = now() WHERE state = 'ready'")
+            .await;
+    }
+
+    async fn list(&self, kind: &str) -> Vec<pb::DeadLetter> {
+        let request = pb::ListDeadLettersRequest { r#type: kind.to_owned(), first: 0 };
+        self.letters.list_dead_letters(self.ask(request)).await.unwrap().into_inner().dead_letters
+    }
+
+    async fn replay(&self, ids: Vec<String>, kind: &str, all: bool) -> Vec<String> {
+        let request = pb::ReplayDeadLettersRequest { ids, r#type: kind.to_owned(), all };
+        self.letters.replay_dead_letters(self.ask(request)).await.unwrap().into_inner().ids
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn they_are_listed_shown_replayed_and_discarded() {
+    let desk = Desk::new("letters").await;
+    desk.bury(&["a", "a", "b"]).await;
+    assert_eq!(desk.list("").await.len(), 6);
+    let listed = desk.list("b").await;
+    assert_eq!(
+        listed.iter().map(|l| l.origin.as_str()).collect::<std::collections::BTreeSet<_>>(),
+        ["job", "queue"].into()
+    );
+    let queued = listed.iter().find(|l| l.origin == "queue").unwrap();
+    let request = pb::GetDeadLetterRequest { id: queued.id.clone() };
+    let shown =
+        desk.letters.get_dead_letter(desk.ask(request)).await.unwrap().into_inner().dead_letter.unwrap();
+    assert_eq!(shown.error, "first cause: second cause");
+    assert!(shown.payload.contains("city") && shown.attempts == 1 && shown.traceparent.starts_with("00-"));
+    assert_eq!((shown.place.as_str(), shown.queue.as_str()), ("q", "q"));
+
+    // One, then the same again: nothing more happens.
+    assert_eq!(desk.replay(vec![queued.id.clone()], "", false).await, [queued.id.as_str()]);
+    assert!(desk.replay(vec![queued.id.clone()], "", false).await.is_empty());
+    // All of a type, of jobs and queues alike.
+    assert_eq!(desk.replay(Vec::new(), "a", false).await.len(), 4);
+    let left = desk.list("").await;
+    assert_eq!(left.len(), 1);
+    // Which must be said.
+    let nothing = desk.letters.replay_dead_letters(desk.ask(pb::ReplayDeadLettersRequest::default())).await;
+    assert_eq!(nothing.unwrap_err().code(), Code::InvalidArgument);
+
+    let discard =
+        |reason: &str| pb::DiscardDeadLetterRequest { id: left[0].id.clone(), reason: reason.to_owned() };
+    let silent = desk.letters.discard_dead_letter(desk.ask(discard(" "))).await;
+    assert_eq!(silent.unwrap_err().code(), Code::InvalidArgument);
+    desk.letters.discard_dead_letter(desk.ask(discard("a test's own"))).await.unwrap();
+    assert!(desk.list("").await.is_empty());
+    let gone = desk.letters.discard_dead_letter(desk.ask(discard("again"))).await;
+    assert_eq!(gone.unwrap_err().code(), Code::NotFound);
+
+    // Who did what is kept, and cannot be changed.
+    let request = desk.ask(pb::ListInterventionsRequest { first: 0 });
+    let done = desk.letters.list_interventions(request).await.unwrap().into_inner().interventions;
+    assert_eq!(done.len(), 6);
+    assert!(done.iter().all(|i| i.actor == "operator:olga"));
+    assert_eq!((done[0].action.as_str(), done[0].reason.as_str()), ("discard", "a test's own"));
+    let mut connection =
+        <sqlx::PgConnection as sqlx::Connection>::connect(desk.world.url.as_str()).await.unwrap();
+    let refused = sqlx::raw_sql("DELETE FROM bus.interventions").execute(&mut connection).await.unwrap_err();
+    assert!(refused.to_string().contains("append-only"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_tenant_and_whoever_is_no_operator_get_nothing() {
+    let desk = Desk::new("letters_closed").await;
+    desk.bury(&["a"]).await;
+    let id = desk.list("").await[0].id.clone();
+    let elsewhere = TenantId::of_slug("elsewhere");
+    let request = desk.ask_in(elsewhere, pb::ListDeadLettersRequest::default());
+    assert!(desk.letters.list_dead_letters(request).await.unwrap().into_inner().dead_letters.is_empty());
+    let request = desk.ask_in(elsewhere, pb::GetDeadLetterRequest { id: id.clone() });
+    assert_eq!(desk.letters.get_dead_letter(request).await.unwrap_err().code(), Code::NotFound);
+    let mut request = desk.ask(pb::ReplayDeadLetterRequest { id });
+    let resident = Caller {
+        subject: Subject::User(desk.world.ids.next()),
+        roles: [Role::Reviewer].into(),
+        ..desk.world.caller()
+    };
+    request.extensions_mut().insert(resident);
+    assert_eq!(desk.letters.replay_dead_letter(request).await.unwrap_err().code(), Code::PermissionDenied);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_published_is_sent_to_one_queue_again() {
+    let desk = Desk::new("letters_outbox").await;
+    desk.bus.subscribe("other", &["a"]).await.unwrap();
+    let put = async |kind: &str| {
+        let envelope = desk.world.envelope(kind, "city");
+        let mut tx = desk.world.db.tenant(&desk.world.caller()).await.unwrap();
+        outbox::put(&mut tx, &envelope).await.unwrap();
+        tx.commit().await.unwrap();
+        let relay = Relay::new(SCHEMA, desk.world.db.clone(), desk.bus.clone(), desk.world.clock.clone());
+        assert_eq!(relay.step().await.unwrap(), 1);
+        envelope.id
+    };
+    put("a").await;
+    tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    let since = desk.world.clock.now().to_rfc3339();
+    let wanted = [put("a").await, put("b").await, put("a").await];
+    for queue in ["q", "other"] {
+        let taken = desk.bus.receive(queue, 100, std::time::Duration::from_secs(30)).await.unwrap();
+        desk.bus.done(&taken).await.unwrap();
+    }
+    let replay = async |kind: &str, queue: &str| {
+        let request =
+            pb::ReplayOutboxRequest { since: since.clone(), r#type: kind.into(), queue: queue.into() };
+        desk.letters.replay_outbox(desk.ask(request)).await.map(|answer| answer.into_inner().facts)
+    };
+    assert_eq!(replay("", "q").await.unwrap(), 3);
+    let again = desk.bus.receive("q", 100, std::time::Duration::from_secs(30)).await.unwrap();
+    let again: Vec<_> = again.iter().map(|d| d.envelope.as_ref().unwrap().id).collect();
+    assert_eq!(again, wanted, "oldest first");
+    assert_eq!(desk.bus.count("other").await.unwrap(), (0, 0), "no other queue gets anything");
+    assert_eq!(replay("a", "other").await.unwrap(), 2);
+    assert_eq!(replay("", "nowhere").await.unwrap_err().code(), Code::InvalidArgument);
+}

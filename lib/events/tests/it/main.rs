@@ -1,0 +1,11 @@
+//! The library against real servers: one contract suite for both buses, fairness, dead letters, several relays.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod contract;
+mod dead_letters;
+mod fairness;
+mod localstack;
+mod relay;
+mod sns;
+mod support;

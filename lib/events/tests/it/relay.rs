@@ -1,0 +1,149 @@
+//! Several relays at once: the order of a resource is kept, nothing is published twice by two of them, and a dead relay
+//! holds up its own resources only.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use chrono::{DateTime, TimeDelta, Utc};
+use cs_core::EventId;
+use cs_events::bus::{DeadFilter, DeadMessage};
+use cs_events::{Bus, BusError, Delivery, Envelope, PostgresBus, Relay, chores, outbox};
+
+use crate::support::{SCHEMA, World};
+
+/// A bus that notes what is published, and is slow about it.
+struct Notes {
+    inner: PostgresBus,
+    published: Mutex<Vec<(String, EventId)>>,
+    slow: Duration,
+}
+
+#[async_trait]
+impl Bus for Notes {
+    async fn publish(&self, envelopes: &[Envelope]) -> Result<(), BusError> {
+        for envelope in envelopes {
+            self.published.lock().unwrap().push((envelope.resource.id.clone(), envelope.id));
+        }
+        tokio::time::sleep(self.slow).await;
+        self.inner.publish(envelopes).await
+    }
+    async fn subscribe(&self, queue: &str, types: &[&str]) -> Result<(), BusError> {
+        self.inner.subscribe(queue, types).await
+    }
+    async fn send(&self, queue: &str, envelopes: &[Envelope]) -> Result<u64, BusError> {
+        self.inner.send(queue, envelopes).await
+    }
+    async fn receive(&self, queue: &str, most: u32, lease: Duration) -> Result<Vec<Delivery>, BusError> {
+        self.inner.receive(queue, most, lease).await
+    }
+    async fn done(&self, deliveries: &[Delivery]) -> Result<usize, BusError> {
+        self.inner.done(deliveries).await
+    }
+    async fn extend(&self, delivery: &Delivery, lease: Duration) -> Result<bool, BusError> {
+        self.inner.extend(delivery, lease).await
+    }
+    async fn retry(&self, delivery: &Delivery, wait: Duration, error: &str) -> Result<(), BusError> {
+        self.inner.retry(delivery, wait, error).await
+    }
+    async fn bury(&self, delivery: &Delivery, error: &str) -> Result<(), BusError> {
+        self.inner.bury(delivery, error).await
+    }
+    async fn park(&self, delivery: &Delivery, why: &str) -> Result<(), BusError> {
+        self.inner.park(delivery, why).await
+    }
+    async fn unpark(&self, queue: &str, readable: &[(&str, u32)]) -> Result<u64, BusError> {
+        self.inner.unpark(queue, readable).await
+    }
+    async fn dead(
+        &self,
+        queue: &str,
+        which: DeadFilter<'_>,
+        most: u32,
+    ) -> Result<Vec<DeadMessage>, BusError> {
+        self.inner.dead(queue, which, most).await
+    }
+    async fn replay(&self, queue: &str, events: &[EventId]) -> Result<Vec<EventId>, BusError> {
+        self.inner.replay(queue, events).await
+    }
+    async fn discard(&self, queue: &str, event: EventId) -> Result<bool, BusError> {
+        self.inner.discard(queue, event).await
+    }
+    async fn count(&self, queue: &str) -> Result<(u64, u64), BusError> {
+        self.inner.count(queue).await
+    }
+    async fn tidy(&self, before: DateTime<Utc>) -> Result<u64, BusError> {
+        self.inner.tidy(before).await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn relays_share_the_work_and_keep_the_order_of_a_resource() {
+    let world = World::new("relays").await;
+    let inner = PostgresBus::new(world.bus_db.clone(), world.clock.clone());
+    let bus = Arc::new(Notes { inner, published: Mutex::default(), slow: Duration::from_millis(30) });
+    let mut written: HashMap<String, Vec<EventId>> = HashMap::new();
+    let mut tx = world.db.tenant(&world.caller()).await.unwrap();
+    for number in 0..2_000 {
+        let resource = format!("r{}", number % 300);
+        let envelope = world.envelope("a", &resource);
+        written.entry(resource).or_default().push(envelope.id);
+        outbox::put(&mut tx, &envelope).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+    let relay = Relay::new(SCHEMA, world.db.clone(), bus.clone(), world.clock.clone());
+    let relays = (0..3).map(|_| {
+        let relay = relay.clone();
+        tokio::spawn(async move {
+            let (mut published, mut idle) = (0, 0);
+            while idle < 20 {
+                let step = relay.step().await.unwrap();
+                published += step;
+                idle = if step == 0 { idle + 1 } else { 0 };
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            published
+        })
+    });
+    let shares: Vec<usize> =
+        futures::future::join_all(relays).await.into_iter().map(Result::unwrap).collect();
+    assert_eq!(shares.iter().sum::<usize>(), 2_000);
+    assert!(shares.iter().filter(|share| **share > 0).count() > 1, "more than one worked: {shares:?}");
+    let published = bus.published.lock().unwrap().clone();
+    assert_eq!(published.len(), 2_000, "nothing was published twice");
+    let mut left: BTreeMap<String, Vec<EventId>> = BTreeMap::new();
+    for (resource, id) in published {
+        left.entry(resource).or_default().push(id);
+    }
+    assert!(left.iter().all(|(resource, ids)| written[resource] == *ids), "the order of each resource");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_old_is_forgotten_and_nothing_else() {
+    let world = World::manual("retention").await;
+    let bus: Arc<dyn Bus> = Arc::new(PostgresBus::new(world.bus_db.clone(), world.clock.clone()));
+    let relay = Relay::new(SCHEMA, world.db.clone(), bus.clone(), world.clock.clone());
+    let put = async |kind: &str| {
+        let mut tx = world.db.tenant(&world.caller()).await.unwrap();
+        outbox::put(&mut tx, &world.envelope(kind, "city")).await.unwrap();
+        tx.commit().await.unwrap();
+    };
+    put("old").await;
+    relay.step().await.unwrap();
+    world.manual.advance(TimeDelta::days(29));
+    assert_eq!(chores::retention(&world.db, bus.as_ref(), world.clock.now()).await.unwrap(), 0);
+    put("young").await;
+    relay.step().await.unwrap();
+    put("unpublished").await;
+    world.manual.advance(TimeDelta::days(2));
+    // Three replicas look; one does it.
+    let mut gone = 0;
+    for _ in 0..3 {
+        gone += chores::retention(&world.db, bus.as_ref(), world.clock.now()).await.unwrap();
+    }
+    assert_eq!(gone, 1);
+    world.manual.advance(TimeDelta::days(365));
+    chores::retention(&world.db, bus.as_ref(), world.clock.now()).await.unwrap();
+    assert_eq!(world.number("SELECT count(*) FROM toy.outbox").await, 1, "what is not published stays");
+}

@@ -1,0 +1,47 @@
+//! Names given with `body:`: people write "council" for "City Council".
+
+use std::collections::HashSet;
+
+use uuid::Uuid;
+
+use super::analysis::tokens;
+
+/// Who bears a name: those called exactly so, else all whose names have every word of it.
+pub(crate) fn bearers(name: &str, known: &[(Uuid, String)]) -> Vec<Uuid> {
+    let folded = cs_text::fold(name);
+    let of = |fits: &dyn Fn(&str) -> bool| -> Vec<Uuid> {
+        known.iter().filter(|(_, known)| fits(known)).map(|(id, _)| *id).collect()
+    };
+    let exact = of(&|known| cs_text::fold(known) == folded);
+    if !exact.is_empty() {
+        return exact;
+    }
+    let words = terms(name);
+    if words.is_empty() { Vec::new() } else { of(&|known| words.is_subset(&terms(known))) }
+}
+
+fn terms(text: &str) -> HashSet<String> {
+    tokens(text).into_iter().filter(|token| !token.common).map(|token| token.term).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_whole_name_wins_and_parts_of_it_are_enough() {
+        let body = |n: u128, name: &str| (Uuid::from_u128(n), name.to_owned());
+        let known = [
+            body(1, "City Council"),
+            body(2, "Comisión de Planeación"),
+            body(3, "City Council Finance Committee"),
+        ];
+        let found = |name: &str| bearers(name, &known).iter().map(|id| id.as_u128()).collect::<Vec<_>>();
+        assert_eq!(found("city council"), [1]);
+        assert_eq!(found("council"), [1, 3]);
+        assert_eq!(found("committee on finance"), [3]);
+        assert_eq!(found("comision de planeacion"), [2]);
+        assert_eq!(found("school board"), [0_u128; 0]);
+        assert_eq!(found("the of"), [0_u128; 0]);
+    }
+}

@@ -1,0 +1,87 @@
+//! Whether a meeting answers a saved search, and bodies by name.
+
+use search::index::{BODY_LABEL, Filters, Part, SearchIndex, Visibility, VisibleTags};
+use search::query::parse;
+
+use crate::support::*;
+
+#[tokio::test]
+async fn a_meeting_answers_where_one_passage_holds_everything() {
+    let (index, _dir) = index();
+    let (tenant, meeting) = (uuid(1), uuid(10));
+    put(
+        &index,
+        tenant,
+        meeting,
+        1,
+        &["The council adopted short term rental rules for the Marigny", "Parking rules near the library"],
+    )
+    .await;
+    put(&index, tenant, uuid(11), 1, &["Library budget hearing", "sidewalk dining"]).await;
+    let answers = async |query: &str, meeting: u128| {
+        search::best_match(
+            &index,
+            tenant,
+            everyone(),
+            uuid(meeting),
+            parse(query),
+            Filters { from: parse(query).from, ..Filters::default() },
+        )
+        .await
+        .unwrap()
+        .map(|hit| hit.passage.text)
+    };
+    assert!(answers("short-term rentals", 10).await.unwrap().contains("rental rules"));
+    assert!(answers("library rules", 10).await.unwrap().starts_with("Parking"));
+    for (query, meeting) in [
+        ("short-term rentals", 11),
+        // All its words are there, in different passages.
+        ("library rental", 10),
+        // Words that stand nowhere at all, or only in another spelling or order.
+        ("rental zeppelin", 10),
+        ("\"rental term\"", 10),
+        ("librari parkin zeppelin", 10),
+        ("library -parking", 10),
+        ("library from:2030", 11),
+        ("", 10),
+        ("-library", 12),
+    ] {
+        assert_eq!(answers(query, meeting).await, None, "{query}");
+    }
+    assert!(answers("\"term rental\" -hotel", 10).await.is_some());
+}
+
+#[tokio::test]
+async fn what_may_not_be_read_answers_nothing() {
+    let (index, _dir) = index();
+    let (tenant, meeting) = (uuid(1), uuid(10));
+    let mut doc = passage(tenant, meeting, 0, "zoning in closed session");
+    doc.visibility = Visibility::Reviewer;
+    index.replace_meeting(tenant, meeting, Part::Documents, 1, vec![doc]).await.unwrap();
+    let answer = async |tenant, visible| {
+        search::best_match(&index, tenant, visible, meeting, parse("zoning"), Filters::default())
+            .await
+            .unwrap()
+    };
+    assert!(answer(tenant, everyone()).await.is_none());
+    assert!(answer(uuid(2), VisibleTags::of(Visibility::ALL)).await.is_none());
+    assert!(answer(tenant, VisibleTags::of(Visibility::ALL)).await.is_some());
+}
+
+#[tokio::test]
+async fn bodies_are_known_by_name_to_those_who_see_their_passages() {
+    let (index, _dir) = index();
+    let (tenant, meeting) = (uuid(1), uuid(10));
+    let docs = [(200, "City Council", Visibility::Public), (201, "Ethics Board", Visibility::Reviewer)];
+    let docs = docs.iter().zip(0..).map(|((body, name, visibility), n)| {
+        let mut doc = passage(tenant, meeting, n, "zoning");
+        doc.body_id = uuid(*body);
+        doc.visibility = *visibility;
+        doc.labels.insert(BODY_LABEL.to_owned(), (*name).to_owned());
+        doc
+    });
+    index.replace_meeting(tenant, meeting, Part::Documents, 1, docs.collect()).await.unwrap();
+    assert_eq!(index.bodies(tenant, everyone()).await.unwrap(), [(uuid(200), "City Council".to_owned())]);
+    assert_eq!(index.bodies(tenant, VisibleTags::of(Visibility::ALL)).await.unwrap().len(), 2);
+    assert!(index.bodies(uuid(2), everyone()).await.unwrap().is_empty());
+}
