@@ -14,6 +14,7 @@ use crate::graphql::types::{PushSubscription, UserError, Webhook};
 struct RegisterPushSubscriptionInput {
     endpoint: String,
     /// base64url
+    #[graphql(name = "p256dh")]
     p256dh: String,
     /// base64url
     auth: String,
