@@ -13,14 +13,14 @@ use crate::app::App;
 use crate::auth::oidc::{AccessError, bearer};
 
 /// The token of a request that has one and no other way of saying who asks.
-fn token<'h>(headers: &'h HeaderMap, context: &RequestContext) -> Result<&'h str, Response> {
+fn token<'h>(headers: &'h HeaderMap, context: &RequestContext) -> Result<&'h str, Box<Response>> {
     let mut sent = headers.get_all(header::AUTHORIZATION).iter();
     let (first, more) = (sent.next(), sent.next());
     let text = first.and_then(|value| value.to_str().ok()).and_then(|value| value.split_once(' '));
     match (text, more) {
         (Some((scheme, token)), None) if scheme.eq_ignore_ascii_case("bearer") => Ok(token.trim()),
-        _ if first.is_none() => Err(unauthenticated(context, "Bearer")),
-        _ => Err(bad(context, "One Authorization header of the kind Bearer is expected.")),
+        _ if first.is_none() => Err(unauthenticated(context, "Bearer").into()),
+        _ => Err(bad(context, "One Authorization header of the kind Bearer is expected.").into()),
     }
 }
 
@@ -59,7 +59,7 @@ pub(crate) async fn post(
     let Some(media) = Media::accepted(&parts.headers) else { return not_acceptable(&context) };
     let token = match token(&parts.headers, &context) {
         Ok(token) => token,
-        Err(response) => return response,
+        Err(response) => return *response,
     };
     let visitor = match bearer(&app, &context, token).await {
         Ok(visitor) => visitor,

@@ -69,8 +69,8 @@ impl Schedule {
                 let windows = cron.iter_after(local - JITTER).take(1_000);
                 let mut ahead = windows.map(|window| {
                     let next =
-                        cron.find_next_occurrence(&window, false).unwrap_or_else(|_| window.clone() + JITTER);
-                    let gap = next.clone() - window.clone();
+                        cron.find_next_occurrence(&window, false).unwrap_or_else(|_| window + JITTER);
+                    let gap = next - window;
                     window.with_timezone(&Utc) + jitter(source, gap / 10)
                 });
                 ahead.find(|at| *at > now)

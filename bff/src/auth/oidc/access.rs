@@ -167,8 +167,11 @@ struct Person {
     roles: BTreeSet<Role>,
 }
 
+/// Who a token speaks for, and until when that is believed.
+type Believed = (Person, DateTime<Utc>);
+
 /// Tokens lately believed, by their SHA-256.
-pub(crate) struct Tokens(Mutex<LruCache<Vec<u8>, (Person, DateTime<Utc>)>>);
+pub(crate) struct Tokens(Mutex<LruCache<Vec<u8>, Believed>>);
 
 impl Default for Tokens {
     fn default() -> Self {

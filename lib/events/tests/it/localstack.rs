@@ -37,7 +37,7 @@ pub(crate) async fn endpoint() -> Option<url::Url> {
         assert!(started.status.success(), "{}", String::from_utf8_lossy(&started.stderr));
         let pid = String::from_utf8(started.stdout).unwrap().trim().to_owned();
         // Ends with this program, however it ends.
-        Command::new("bash")
+        let watching = Command::new("bash")
             .arg("-c")
             .arg("while kill -0 \"$1\" 2>/dev/null; do sleep 1; done; kill \"$2\"; rm -rf \"$3\"")
             .args(["watch", &std::process::id().to_string(), &pid])
@@ -45,8 +45,9 @@ pub(crate) async fn endpoint() -> Option<url::Url> {
             .stdin(std::process::Stdio::null())
             .stdout(std::process::Stdio::null())
             .stderr(std::process::Stdio::null())
-            .spawn()
-            .unwrap();
+            .spawn();
+        // It outlives this program: nobody waits for it.
+        std::mem::forget(watching.unwrap());
         Some(format!("http://127.0.0.1:{port}").parse().unwrap())
     };
     RUNNING.get_or_init(start).await.clone()

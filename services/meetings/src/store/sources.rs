@@ -118,6 +118,9 @@ pub(crate) async fn scanned(
     Ok(())
 }
 
+/// Tenant, source, window, interval, cron, time zone.
+type Due = (Uuid, Uuid, DateTime<Utc>, Option<i32>, Option<String>, String);
+
 /// Takes a source whose scan is due and sets the next one; gives its tenant, its id and the window that was due.
 ///
 /// The row lock and the new time make one firing of a window, however many replicas look; windows that were missed
@@ -126,7 +129,7 @@ pub(crate) async fn take_due(
     tx: &mut SystemTx,
     now: DateTime<Utc>,
 ) -> Result<Option<(TenantId, Uuid, DateTime<Utc>)>, DbError> {
-    let due: Option<(Uuid, Uuid, DateTime<Utc>, Option<i32>, Option<String>, String)> = sqlx::query_as(
+    let due: Option<Due> = sqlx::query_as(
         "SELECT tenant_id, id, next_scan_at, scan_seconds, schedule, time_zone FROM sources WHERE next_scan_at <= $1
          ORDER BY next_scan_at LIMIT 1 FOR UPDATE SKIP LOCKED",
     )

@@ -48,6 +48,9 @@ struct Step {
     votes: Vec<Cast>,
 }
 
+/// A roll call: who voted how, and what came of it.
+type Roll = (Vec<Ballot>, Option<String>);
+
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Cast {
@@ -60,7 +63,7 @@ struct Cast {
 pub(super) struct Legislature {
     events: Vec<Event>,
     /// Roll and result by event, matter and action.
-    rolls: BTreeMap<(u64, String, String), (Vec<Ballot>, Option<String>)>,
+    rolls: BTreeMap<(u64, String, String), Roll>,
     pub(super) outcomes: BTreeSet<(String, &'static str)>,
     pub(super) ballots: BTreeSet<Ballot>,
     known: BTreeSet<String>,

@@ -135,7 +135,7 @@ pub(crate) fn split(lines: &[Line<'_>]) -> Vec<Item> {
             let below = lone(texts.get(i + 1));
             let above = i.checked_sub(1).is_some_and(|j| {
                 // The number below a first line is that line's own.
-                lone(texts.get(j)) && !starts.last().is_some_and(|&s| s + 1 == j) && !goes_on(&texts, i)
+                lone(texts.get(j)) && starts.last().is_none_or(|&s| s + 1 != j) && !goes_on(&texts, i)
             });
             (below || above) && text.starts_with(|c: char| c.is_uppercase()) && !outcomes::is_status(text)
         };

@@ -68,7 +68,7 @@ impl SnsBus {
             .filter(|dead| which.event.is_none_or(|event| event == dead.event))
             .filter(|dead| seen.insert(dead.event))
             .collect();
-        dead.sort_by(|a, b| b.died_at.cmp(&a.died_at));
+        dead.sort_by_key(|dead| std::cmp::Reverse(dead.died_at));
         dead.truncate(most as usize);
         Ok(dead)
     }
