@@ -68,8 +68,7 @@ impl Schedule {
                 // Of a window whose time has come but not yet its jitter, the jittered time is still ahead.
                 let windows = cron.iter_after(local - JITTER).take(1_000);
                 let mut ahead = windows.map(|window| {
-                    let next =
-                        cron.find_next_occurrence(&window, false).unwrap_or_else(|_| window + JITTER);
+                    let next = cron.find_next_occurrence(&window, false).unwrap_or_else(|_| window + JITTER);
                     let gap = next - window;
                     window.with_timezone(&Utc) + jitter(source, gap / 10)
                 });

@@ -117,34 +117,6 @@ fn match_key(query: &str, filter: &Filter) -> Result<String, Error> {
     Ok(hex(&format!("{}\u{1f}{filter}", query.to_lowercase())))
 }
 
-/// The words of a query that a meeting must have, without those that everybody uses, operators and exclusions.
-pub(crate) fn required(query: &str) -> Vec<String> {
-    let mut words = Vec::new();
-    for part in query.split_whitespace() {
-        let operator = part.split_once(':').is_some_and(|(field, _)| {
-            matches!(field.trim_start_matches('-'), "city" | "body" | "from" | "to" | "kind" | "type")
-        });
-        if operator || part.starts_with('-') {
-            continue;
-        }
-        let word: String =
-            part.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect();
-        if word.chars().count() > 2 && !COMMON.contains(&word.as_str()) && !words.contains(&word) {
-            words.push(word);
-        }
-    }
-    words
-}
-
-/// Function words of three letters and more, which the index does not count.
-#[rustfmt::skip]
-const COMMON: [&str; 48] = [
-    "about", "after", "again", "against", "all", "and", "any", "are", "because", "been", "before", "being", "between",
-    "both", "but", "can", "could", "did", "does", "during", "each", "for", "from", "had", "has", "have", "how", "into",
-    "more", "most", "not", "over", "should", "some", "such", "than", "that", "the", "their", "there", "these", "this",
-    "under", "until", "was", "what", "which", "with",
-];
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -160,14 +132,5 @@ mod tests {
         assert_eq!(key("Short-term rentals", &[a, b]), key("short-term Rentals", &[b, a, b]));
         assert_ne!(key("rentals", &[a]), key("rentals", &[b]));
         assert!(checked(filter(&["new-orleans"])).is_err());
-    }
-
-    #[test]
-    fn only_words_that_say_something_are_required() {
-        assert_eq!(
-            required("the \"short term\" rentals -hotel city:boston of"),
-            ["short", "term", "rentals"]
-        );
-        assert_eq!(required("of to in"), [""; 0]);
     }
 }

@@ -16,7 +16,7 @@ use cs_proto::accounts::v1::{BatchGetUsersResponse, User};
 use cs_proto::common::v1::BatchGetRequest;
 use cs_proto::events::v1::{AccountHomeCityChanged, MeetingPublished};
 use cs_proto::meetings::v1::{BatchGetBodiesResponse, BatchGetCitiesResponse, Body as MeetingsBody, City};
-use cs_proto::search::v1::{Explanation, Hit, SearchRequest, SearchResponse};
+use cs_proto::search::v1::{MatchSavedSearchesRequest, MatchSavedSearchesResponse, SavedSearchMatch};
 use cs_rpc::{InMemory, Outbound, SigningKey};
 use cs_testkit::postgres::{ROLE_SECRET, database};
 use notifications::channel::Channel;
@@ -62,22 +62,21 @@ impl UnaryService<BatchGetRequest> for People {
     }
 }
 
+/// A meeting is in the index when it knows any word; a search matches when it knows all of the search's.
 struct Found(Vec<String>);
-impl UnaryService<SearchRequest> for Found {
-    type Response = SearchResponse;
+impl UnaryService<MatchSavedSearchesRequest> for Found {
+    type Response = MatchSavedSearchesResponse;
     type Future = Answer<Self::Response>;
-    fn call(&mut self, request: Request<SearchRequest>) -> Self::Future {
+    fn call(&mut self, request: Request<MatchSavedSearchesRequest>) -> Self::Future {
         let known = self.0.clone();
         Box::pin(async move {
-            let words: Vec<String> = request.into_inner().query.split(' ').map(str::to_lowercase).collect();
-            let matched_terms: Vec<String> = words.into_iter().filter(|word| known.contains(word)).collect();
-            let hits = if matched_terms.is_empty() {
-                vec![]
-            } else {
-                let explanation = Some(Explanation { matched_terms, ..Explanation::default() });
-                vec![Hit { explanation, ..Hit::default() }]
-            };
-            Ok(Response::new(SearchResponse { hits, ..SearchResponse::default() }))
+            let request = request.into_inner();
+            assert!(request.visible.is_empty(), "matched against what residents may read");
+            let all = |query: &str| query.split_whitespace().all(|word| known.contains(&word.to_lowercase()));
+            let matches = request.searches.into_iter().filter(|search| all(&search.query));
+            let matches = matches.map(|search| SavedSearchMatch { id: search.id, ..Default::default() });
+            let indexed = !known.is_empty();
+            Ok(Response::new(MatchSavedSearchesResponse { indexed, matches: matches.collect() }))
         })
     }
 }
@@ -133,7 +132,7 @@ impl tower::Service<http::Request<Body>> for Places {
                 Some("BatchGetUsers") => {
                     Grpc::new(tonic_prost::ProstCodec::default()).unary(People, request).await
                 }
-                Some("Search") => {
+                Some("MatchSavedSearches") => {
                     Grpc::new(tonic_prost::ProstCodec::default()).unary(Found(found), request).await
                 }
                 _ => Grpc::new(tonic_prost::ProstCodec::default()).unary(Bodies(body), request).await,
