@@ -183,12 +183,13 @@ async function link(first, second) {
   const who = await viewer(browser);
   const mutation = 'mutation($p: String!) { linkIdentity(input: {provider: $p, returnTo: "/settings"}) { location } }';
   const { data } = await graphql(browser, mutation, { p: second.id });
-  // Both ask again, whatever session the browser has with them.
+  // Both ask again, whatever session the browser has with them. Bob has no account here yet.
+  const other = { ...second, fields: { username: 'bob', password: 'bob-pw' } };
   const { url } = await browser.walk(
-    `${base}${data.linkIdentity.location}`, { ...first.fields, ...second.fields }, home);
+    `${base}${data.linkIdentity.location}`, { ...first.fields, ...other.fields }, home);
   assert.equal(url, `${base}/settings`);
   assert.equal((await graphql(browser, '{ identities { issuer } }')).data.identities.length, 2);
-  assert.equal((await viewer(await signIn(second))).id, who.id, 'either leads to the same account');
+  assert.equal((await viewer(await signIn(other))).id, who.id, 'either leads to the same account');
   console.log(`${first.id} and ${second.id}: linked`);
 }
 
