@@ -41,13 +41,13 @@ async fn a_meeting_that_matches_is_told_once_with_the_search_as_the_reason() {
     save(&world, other, Wanted { follow: false, ..wanted("housing") }).await.unwrap();
     world.announce(&world.published(world.ids.next(), |_| {})).await.unwrap();
     world.work().await;
-    let told = world.texts("SELECT reason FROM deliveries ORDER BY user_id").await;
+    let told = world.texts("SELECT reason FROM deliveries ORDER BY reason COLLATE \"C\"").await;
     assert_eq!(
         told,
         [
+            "You follow New Orleans",
             "You follow the search “Hosts” and the search “housing”",
-            "You follow the search “Short-Term rentals”",
-            "You follow New Orleans"
+            "You follow the search “Short-Term rentals”"
         ]
     );
     assert_eq!(world.count("search_matches").await, 3, "the same search of two is tried once");
