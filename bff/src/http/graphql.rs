@@ -196,9 +196,12 @@ pub(super) async fn read(
     ))
 }
 
-/// A request from its JSON form.
+/// A request from its JSON form. One that neither has a text nor names one is none: not well-formed, rather than refused.
 pub(super) fn of_json(value: serde_json::Value) -> Option<GraphqlRequest> {
-    serde_json::from_value(value).ok()
+    serde_json::from_value(value).ok().filter(|request: &GraphqlRequest| {
+        let named = |extensions: &serde_json::Map<_, _>| extensions.contains_key("persistedQuery");
+        request.query.is_some() || request.extensions.as_ref().is_some_and(named)
+    })
 }
 
 /// Answers for `visitor`, who is looked for only where there is something to execute.

@@ -333,7 +333,10 @@ impl World {
     /// Asks for a job again, as a replay does.
     pub(crate) async fn repeat_jobs(&self) {
         let mut tx = self.tx(&self.service()).await;
-        sqlx::query("UPDATE jobs SET state = 'ready', attempt = 0, run_at = created_at").execute(tx.conn()).await.unwrap();
+        sqlx::query("UPDATE jobs SET state = 'ready', attempt = 0, run_at = created_at")
+            .execute(tx.conn())
+            .await
+            .unwrap();
         tx.commit().await.unwrap();
     }
 }
