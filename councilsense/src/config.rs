@@ -5,19 +5,24 @@
 mod command;
 mod edge;
 mod embedder;
+mod file;
 mod providers;
+mod values;
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::{Args, CommandFactory, FromArgMatches, Parser, ValueEnum};
+use clap::{Args, CommandFactory, FromArgMatches, Parser};
+
+use file::{config_file, each_option, with_file, with_variable};
 
 pub(crate) use providers::own_names;
 
 pub use command::{BusVerb, CityVerb, Command, DlqVerb, EvalWhat, RoleVerb, SourceVerb, TenantVerb};
 pub use edge::EdgeSettings;
 pub use embedder::{EmbedderKind, EmbedderSettings};
+pub use values::{BusKind, LogFormat, Redacted, SearchEngine, ServiceAddress};
 
 /// How long a queue of SQS is waited on; at most 20 s.
 const LONG_POLL: std::time::Duration = std::time::Duration::from_secs(10);
@@ -262,37 +267,7 @@ impl Settings {
             allow_loopback: self.allow_loopback_receivers,
         }
     }
-}
 
-/// What searches.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum SearchEngine {
-    /// The engine inside this program.
-    Embedded,
-    /// An OpenSearch with k-NN.
-    Opensearch,
-}
-
-impl SearchEngine {
-    /// The word on the command line.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Embedded => "embedded",
-            Self::Opensearch => "opensearch",
-        }
-    }
-}
-
-/// What carries facts between services.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum BusKind {
-    /// The embedded one: tables of the database.
-    Postgres,
-    /// SNS → SQS.
-    Sns,
-}
-
-impl Settings {
     /// How to reach SNS and SQS, where they are the bus.
     pub fn sns(&self) -> Option<cs_events::SnsOptions> {
         (self.bus == BusKind::Sns).then(|| cs_events::SnsOptions {
@@ -301,65 +276,6 @@ impl Settings {
             topic_arn: self.bus_topic_arn.clone(),
             wait: LONG_POLL,
         })
-    }
-}
-
-/// How logs are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
-    /// For people on a terminal, else JSON.
-    Auto,
-    /// One object a line.
-    Json,
-    /// For people.
-    Human,
-}
-
-/// A text that is never shown.
-#[derive(Clone)]
-pub struct Redacted(String);
-
-impl Redacted {
-    /// The text.
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl From<&str> for Redacted {
-    fn from(text: &str) -> Self {
-        Self(text.to_owned())
-    }
-}
-
-impl std::fmt::Debug for Redacted {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("redacted")
-    }
-}
-
-/// A role and where it is.
-#[derive(Clone, Debug)]
-pub struct ServiceAddress {
-    /// accounts, meetings, summaries, notifications or search.
-    pub role: String,
-    /// `http://host:port`.
-    pub address: String,
-}
-
-impl std::str::FromStr for ServiceAddress {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text.split_once('=') {
-            Some((role, address)) if cs_rpc::SERVICES.contains(&role) => {
-                Ok(Self { role: role.to_owned(), address: address.to_owned() })
-            }
-            _ => Err(format!(
-                "write ROLE=http://HOST:PORT, where ROLE is one of {}",
-                cs_rpc::SERVICES.join(", ")
-            )),
-        }
     }
 }
 
@@ -416,85 +332,9 @@ fn check(settings: &Settings) -> Result<(), clap::Error> {
     Ok(())
 }
 
-/// Changes every option of a command and of what is below it.
-fn each_option(command: clap::Command, change: &mut dyn FnMut(clap::Arg) -> clap::Arg) -> clap::Command {
-    let command = command.mut_args(|arg| if arg.get_long().is_some() { change(arg) } else { arg });
-    let below: Vec<String> = command.get_subcommands().map(|sub| sub.get_name().to_owned()).collect();
-    below
-        .into_iter()
-        .fold(command, |command, name| command.mut_subcommand(name, |sub| each_option(sub, change)))
-}
-
-/// Every option is also an environment variable.
-fn with_variable(arg: clap::Arg) -> clap::Arg {
-    if arg.get_env().is_some() || ["help", "version", "config"].contains(&arg.get_id().as_str()) {
-        return arg;
-    }
-    let name = format!("COUNCILSENSE_{}", arg.get_id().as_str().to_uppercase());
-    arg.env(name)
-}
-
-/// The file of `--config`, before everything else is parsed.
-fn config_file(args: &[OsString]) -> Option<PathBuf> {
-    let mut args = args.iter().skip(1);
-    while let Some(arg) = args.next() {
-        if arg == "--config" {
-            return args.next().map(PathBuf::from);
-        }
-        if let Some(path) = arg.to_str().and_then(|a| a.strip_prefix("--config=")) {
-            return Some(PathBuf::from(path));
-        }
-    }
-    environment("COUNCILSENSE_CONFIG").map(PathBuf::from)
-}
-
 fn environment(name: &str) -> Option<String> {
     #[expect(clippy::disallowed_methods, reason = "this is config.rs")]
     std::env::var(name).ok().filter(|value| !value.is_empty())
-}
-
-/// The file's values become the defaults, so that the command line and the environment win.
-fn with_file(
-    command: clap::Command,
-    path: &std::path::Path,
-) -> Result<(clap::Command, Vec<bff::ProviderConfig>), clap::Error> {
-    let shown = path.display();
-    let text = std::fs::read_to_string(path).map_err(|e| bad(format!("--config {shown}: {e}")))?;
-    let mut table: toml::Table = text.parse().map_err(|e| bad(format!("--config {shown}: {e}")))?;
-    let providers = table.remove("oidc-provider").map_or(Ok(Vec::new()), |tables| {
-        providers::read(tables, environment).map_err(|e| bad(format!("--config {shown}: {e}")))
-    })?;
-    let mut values = std::collections::BTreeMap::new();
-    for (key, value) in table {
-        let text = match value {
-            toml::Value::String(text) => text,
-            toml::Value::Integer(_) | toml::Value::Float(_) | toml::Value::Boolean(_) => value.to_string(),
-            _ => {
-                return Err(bad(format!(
-                    "--config {shown}: {key} must be a text, a number or true or false"
-                )));
-            }
-        };
-        values.insert(key.replace('-', "_"), text);
-    }
-    let mut unknown: Vec<String> = values.keys().cloned().collect();
-    let command = each_option(command, &mut |arg| {
-        let id = arg.get_id().to_string();
-        unknown.retain(|key| *key != id);
-        match values.get(&id) {
-            Some(value) if !matches!(arg.get_action(), clap::ArgAction::SetTrue) => {
-                arg.required(false).default_value(value.clone())
-            }
-            Some(value) => arg.default_value(if value == "true" { "true" } else { "false" }),
-            None => arg,
-        }
-    });
-    match unknown.first() {
-        Some(key) => {
-            Err(bad(format!("--config {shown}: there is no option {key}; `councilsense --help` lists them")))
-        }
-        None => Ok((command, providers)),
-    }
 }
 
 #[cfg(test)]

@@ -3,6 +3,9 @@
 //! There is one wiring. The only branch on the mode is how a channel is made: to a role in this process over memory,
 //! to one elsewhere over TCP. Same tokens, deadlines and errors in both.
 
+mod database;
+mod role;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,7 +13,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use cs_core::{Clock, Ids, SystemClock};
-use cs_db::{Db, DbOptions, SchemaSpec, Wakeups};
+use cs_db::{Db, DbOptions, Wakeups};
 use cs_events::{
     Bus, Consumer, DeadLetterPart, DeadLetters, JobWorker, Ledger, PostgresBus, Relay, SnsBus, SnsOptions,
     chores,
@@ -33,6 +36,9 @@ use tokio_util::sync::CancellationToken;
 use tonic::service::{InterceptorLayer, Routes};
 use tower::Layer;
 
+pub use database::{QUEUES, in_use, migrate, migration_sql};
+pub use role::Role;
+
 /// Longest a service waits for another.
 const DEADLINE: Duration = Duration::from_secs(20);
 /// Largest message between roles: a text version travels whole.
@@ -43,41 +49,6 @@ const HEALTH_TICK: Duration = Duration::from_secs(2);
 const LANES: usize = 2;
 /// Connections of one service's app role.
 const CONNECTIONS: u32 = 12;
-
-/// A service.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Role {
-    /// People, tenants, roles.
-    Accounts,
-    /// Cities, meetings, documents.
-    Meetings,
-    /// Summaries, claims, evidence.
-    Summaries,
-    /// Follows and what residents are told.
-    Notifications,
-    /// The index.
-    Search,
-    /// Fills the index, where search only serves it. Nobody calls it, so it is none of [`Role::ALL`].
-    Indexer,
-}
-
-impl Role {
-    /// All that are called.
-    pub const ALL: [Self; 5] =
-        [Self::Accounts, Self::Meetings, Self::Summaries, Self::Notifications, Self::Search];
-
-    /// Its name: in addresses, tokens and schemas.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Accounts => "accounts",
-            Self::Meetings => "meetings",
-            Self::Summaries => "summaries",
-            Self::Notifications => "notifications",
-            Self::Search => "search",
-            Self::Indexer => "indexer",
-        }
-    }
-}
 
 /// What the roles of a process are given.
 pub struct Parts {
@@ -137,56 +108,6 @@ pub struct Stack {
     meetings: Option<meetings::Deps>,
     search: Option<search::Deps>,
     sender: Option<notifications::Sender>,
-}
-
-/// Every schema and what is in it.
-static SCHEMAS: [SchemaSpec<'static>; 6] = [
-    SchemaSpec { name: "bus", migrators: &[&cs_events::BUS_MIGRATOR] },
-    SchemaSpec { name: "sessions", migrators: &[&bff::MIGRATOR] },
-    SchemaSpec { name: accounts::SCHEMA, migrators: &[&cs_events::SERVICE_MIGRATOR, &accounts::MIGRATOR] },
-    SchemaSpec { name: meetings::SCHEMA, migrators: &[&cs_events::SERVICE_MIGRATOR, &meetings::MIGRATOR] },
-    SchemaSpec { name: summaries::SCHEMA, migrators: &[&cs_events::SERVICE_MIGRATOR, &summaries::MIGRATOR] },
-    SchemaSpec {
-        name: notifications::SCHEMA,
-        migrators: &[&cs_events::SERVICE_MIGRATOR, &notifications::MIGRATOR],
-    },
-];
-
-/// Every queue and what it gets.
-pub const QUEUES: [(&str, &[&str]); 4] = [
-    (meetings::QUEUE, meetings::EVENTS),
-    (summaries::QUEUE, summaries::EVENTS),
-    (notifications::QUEUE, notifications::EVENTS),
-    (search::QUEUE, search::EVENTS),
-];
-
-/// Brings the database up to date. Every queue of the embedded bus is there before any role publishes: what is told while
-/// a role has never run waits for it.
-pub async fn migrate(database: &url::Url, role_secret: &[u8]) -> anyhow::Result<()> {
-    cs_db::migrate(database, role_secret, &SCHEMAS).await?;
-    let db = Db::new(&DbOptions {
-        url: database.clone(),
-        schema: "bus".to_owned(),
-        role_secret: role_secret.to_vec(),
-        max_connections: 1,
-    })?;
-    let bus = PostgresBus::new(db, system_clock());
-    for (queue, types) in QUEUES {
-        bus.subscribe(queue, types).await?;
-    }
-    Ok(())
-}
-
-/// Whether roles of an instance are connected to a database.
-pub async fn in_use(database: &url::Url) -> anyhow::Result<bool> {
-    cs_db::roles_connected(database, &SCHEMAS.each_ref().map(|schema| schema.name))
-        .await
-        .context("the database cannot be asked")
-}
-
-/// The same as SQL, for a DBA.
-pub fn migration_sql(role_secret: &[u8]) -> String {
-    cs_db::print_sql(role_secret, &SCHEMAS)
 }
 
 impl Stack {

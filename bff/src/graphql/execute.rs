@@ -139,7 +139,7 @@ fn known(app: &App, request: &GraphqlRequest, request_id: &str) -> Result<(Hash,
         Asked::Both(text, hash) => (hash, Some(text)),
         Asked::Hash(hash) => (hash, None),
     };
-    if app.trusted.only() && !app.trusted.contains(&hash) {
+    if app.trusted.is_exclusive() && !app.trusted.contains(&hash) {
         return Err(Execution::refused(
             Code::Forbidden,
             "Only the documents of this site's own pages are executed.",

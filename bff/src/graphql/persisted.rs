@@ -75,7 +75,7 @@ impl Trusted {
         Self { documents: documents.collect(), only: edge.trusted_documents_only }
     }
 
-    pub(super) fn only(&self) -> bool {
+    pub(super) fn is_exclusive(&self) -> bool {
         self.only
     }
 
