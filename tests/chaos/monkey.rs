@@ -36,7 +36,7 @@ impl<'a> Monkey<'a> {
 
     /// A while, then some trouble.
     pub(crate) fn act(&mut self, runtime: &Runtime) {
-        std::thread::sleep(Duration::from_millis(self.random.random_range(100..700)));
+        std::thread::sleep(Duration::from_millis(self.random.random_range(100..1_200)));
         match self.random.random_range(0..10) {
             0..=2 => {
                 let victim = self.random.random_range(0..WORKERS);

@@ -27,6 +27,8 @@ pub(crate) struct Plan {
     pub(crate) meetings: i64,
     pub(crate) cities: i64,
     pub(crate) followers: i64,
+    /// Pieces of trouble, at least.
+    pub(crate) acts: u32,
     pub(crate) patience: Duration,
 }
 
@@ -66,6 +68,7 @@ impl Recipe {
             thresholds: Default::default(),
             index: None,
             embedder: None,
+            search_indexes: true,
         }
     }
 
@@ -173,10 +176,6 @@ impl World {
         sqlx::query_scalar(AssertSqlSafe(sql.to_owned())).fetch_one(&self.admin).await.unwrap()
     }
 
-    pub(crate) async fn published(&self) -> i64 {
-        self.number("SELECT count(*) FROM summaries.publications WHERE is_current").await
-    }
-
     /// What is under way, in words.
     pub(crate) async fn open(&self) -> String {
         let sql = "SELECT string_agg(what || ' ' || n, ', ') FROM (
@@ -250,6 +249,7 @@ impl Door {
             title: "Regular Meeting".to_owned(),
             body: "City Council".to_owned(),
             date: "2023-01-05".to_owned(),
+            file_count: 1,
             ..Default::default()
         };
         let text = minutes(number);

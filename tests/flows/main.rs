@@ -11,3 +11,4 @@ mod killed;
 mod order;
 mod pipeline;
 mod restart;
+mod trace;
