@@ -48,14 +48,8 @@ impl<'a> Monkey<'a> {
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
                  WHERE datname = current_database() AND application_name LIKE 'councilsense %' AND random() < 0.4",
             )),
-            5..=6 => {
-                // What was published is published again: later, twice, and in between other things.
-                for schema in ["meetings", "summaries"] {
-                    self.acts.duplicates += runtime.block_on(self.world.run(&format!(
-                        "UPDATE {schema}.outbox SET published_at = NULL WHERE published_at IS NOT NULL AND random() < 0.1"
-                    )));
-                }
-            }
+            // What was published is published again: later, twice, and in between other things.
+            5..=6 => self.acts.duplicates += self.publish_again(runtime, 0.3),
             7..=8 => {
                 self.acts.reorderings += runtime.block_on(self.world.run(
                     "UPDATE bus.messages SET visible_at = now() + random() * interval '2 s' WHERE dead_at IS NULL AND random() < 0.5",
@@ -72,8 +66,18 @@ impl<'a> Monkey<'a> {
         }
     }
 
-    /// No more trouble; the workers stay.
-    pub(crate) fn stop(&mut self) -> Acts {
+    /// Publishes a share of all facts again; gives how many.
+    pub(crate) fn publish_again(&self, runtime: &Runtime, share: f64) -> u64 {
+        let again = |schema: &&str| {
+            runtime.block_on(self.world.run(&format!(
+                "UPDATE {schema}.outbox SET published_at = NULL WHERE published_at IS NOT NULL AND random() <= {share}"
+            )))
+        };
+        ["meetings", "summaries"].iter().map(again).sum()
+    }
+
+    /// What was done so far.
+    pub(crate) fn acts(&self) -> Acts {
         self.acts
     }
 }
