@@ -8,6 +8,10 @@ up *args:
 test:
     scripts/test
 
+# Workers killed, connections cut, messages doubled, at length; scripts/test runs a short one
+chaos:
+    COUNCILSENSE_CHAOS=long cargo test -p councilsense --test chaos -- --nocapture
+
 # Format, lints, licences
 check:
     cargo fmt --check

@@ -12,3 +12,4 @@ mod order;
 mod pipeline;
 mod records;
 mod restart;
+mod trace;

@@ -46,7 +46,7 @@ async fn inbox(h: &Harness, caller: &cs_core::Caller) -> Vec<cs_proto::notificat
 }
 
 /// A resident whose home city is the city of `meeting`.
-async fn follower(h: &Harness, tenant: cs_core::TenantId, city_id: &str) -> cs_core::Caller {
+pub(crate) async fn follower(h: &Harness, tenant: cs_core::TenantId, city_id: &str) -> cs_core::Caller {
     let service = cs_core::Caller::service("bff", tenant, cs_core::Trace::start());
     let mut accounts = AccountsClient::new(h.channel(Role::Accounts));
     let identity = cs_proto::accounts::v1::ResolveIdentityRequest {

@@ -1,0 +1,84 @@
+//! Nothing lost, nothing twice: workers and relays are killed at random, connections are cut, messages are duplicated and
+//! reordered, while meetings come in; afterwards every meeting is in a terminal state with one current version, every
+//! follower was told once, the outboxes are empty, and every dead letter is explained.
+//!
+//! `COUNCILSENSE_CHAOS=long` is `just chaos`: 500 meetings and 10,000 followers. `COUNCILSENSE_CHAOS_SEED` repeats a run.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod end;
+mod monkey;
+mod world;
+
+use std::time::{Duration, Instant};
+
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use tokio::runtime::Runtime;
+
+use monkey::Monkey;
+use world::{Plan, World};
+
+fn plan() -> Plan {
+    #[expect(clippy::disallowed_methods, reason = "a test's own switches")]
+    let said = |name: &str| std::env::var(name).ok();
+    let long = said("COUNCILSENSE_CHAOS").is_some_and(|size| size == "long");
+    let seed = said("COUNCILSENSE_CHAOS_SEED").and_then(|seed| seed.parse().ok()).unwrap_or(20_231_105);
+    if long {
+        Plan {
+            seed,
+            meetings: 500,
+            cities: 50,
+            followers: 10_000,
+            acts: 600,
+            patience: Duration::from_secs(3_600),
+        }
+    } else {
+        Plan { seed, meetings: 24, cities: 4, followers: 200, acts: 30, patience: Duration::from_secs(600) }
+    }
+}
+
+#[test]
+fn nothing_is_lost_and_nothing_happens_twice() {
+    let plan = plan();
+    println!("chaos with seed {}: {} meetings, {} followers", plan.seed, plan.meetings, plan.followers);
+    let began = Instant::now();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let world = runtime.block_on(World::start(&plan));
+    let mut monkey = Monkey::new(&world, StdRng::seed_from_u64(plan.seed));
+    let taking_in = runtime.spawn(world.door().take_in(plan.clone()));
+    // The trouble lasts for so many acts, and for as long as meetings come in.
+    let mut made = 0;
+    while made < plan.acts || !taking_in.is_finished() {
+        monkey.act(&runtime);
+        made += 1;
+        assert!(began.elapsed() < plan.patience, "{}", runtime.block_on(world.open()));
+    }
+    runtime.block_on(taking_in).unwrap();
+    let mut acts = monkey.acts();
+    println!("after {:?}: {acts:?}", began.elapsed());
+    // From here on nobody is killed.
+    rest(&runtime, &world, began, &plan);
+    // And once more every fact that there was.
+    acts.duplicates += monkey.publish_again(&runtime, 1.0);
+    rest(&runtime, &world, began, &plan);
+    println!("at rest after {:?}", began.elapsed());
+    runtime.block_on(end::check(&world, &plan));
+    assert!(acts.kills > 2 && acts.cuts > 0 && acts.duplicates > 0 && acts.reorderings > 0, "{acts:?}");
+    drop(monkey);
+    runtime.shutdown_timeout(Duration::from_secs(5));
+}
+
+/// Waits until all of it has come to rest.
+fn rest(runtime: &Runtime, world: &World, began: Instant, plan: &Plan) {
+    let mut waited = 0;
+    while !runtime.block_on(world.at_rest()) {
+        // The dead are not waited for; but who works has time to.
+        if waited % 60 == 0 {
+            runtime.block_on(world.end_leases_of_the_dead());
+        }
+        waited += 1;
+        std::thread::sleep(Duration::from_millis(500));
+        assert!(began.elapsed() < plan.patience, "{}", runtime.block_on(world.open()));
+    }
+}

@@ -1,0 +1,107 @@
+//! Makes trouble: kills workers, cuts connections, duplicates and reorders messages, ends leases early.
+
+use std::time::Duration;
+
+use rand::RngExt;
+use rand::rngs::StdRng;
+use tokio::runtime::{Builder, Runtime};
+
+use crate::world::World;
+
+/// Workers at once.
+const WORKERS: usize = 2;
+
+/// What was done so far.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Acts {
+    pub(crate) kills: u32,
+    pub(crate) cuts: u64,
+    pub(crate) duplicates: u64,
+    pub(crate) reorderings: u64,
+    pub(crate) takeovers: u64,
+}
+
+pub(crate) struct Monkey<'a> {
+    world: &'a World,
+    random: StdRng,
+    workers: Vec<Option<Runtime>>,
+    acts: Acts,
+}
+
+impl<'a> Monkey<'a> {
+    pub(crate) fn new(world: &'a World, random: StdRng) -> Self {
+        let workers = (0..WORKERS).map(|_| Some(worker(world))).collect();
+        Self { world, random, workers, acts: Acts::default() }
+    }
+
+    /// A while, then some trouble.
+    pub(crate) fn act(&mut self, runtime: &Runtime) {
+        std::thread::sleep(Duration::from_millis(self.random.random_range(100..1_200)));
+        match self.random.random_range(0..10) {
+            0..=2 => {
+                let victim = self.random.random_range(0..WORKERS);
+                kill(self.workers[victim].take());
+                self.workers[victim] = Some(worker(self.world));
+                self.acts.kills += 1;
+            }
+            3..=4 => self.acts.cuts += runtime.block_on(self.world.run(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                 WHERE datname = current_database() AND application_name LIKE 'councilsense %' AND random() < 0.4",
+            )),
+            // What was published is published again: later, twice, and in between other things.
+            5..=6 => self.acts.duplicates += self.publish_again(runtime, 0.3),
+            7..=8 => {
+                self.acts.reorderings += runtime.block_on(self.world.run(
+                    "UPDATE bus.messages SET visible_at = now() + random() * interval '2 s' WHERE dead_at IS NULL AND random() < 0.5",
+                ));
+            }
+            _ => {
+                // Two workers come to hold the same job.
+                for schema in ["meetings", "summaries", "notifications"] {
+                    self.acts.takeovers += runtime.block_on(self.world.run(&format!(
+                        "UPDATE {schema}.jobs SET run_at = now() WHERE state = 'running'"
+                    )));
+                }
+            }
+        }
+    }
+
+    /// Publishes a share of all facts again; gives how many.
+    pub(crate) fn publish_again(&self, runtime: &Runtime, share: f64) -> u64 {
+        let again = |schema: &&str| {
+            runtime.block_on(self.world.run(&format!(
+                "UPDATE {schema}.outbox SET published_at = NULL WHERE published_at IS NOT NULL AND random() <= {share}"
+            )))
+        };
+        ["meetings", "summaries"].iter().map(again).sum()
+    }
+
+    /// What was done so far.
+    pub(crate) fn acts(&self) -> Acts {
+        self.acts
+    }
+}
+
+impl Drop for Monkey<'_> {
+    fn drop(&mut self) {
+        self.workers.iter_mut().for_each(|worker| kill(worker.take()));
+    }
+}
+
+fn worker(world: &World) -> Runtime {
+    let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    // The stack is kept by its own tasks; with the runtime all of it goes.
+    let recipe = world.recipe.clone();
+    runtime.spawn(async move {
+        let _stack = recipe.worker().await;
+        std::future::pending::<()>().await;
+    });
+    runtime
+}
+
+/// Every task stops where it stands, without a word to anybody.
+fn kill(worker: Option<Runtime>) {
+    if let Some(runtime) = worker {
+        runtime.shutdown_background();
+    }
+}
