@@ -1,4 +1,4 @@
-//! Which tenant a request belongs to: by its host name, else by the provider, else the default one (contracts §3).
+//! Which tenant a request belongs to: by its host name, else by the provider, else the default one.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};

@@ -1,4 +1,4 @@
-//! What the database itself keeps (contracts §6), each tried by breaking it as the service's own role.
+//! What the database itself keeps, whoever writes to it; each tried by breaking it as the service's own role.
 
 use cs_core::{Caller, Ids, TenantId, Trace};
 use cs_db::{Db, DbOptions, Tx};

@@ -5,7 +5,7 @@ use cs_proto::errors::v1::Reason;
 use cs_rpc::{Failure, FieldViolation};
 use tonic::Status;
 
-/// `extensions.code` (contracts §3).
+/// `extensions.code`. Which reason has which code stands in `docs/errors.md`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Code {
     Unauthenticated,

@@ -1,4 +1,4 @@
-//! The same key gives the same answer for a day (contracts §3).
+//! The same idempotency key gives the same answer for a day.
 //!
 //! What is kept is the service's answer, not the selected fields of it: a repetition may select others.
 

@@ -26,7 +26,7 @@ const CHUNK: usize = 256 * 1024;
 /// How often a run that is under way is looked at.
 const LOOK: Duration = Duration::from_millis(150);
 
-/// What became of a meeting (contracts §8).
+/// What became of a meeting: an entry of `--json`, whose keys only ever grow.
 #[derive(Debug, Serialize)]
 struct Told {
     meeting_uid: String,

@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// What a city calls a document. `kind` of contracts §8.
+/// What a city calls a document; `kind` in a meeting's `meeting.json`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ArtifactKind {

@@ -15,7 +15,7 @@ pub struct Person {
     pub tenant: String,
 }
 
-/// The four of contracts §9. `resident-b` belongs to another tenant, so that isolation can be tried by hand.
+/// The four people whom the sign-in page offers, and `scripts/sign-in` takes by key. `resident-b` belongs to another tenant, so that isolation can be tried by hand.
 pub fn people() -> Vec<Person> {
     let person = |key: &str, name: &str, roles: &[&str], tenant: &str| Person {
         key: key.to_owned(),

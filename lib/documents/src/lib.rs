@@ -1,7 +1,7 @@
 //! Reads what cities publish.
 //!
 //! **Owns** the way from the bytes of a document to its text version (words in reading order, sections, page and time
-//! marks), the bounds within which a stranger's document may be read, and the layout of a folder of documents (contracts §8).
+//! marks), the bounds within which a stranger's document may be read, and the layout of a folder of documents.
 //!
 //! **Must never** reach for a database, the network, a clock or configuration; let a document's fault (a panic, a bomb, an
 //! endless loop) take more than that document; change the rules of a text version without a new [`EXTRACTOR_VERSION`]:

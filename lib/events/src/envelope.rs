@@ -1,4 +1,5 @@
-//! The one envelope of events and jobs (contracts §5).
+//! The one envelope of events and jobs: JSON with these field names. New fields keep the version; a breaking change is a new
+//! version, and consumers read both while it rolls out.
 
 use chrono::{DateTime, Utc};
 use cs_core::{Caller, EventId, Ids, TenantId, Trace};

@@ -68,7 +68,7 @@ pub fn allow(caller: &Caller, action: Action) -> Result<(), Denied> {
     installed().allow(caller, action)
 }
 
-/// The tags that `caller` may read (contracts §3), from what everybody may see to what the fewest may.
+/// The tags that `caller` may read, from what everybody may see to what the fewest may.
 pub fn visible(caller: &Caller) -> &'static [Visibility] {
     installed().visible(caller)
 }

@@ -12,7 +12,7 @@ use tonic::{Request, Status};
 use crate::signed::Signed;
 use crate::{SERVICES, SigningKey, status};
 
-/// How long a caller token is good (contracts §4).
+/// How long a caller token is good.
 const TOKEN_LIFE: TimeDelta = TimeDelta::seconds(60);
 
 /// Signs requests of one role.

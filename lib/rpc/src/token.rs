@@ -1,4 +1,4 @@
-//! The short-lived signed token that says who calls (contracts §4): a JWT, EdDSA, audience checked.
+//! The short-lived signed token that says who calls: a JWT, EdDSA, audience checked.
 
 use std::collections::BTreeSet;
 

@@ -73,7 +73,7 @@ pub async fn fan_out(
     Ok(())
 }
 
-/// One logical send per this key (contracts §6).
+/// One logical send per this key: whatever is retried or comes twice, a person is told once of a meeting, by type.
 pub fn dedupe_key(user: UserId, meeting: MeetingId, kind: &str) -> String {
     hex(&format!("{user}|{meeting}|{kind}"))
 }

@@ -1,4 +1,4 @@
-//! Transaction C (contracts §6): claim with a lease, commit; send; commit attempt and state.
+//! Transaction C: claim with a lease, commit; send; commit attempt and state.
 //!
 //! One logical send a dedupe key and lane. A worker that dies between the claim and the last commit leaves the message
 //! `sending`; when its lease ends another takes it and sends it again with the same key. The attempt is the receipt: who

@@ -60,7 +60,7 @@ pub struct Latency {
     pub p99: f64,
 }
 
-/// What was measured; contracts §10.
+/// What was measured. The fields are the keys of `councilsense eval search --json`, so they only ever grow.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct EvalReport {
     /// Queries with at least one relevant document.

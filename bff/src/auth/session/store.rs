@@ -24,7 +24,7 @@ use super::{Claim, Engine, Keys, Listed, SIGNED_IN, SignedIn, StoreError, Which}
 /// How often a session in use is marked as such.
 const SEEN_EVERY: TimeDelta = TimeDelta::minutes(1);
 const SIGN_IN_LIVES: TimeDelta = TimeDelta::minutes(10);
-/// An answer is repeated for this long (contracts §3).
+/// An idempotency key gives the same answer for this long.
 const ANSWERS_LIVE: TimeDelta = TimeDelta::days(1);
 /// A request that has not answered by then never will: its process is gone.
 const CLAIMS_LIVE: TimeDelta = TimeDelta::minutes(1);

@@ -89,7 +89,7 @@ fn a_directory_replaces_what_is_compiled_in_but_never_mixes_tenants() {
     assert!(error.to_string().starts_with("own.cedar: "), "{error}");
 }
 
-/// Targets §3: a check takes at most 0.2 ms at the 95th percentile. Printed always; asserted of optimised code alone.
+/// A check takes at most 0.2 ms at the 95th percentile. Printed always; asserted of optimised code alone.
 #[test]
 fn a_check_is_fast() {
     let policies = Policies::built_in();

@@ -1,4 +1,4 @@
-//! A folder on the machine that runs meetings (contracts §8).
+//! A folder on the machine that runs meetings, laid out as the README shows it.
 
 use std::path::{Path, PathBuf};
 

@@ -57,7 +57,7 @@ pub struct Facets {
     pub bodies: Vec<(Uuid, u64)>,
     /// By year of the meeting.
     pub years: Vec<(i32, u64)>,
-    /// By kind of document, in the words of contracts §8.
+    /// By kind of document, in the words of `cs_core`'s `ArtifactKind`: agenda, minutes, …
     pub artifact_kinds: Vec<(String, u64)>,
 }
 
