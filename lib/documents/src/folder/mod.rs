@@ -1,4 +1,5 @@
-//! A folder of documents as a source of meetings (contracts §8).
+//! A folder of documents as a source of meetings. The README shows the layout; every file but the documents is optional, and
+//! what is not said is derived from names and content.
 
 mod city;
 mod describe;
