@@ -104,7 +104,16 @@ impl DataDir {
             write_private(&version, format!("{FORMAT}\n").as_bytes())
                 .with_context(|| format!("{} cannot be written: is the disk full?", version.display()))?;
         } else {
-            let found: u32 = std::fs::read_to_string(&version)?.trim().parse().unwrap_or(u32::MAX);
+            let text = std::fs::read_to_string(&version)
+                .with_context(|| format!("{} cannot be read: is it yours?", version.display()))?;
+            let Ok(found) = text.trim().parse::<u32>() else {
+                bail!(
+                    "{} holds {:?} where the number of a format belongs, so nobody knows what made this directory. \
+                     Put back the file of a backup, or choose another directory with --data-dir",
+                    version.display(),
+                    text.trim().chars().take(20).collect::<String>()
+                );
+            };
             if found > FORMAT {
                 bail!(
                     "the data directory {} was made by a newer councilsense (format {found}; this one reads up to {FORMAT}). \
@@ -222,6 +231,8 @@ mod tests {
         DataDir::open(&path).unwrap();
         std::fs::write(path.join("VERSION"), "99\n").unwrap();
         assert!(DataDir::open(&path).unwrap_err().to_string().contains("newer"));
+        std::fs::write(path.join("VERSION"), "rubbish\n").unwrap();
+        assert!(DataDir::open(&path).unwrap_err().to_string().contains("holds \"rubbish\""));
         std::fs::remove_dir_all(path).unwrap();
     }
 }

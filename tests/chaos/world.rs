@@ -68,6 +68,7 @@ impl Recipe {
             thresholds: Default::default(),
             index: None,
             embedder: None,
+            notify: Default::default(),
             search_indexes: true,
         }
     }

@@ -11,8 +11,11 @@ use cs_pg::PrivatePostgres;
 use cs_proto::ops::v1::GetBacklogRequest;
 use cs_proto::ops::v1::dead_letters_client::DeadLettersClient;
 use cs_rpc::{Channel, Outbound};
+use cs_text::embed::Embedder;
 use tokio::sync::Mutex;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use url::Url;
 
 use super::embedder::{dimensions, embedder};
 use super::engine::{self, Engine};
@@ -52,7 +55,6 @@ pub(crate) async fn start(
 ) -> anyhow::Result<Local> {
     let lock = dir.lock()?;
     let secrets = dir.secrets()?;
-    let role_secret = secrets.role_secret()?;
     // The model takes longest; it is read while Postgres starts.
     let wanted = settings.embedder.clone();
     let model = tokio::task::spawn_blocking(move || embedder(&wanted, None));
@@ -66,6 +68,32 @@ pub(crate) async fn start(
         }
     };
     progress("postgres");
+    let (stack, rebuild) = match wire(settings, dir, &secrets, database, model, progress).await {
+        Ok(wired) => wired,
+        Err(error) => {
+            if let Some(postgres) = postgres {
+                postgres.stop().await?;
+            }
+            return Err(error);
+        }
+    };
+    let postgres = postgres.map(|running| Arc::new(Mutex::new(Some(running))));
+    if let Some(postgres) = &postgres {
+        stack.tasks.spawn(supervise(postgres.clone(), dir.path().to_owned(), stack.tasks.stopping()));
+    }
+    Ok(Local { stack, secrets, rebuild, postgres, _lock: lock })
+}
+
+/// The services on a database that runs, and whether the index has to be filled anew.
+async fn wire(
+    settings: &Settings,
+    dir: &DataDir,
+    secrets: &Secrets,
+    database: Url,
+    model: JoinHandle<anyhow::Result<Option<Arc<dyn Embedder>>>>,
+    progress: impl Fn(&str),
+) -> anyhow::Result<(Stack, bool)> {
+    let role_secret = secrets.role_secret()?;
     wiring::migrate(&database, &role_secret).await?;
     progress("migrations");
     let embedder = model.await??;
@@ -91,11 +119,7 @@ pub(crate) async fn start(
     })
     .await?;
     stack.subscribe().await?;
-    let postgres = postgres.map(|running| Arc::new(Mutex::new(Some(running))));
-    if let Some(postgres) = &postgres {
-        stack.tasks.spawn(supervise(postgres.clone(), dir.path().to_owned(), stack.tasks.stopping()));
-    }
-    Ok(Local { stack, secrets, rebuild, postgres, _lock: lock })
+    Ok((stack, rebuild))
 }
 
 /// Starts the private Postgres again, on its port, when it has gone away. Meanwhile calls answer that they cannot be
@@ -218,7 +242,10 @@ impl Services {
         }
         let local = start(settings, &dir, |_| {}).await?;
         local.stack.work();
-        super::up::ensure_tenants(&local.stack, &["default"]).await?;
+        if let Err(error) = super::up::ensure_tenants(&local.stack, &["default"]).await {
+            local.stop().await?;
+            return Err(error);
+        }
         Ok(Self { local: Some(local), remote: BTreeMap::new(), outbound, caller })
     }
 

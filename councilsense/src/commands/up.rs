@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use cs_proto::accounts::v1::EnsureTenantRequest;
 use cs_proto::accounts::v1::accounts_client::AccountsClient;
+use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
 
-use super::local::{self, bind, told};
+use super::local::{self, Local, bind, told};
 use crate::config::Settings;
 use crate::data_dir::{DataDir, Instance};
 use crate::demo;
@@ -30,15 +31,44 @@ pub(crate) async fn up(settings: Settings, demo: Option<bool>) -> anyhow::Result
     let http = bind(settings.http, "http").await?;
     let grpc = bind(settings.grpc, "grpc").await?;
     let configured = super::role::providers(&settings)?;
-    let development = configured.is_empty();
-    let idp = if development { Some(bind(settings.idp, "idp").await?) } else { None };
-    let metrics_port = super::role::metrics_port(&settings).await?;
+    let idp = if configured.is_empty() { Some(bind(settings.idp, "idp").await?) } else { None };
+    let metrics = super::role::metrics_port(&settings).await?;
 
     let local = local::start(&settings, &dir, ready).await?;
+    let ports = Ports { http, grpc, idp, metrics };
+    // However it ends, what was started is stopped.
+    let served = serve(&settings, &dir, &local, ports, configured, demo, ready).await;
+    println!("stopping: finishing what is in flight");
+    dir.retract();
+    let stopped = local.stop().await;
+    served.and(stopped)
+}
+
+/// What is listened on.
+struct Ports {
+    http: TcpListener,
+    grpc: TcpListener,
+    /// Only where no provider is configured.
+    idp: Option<TcpListener>,
+    metrics: Option<TcpListener>,
+}
+
+/// Serves on top of the services until a signal comes.
+async fn serve(
+    settings: &Settings,
+    dir: &DataDir,
+    local: &Local,
+    ports: Ports,
+    configured: Vec<bff::ProviderConfig>,
+    demo: Option<bool>,
+    ready: impl Fn(&str),
+) -> anyhow::Result<()> {
+    let Ports { http, grpc, idp, metrics: metrics_port } = ports;
     let tasks = local.stack.tasks.clone();
     let address = format!("http://{}", http.local_addr()?);
     let public: url::Url = settings.public_url.clone().map_or_else(|| address.parse(), Ok)?;
 
+    let development = idp.is_some();
     let providers = match idp {
         Some(listener) => {
             let issuer: url::Url = format!("http://{}", listener.local_addr()?).parse()?;
@@ -89,7 +119,7 @@ pub(crate) async fn up(settings: Settings, demo: Option<bool>) -> anyhow::Result
     });
     ready(&format!("grpc on {grpc_address}"));
 
-    let mut config = super::role::web(&settings, public.clone(), providers, &local.secrets)?;
+    let mut config = super::role::web(settings, public.clone(), providers, &local.secrets)?;
     config.development = development;
     config.metrics_here = development && metrics_port.is_none();
     let metrics = super::role::metrics()?;
@@ -103,15 +133,15 @@ pub(crate) async fn up(settings: Settings, demo: Option<bool>) -> anyhow::Result
 
     // New is a directory that `up` has not been through with: a first start that failed half way still brings the city,
     // and one where somebody's own city is does not.
-    if demo.unwrap_or(!dir.is_begun() && demo::nothing_there(&local).await?) {
-        demo::load(&local, &dir).await.context("the bundled city could not be loaded")?;
+    if demo.unwrap_or(!dir.is_begun() && demo::nothing_there(local).await?) {
+        demo::load(local, dir).await.context("the bundled city could not be loaded")?;
         ready("bundled city New Orleans");
     } else {
-        demo::resume(&local, &dir).await?;
+        demo::resume(local, dir).await?;
     }
     dir.begun()?;
     if local.rebuild {
-        super::operate::rebuild_index(&local).await?;
+        super::operate::rebuild_index(local).await?;
         ready("search index built anew: the old one was damaged");
     }
     println!("\nOpen {public} in a browser. Ctrl-C stops everything.");
@@ -120,9 +150,7 @@ pub(crate) async fn up(settings: Settings, demo: Option<bool>) -> anyhow::Result
         result = stop_signal() => result?,
         result = serving => result?.context("the web server failed")?,
     }
-    println!("stopping: finishing what is in flight");
-    dir.retract();
-    local.stop().await
+    Ok(())
 }
 
 /// Waits for Ctrl-C or SIGTERM.

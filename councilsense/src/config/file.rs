@@ -17,12 +17,14 @@ pub(super) fn each_option(
         .fold(command, |command, name| command.mut_subcommand(name, |sub| each_option(sub, change)))
 }
 
-/// Every option is also an environment variable.
+/// Every option is also an environment variable. Those that everybody knows by another name, such as `DATABASE_URL`, keep
+/// that one, unless their own is set.
 pub(super) fn with_variable(arg: clap::Arg) -> clap::Arg {
-    if arg.get_env().is_some() || ["help", "version", "config"].contains(&arg.get_id().as_str()) {
+    let name = format!("COUNCILSENSE_{}", arg.get_id().as_str().to_uppercase());
+    let known = arg.get_env().is_some() && environment(&name).is_none();
+    if known || ["help", "version", "config"].contains(&arg.get_id().as_str()) {
         return arg;
     }
-    let name = format!("COUNCILSENSE_{}", arg.get_id().as_str().to_uppercase());
     arg.env(name)
 }
 

@@ -35,6 +35,13 @@ pub(super) fn group(tree: Tree) -> Result<FolderScan, FolderError> {
             None => loose.push(file),
         }
     }
+    for folder in tree.empty {
+        // A meeting without documents is told as such; any other empty folder is only named.
+        match meeting_folder(&folder.join("document"), &tree.root, &manifests) {
+            Some(meeting) => drop(folders.entry(meeting).or_default()),
+            None => scan.ignored.push((folder, "the folder is empty".into())),
+        }
+    }
     let default_body = scan.city.default_body.clone().unwrap_or_else(|| COUNCIL.to_owned());
     for (folder, files) in folders {
         let mut meeting = of_folder(&folder, files, &default_body);
@@ -193,11 +200,17 @@ fn listed(
         };
         let kind = said.or_else(guessed).unwrap_or(cs_core::document::ArtifactKind::Attachment);
         let title = entry.title.clone().unwrap_or_else(|| stem_title(Path::new(&file_name)));
-        let mut artifact = artifact(file, file_name, kind, title);
+        let mut artifact = artifact(file, file_name.clone(), kind, title);
         artifact.source_url.clone_from(&entry.source_url);
         if found.is_none() {
             artifact.path = folder.to_owned();
-            artifact.error = Some(format!("{} names it, but the folder does not hold it", manifest::FILE));
+            let (json, apart) =
+                (manifest::FILE, file_name.starts_with('/') || file_name.split('/').any(|p| p == ".."));
+            artifact.error = Some(if apart {
+                format!("{json} names a file outside of the meeting's folder; put a copy into the folder")
+            } else {
+                format!("{json} names it, but the folder has no such file; add it, or take it off the list")
+            });
         }
         artifacts.push(artifact);
     }

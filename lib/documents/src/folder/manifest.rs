@@ -3,6 +3,7 @@
 use chrono::{DateTime, NaiveDate, NaiveDateTime};
 use cs_core::document::ArtifactKind;
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::StartsAt;
 
@@ -36,11 +37,24 @@ pub(super) struct Listed {
 /// Parses the file; the error names line and column.
 pub(super) fn parse(bytes: &[u8]) -> Result<Manifest, String> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    serde_json::from_slice(bytes).map_err(|e| {
-        let what = e.to_string();
-        let what = what.split(" at line ").next().unwrap_or(&what);
-        format!("line {} column {}: {what}", e.line(), e.column())
-    })
+    let json = serde_json::from_slice::<Value>(bytes).map_err(|e| placed(&e))?;
+    if !json.is_object() {
+        return Err(
+            r#"it has to be one object, such as {"title": "Regular Meeting", "date": "2023-03-09"}"#.into()
+        );
+    }
+    // A list of names is a natural thing to write; each has to be an object.
+    let listed = json.get("artifacts").and_then(Value::as_array);
+    if let Some(n) = listed.and_then(|listed| listed.iter().position(|entry| !entry.is_object())) {
+        return Err(format!(r#"artifact {} has to be an object, such as {{"file": "minutes.pdf"}}"#, n + 1));
+    }
+    serde_json::from_slice(bytes).map_err(|e| placed(&e))
+}
+
+fn placed(error: &serde_json::Error) -> String {
+    let what = error.to_string();
+    let what = what.split(" at line ").next().unwrap_or(&what);
+    format!("line {} column {}: {what}", error.line(), error.column())
 }
 
 impl Manifest {

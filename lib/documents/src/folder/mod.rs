@@ -122,7 +122,7 @@ pub enum FolderError {
 /// Finds the meetings in a file, a meeting's folder, or a folder of such at any depth.
 pub fn scan(path: &Path) -> Result<FolderScan, FolderError> {
     let tree = walk::walk(path)?;
-    if tree.files.is_empty() && tree.ignored.is_empty() {
+    if tree.files.is_empty() && tree.ignored.is_empty() && tree.empty.is_empty() {
         return Err(FolderError::Empty(path.to_owned()));
     }
     group::group(tree)

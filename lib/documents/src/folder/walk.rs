@@ -16,6 +16,8 @@ pub(super) struct Tree {
     /// By path.
     pub(super) files: Vec<File>,
     pub(super) ignored: Vec<(PathBuf, String)>,
+    /// Folders with nothing in them, below the top.
+    pub(super) empty: Vec<PathBuf>,
 }
 
 /// A file that may be read.
@@ -33,9 +35,14 @@ pub(super) fn walk(path: &Path) -> Result<Tree, FolderError> {
     if root.is_file() {
         let size = root.metadata().map_err(|source| FolderError::Io { path: root.clone(), source })?.len();
         let parent = root.parent().unwrap_or(&root).to_owned();
-        return Ok(Tree { files: vec![File { path: root, size }], root: parent, ignored: Vec::new() });
+        return Ok(Tree {
+            files: vec![File { path: root, size }],
+            root: parent,
+            ignored: Vec::new(),
+            empty: Vec::new(),
+        });
     }
-    let mut tree = Tree { root: root.clone(), files: Vec::new(), ignored: Vec::new() };
+    let mut tree = Tree { root: root.clone(), files: Vec::new(), ignored: Vec::new(), empty: Vec::new() };
     descend(&root, 0, &mut tree)?;
     Ok(tree)
 }
@@ -53,6 +60,9 @@ fn descend(folder: &Path, depth: usize, tree: &mut Tree) -> Result<(), FolderErr
     };
     let mut paths = entries.map(|e| e.map(|e| e.path())).collect::<Result<Vec<_>, _>>().map_err(refused)?;
     paths.sort();
+    if paths.is_empty() && depth > 0 {
+        tree.empty.push(folder.to_owned());
+    }
     for path in paths {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let mut ignore = |reason: &str| tree.ignored.push((path.clone(), reason.to_owned()));

@@ -77,6 +77,10 @@ fn a_meeting_s_folder_describes_itself() {
     put(root, "2023-04-01-broken/meeting.json", "{\"title\": \"x\",\n \"body\": 3}");
     put(root, "2023-04-01-broken/minutes.txt", "Called.");
     put(root, "2023-04-02-worse/meeting.json", "not json");
+    put(root, "2023-04-03-a-list/meeting.json", "[{\"title\": \"x\"}]");
+    put(root, "2023-04-04-names/meeting.json", r#"{"artifacts": ["minutes.txt"]}"#);
+    std::fs::create_dir(root.join("2023-04-05-nothing-yet")).unwrap();
+    std::fs::create_dir(root.join("spare")).unwrap();
     put(root, "secret.txt", "March 9, 2023");
     let found = scan(root).unwrap();
     assert_eq!(
@@ -88,6 +92,9 @@ fn a_meeting_s_folder_describes_itself() {
             "city-council-2023-03-10-special",
             "city-council-2023-04-01-broken",
             "city-council-2023-04-02-worse",
+            "city-council-2023-04-03-a-list",
+            "city-council-2023-04-04-names",
+            "city-council-2023-04-05-nothing-yet",
         ]
     );
     let hearing = &found.meetings[0];
@@ -110,7 +117,16 @@ fn a_meeting_s_folder_describes_itself() {
     let error = |i: usize| found.meetings[i].error.clone().unwrap_or_default();
     assert!(error(4).contains("2023-04-01-broken/meeting.json: line 2 column"), "{}", error(4));
     assert!(error(5).contains("2023-04-02-worse/meeting.json: line 1 column"), "{}", error(5));
-    assert!(found.ignored.is_empty(), "{:?}", found.ignored);
+    assert!(error(6).contains("has to be one object"), "{}", error(6));
+    assert!(error(7).contains("artifact 1 has to be an object"), "{}", error(7));
+    assert!(error(8).contains("holds no document"), "{}", error(8));
+    let told: Vec<_> = hearing.artifacts.iter().filter_map(|a| a.error.as_deref()).collect();
+    assert!(
+        told[0].contains("outside of the meeting's folder") && told[1].contains("no such file"),
+        "{told:?}"
+    );
+    let spare = dir.path().canonicalize().unwrap().join("spare");
+    assert_eq!(found.ignored, [(spare, "the folder is empty".to_owned())]);
 }
 
 #[test]

@@ -33,7 +33,7 @@ impl Extractive {
 
 impl Summarizer for Extractive {
     fn version(&self) -> &str {
-        "extractive-2"
+        "extractive-3"
     }
 
     fn summarize(&self, meeting: &MeetingInput) -> Draft {

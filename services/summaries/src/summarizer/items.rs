@@ -61,6 +61,12 @@ static PART: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r"(?i)^(?:\w{1,4}[.)]\s+)?(?:legislative\s+grouping|(?:consent|regular)\s+agenda|special\s+orders|national\s+anthem|old\s+business|new\s+business|e-comment|public\s+e-comment)").expect("a fixed expression")
 });
 
+/// The words by which a matter names itself, where the record keeps them on a line of their own below the heading.
+static ENTITLED: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"(?i)^an?\s+(?:ordinance|resolution|motion|act|order|bill|proclamation)\s+(?:to|for|of|that|\w+ing)\b")
+        .expect("a fixed expression")
+});
+
 /// A numbered line as its number and its words.
 fn numbered(line: &str) -> Option<(&str, &str)> {
     let found = NUMBERED.captures(line)?;
@@ -261,6 +267,11 @@ fn assemble(texts: &[&str], starts: &[usize], in_vote: &[bool], with_briefs: boo
                 brief_end += 1;
             }
         }
+        if !has_brief && !with_briefs {
+            while brief_end < end && !in_vote[brief_end] && entitles(texts, brief_start, brief_end) {
+                brief_end += 1;
+            }
+        }
         items.push(Item {
             number,
             heading: start..heading_end,
@@ -269,6 +280,18 @@ fn assemble(texts: &[&str], starts: &[usize], in_vote: &[bool], with_briefs: boo
         });
     }
     items
+}
+
+/// Whether the sentence in which a matter names itself begins at a line, or goes on there.
+fn entitles(texts: &[&str], start: usize, at: usize) -> bool {
+    let line = texts[at];
+    let told = || super::prose::told(line).mover.is_some() || outcomes::motion_result(line).is_some();
+    let begins = ENTITLED.is_match(line) || at > start && !texts[at - 1].ends_with('.');
+    begins
+        && !NOTES.is_match(line)
+        && !outcomes::is_status(line)
+        && !super::decisions::is_caption(line)
+        && !told()
 }
 
 fn brief_follows_in(texts: &[&str], from: usize, end: usize) -> bool {
@@ -312,6 +335,19 @@ mod tests {
         );
         assert_eq!(items[0].1, "1) On page 2, insert “Office”. | 2. On page 3, delete it.");
         assert_eq!(items[1].2, "Annotation: | WITHDRAWN.");
+    }
+
+    #[test]
+    fn what_a_matter_calls_itself_below_its_heading_is_its_brief() {
+        let items = read(
+            "1. CAL. NO. 34,001 - BY: COUNCILMEMBER BANKS\nAn Ordinance to appropriate $250,000 for the repair\nof the streets of Riverside.\nMr. Ito asked for the cost.\nMOVED BY: Banks\nSECONDED BY: Osei\nYEAS: Banks, Osei - 2\nNAYS: 0\nAND THE ORDINANCE WAS PASSED.\n2. MOTION - NO. M-23-2 - BY: COUNCILMEMBER MOREAU\nA motion was made by Moreau.\n3. CAL. NO. 34,002 - BY: COUNCILMEMBER OSEI\nA motion to hear it failed 2-3.",
+        );
+        assert_eq!(
+            items[0].1,
+            "An Ordinance to appropriate $250,000 for the repair | of the streets of Riverside."
+        );
+        assert!(items[0].2.starts_with("Mr. Ito"), "{:?}", items[0]);
+        assert_eq!((items[1].1.as_str(), items[2].1.as_str()), ("", ""));
     }
 
     #[test]
