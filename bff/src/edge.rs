@@ -38,7 +38,7 @@ impl Default for Edge {
 }
 
 /// How much one caller may ask for. A request costs the fields it may resolve, with lists counted by their size.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct RateLimits {
     /// What a session may spend in a second, in the long run.
     pub session_per_second: u32,
@@ -50,6 +50,17 @@ pub struct RateLimits {
     pub address_burst: u32,
     /// Where replicas count together: the address of a Redis. `None`: each counts for itself.
     pub redis: Option<String>,
+}
+
+/// The address of a Redis may hold its password.
+impl std::fmt::Debug for RateLimits {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RateLimits")
+            .field("session", &(self.session_per_second, self.session_burst))
+            .field("address", &(self.address_per_second, self.address_burst))
+            .field("together", &self.redis.is_some())
+            .finish_non_exhaustive()
+    }
 }
 
 impl Default for RateLimits {

@@ -99,7 +99,11 @@ async fn refuse_forged(State(app): State<Arc<App>>, request: Request, next: Next
 /// Whatever begins, renews or ends a session stands below `/auth/`; what was read of sessions before is not believed after.
 async fn forget_changed(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let path = request.uri().path();
-    let changes = path.starts_with("/auth/") && path != "/auth/session" && path != "/auth/login";
+    // Signing out of nothing changes nothing.
+    let changes = path.starts_with("/auth/")
+        && path != "/auth/session"
+        && path != "/auth/login"
+        && (path != "/auth/logout" || app.cookies.has_session(request.headers()));
     let response = next.run(request).await;
     if changes && !response.status().is_client_error() {
         app.memory.forget();

@@ -10,6 +10,8 @@ use cs_proto::ops::v1::records_client::RecordsClient;
 use cs_proto::ops::v1::{SetArtifactVisibilityRequest, WithdrawMeetingRequest};
 use cs_proto::search::v1::SearchRequest;
 use cs_proto::search::v1::search_client::SearchClient;
+use cs_proto::summaries::v1::summaries_client::SummariesClient;
+use cs_proto::summaries::v1::{BatchGetClaimsRequest, GetSummaryRequest, Summary};
 use search::index::opensearch::{OpenSearchIndex, Options};
 use search::index::{SearchIndex, VisibleTags};
 use search::reindex::{Progress, build, catch_up, verify};
@@ -60,9 +62,20 @@ async fn a_hidden_artifact_hides_all_drawn_from_it_and_a_withdrawn_meeting_is_go
     h.drain().await;
     assert_eq!(total(&h, &reader).await, 0, "passages and claims are hidden");
     assert!(total(&h, &clerk).await > 0, "not from those who may see them");
+    let hidden = summary(&h, &reader, &taken.meeting_id).await.unwrap();
+    assert!(
+        hidden.claims.is_empty() && hidden.short_summary.is_empty(),
+        "nor does the meeting's page quote it"
+    );
+    let seen = summary(&h, &clerk, &taken.meeting_id).await.unwrap();
+    assert!(!seen.claims.is_empty() && !seen.short_summary.is_empty());
+    let claim = seen.claims[0].id.clone();
+    assert_eq!(claims(&h, &reader, &claim).await, 0);
     records.set_artifact_visibility(h.request(&clerk, hide(Visibility::Public))).await.unwrap();
     h.drain().await;
     assert!(total(&h, &reader).await > 0);
+    assert_eq!(summary(&h, &reader, &taken.meeting_id).await.unwrap(), seen, "all of it is back");
+    assert_eq!(claims(&h, &reader, &claim).await, 1);
 
     let away = |reason: &str| WithdrawMeetingRequest {
         meeting_id: taken.meeting_id.clone(),
@@ -80,6 +93,31 @@ async fn a_hidden_artifact_hides_all_drawn_from_it_and_a_withdrawn_meeting_is_go
     let mut meetings = MeetingsClient::new(h.channel(Role::Meetings));
     let found = meetings.batch_get_meetings(h.request(&reader, by_id)).await.unwrap().into_inner();
     assert!(found.meetings.is_empty());
+    // Nothing that somebody has an address of leads to it any more.
+    let by_id = |id: &str| BatchGetRequest { ids: vec![id.to_owned()] };
+    let found = meetings.batch_get_artifacts(h.request(&clerk, by_id(&id))).await.unwrap().into_inner();
+    assert!(found.artifacts.is_empty());
+    assert_eq!(summary(&h, &clerk, &taken.meeting_id).await.unwrap_err().code(), tonic::Code::NotFound);
+    assert_eq!(claims(&h, &clerk, &claim).await, 0);
+
+    // Its source goes on changing.
+    let text = format!("{MINUTES}\nCorrected.\n");
+    let again = h.ingest(&clerk, "springfield", "m", &[("minutes.txt", "minutes", text.as_bytes())]).await;
+    assert_eq!((again.meeting_id.as_str(), again.changed), (taken.meeting_id.as_str(), false));
+    h.drain().await;
+    assert_eq!(total(&h, &clerk).await, 0);
+}
+
+async fn summary(h: &Harness, caller: &cs_core::Caller, meeting: &str) -> Result<Summary, tonic::Status> {
+    let request = GetSummaryRequest { meeting_id: meeting.to_owned(), version: 0 };
+    let mut summaries = SummariesClient::new(h.channel(Role::Summaries));
+    Ok(summaries.get_summary(h.request(caller, request)).await?.into_inner().summary.unwrap())
+}
+
+async fn claims(h: &Harness, caller: &cs_core::Caller, id: &str) -> usize {
+    let request = BatchGetClaimsRequest { ids: vec![id.to_owned()] };
+    let mut summaries = SummariesClient::new(h.channel(Role::Summaries));
+    summaries.batch_get_claims(h.request(caller, request)).await.unwrap().into_inner().claims.len()
 }
 
 #[tokio::test(flavor = "multi_thread")]

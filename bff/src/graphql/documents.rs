@@ -4,9 +4,11 @@ use std::collections::HashMap;
 
 use async_graphql::Name;
 use async_graphql::parser::types::{
-    DocumentOperations, ExecutableDocument, Field, OperationDefinition, OperationType, Selection,
+    Directive, DocumentOperations, ExecutableDocument, Field, OperationDefinition, OperationType, Selection,
     SelectionSet,
 };
+use async_graphql::{Positioned, Value as ConstValue};
+use async_graphql_value::Value as Written;
 use cs_core::page::{DEFAULT_PAGE, MAX_PAGE};
 use serde_json::{Map, Value};
 
@@ -33,6 +35,10 @@ pub(crate) enum TooMuch {
     Selections(usize),
     #[error("The fragment {0:?} spreads itself.")]
     Cycle(String),
+    #[error("A block string of the document has no end.")]
+    Unclosed,
+    #[error("The variables are used too often for their size.")]
+    Variables,
 }
 
 /// Counts tokens as the grammar has them (GraphQL, October 2021, §2.1), roughly and cheaply: before parsing.
@@ -47,7 +53,7 @@ pub(crate) fn check_text(text: &str, limits: Limits) -> Result<(), TooMuch> {
                 continue;
             }
             b'#' => {
-                at += bytes[at..].iter().position(|b| *b == b'\n').unwrap_or(bytes.len() - at);
+                at += bytes[at..].iter().position(|b| ends_line(*b)).unwrap_or(bytes.len() - at);
                 continue;
             }
             b'"' if bytes[at..].starts_with(b"\"\"\"") => {
@@ -55,11 +61,15 @@ pub(crate) fn check_text(text: &str, limits: Limits) -> Result<(), TooMuch> {
                 while at < bytes.len() && !bytes[at..].starts_with(b"\"\"\"") {
                     at += if bytes[at..].starts_with(b"\\\"\"\"") { 4 } else { 1 };
                 }
+                // The grammar would take the quotes for an empty string, and read on where this has not looked.
+                if at >= bytes.len() {
+                    return Err(TooMuch::Unclosed);
+                }
                 at += 3;
             }
             b'"' => {
                 at += 1;
-                while at < bytes.len() && bytes[at] != b'"' && bytes[at] != b'\n' {
+                while at < bytes.len() && bytes[at] != b'"' && !ends_line(bytes[at]) {
                     at += if bytes[at] == b'\\' { 2 } else { 1 };
                 }
                 at += 1;
@@ -90,13 +100,18 @@ pub(crate) fn check_text(text: &str, limits: Limits) -> Result<(), TooMuch> {
     Ok(())
 }
 
+/// A carriage return by itself ends a line too (§2.1.2).
+fn ends_line(byte: u8) -> bool {
+    matches!(byte, b'\n' | b'\r')
+}
+
 /// A fragment that spreads two, each of which spreads two: thirty of them would keep the executor's own checks, which
 /// open every one, busy for hours. Hand-written documents stay far below.
 const SELECTIONS: usize = 5_000;
 
 /// Every operation's selections, with fragments counted wherever they are spread. In time linear in the document.
 pub(crate) fn check(document: &ExecutableDocument, limits: Limits) -> Result<(), TooMuch> {
-    let mut counter = Counter { document, known: HashMap::new(), cycle: None };
+    let mut counter = Counter::new(document);
     let (mut selections, mut directives) = (0usize, 0usize);
     for (_, operation) in document.operations.iter() {
         let counts = counter.of(&operation.node.selection_set.node);
@@ -133,6 +148,8 @@ struct Counts {
     directives: usize,
     /// Fields, fragments and spreads in it and below.
     selections: usize,
+    /// Places in it and below that take a variable's value.
+    variables: usize,
 }
 
 struct Counter<'d> {
@@ -143,6 +160,10 @@ struct Counter<'d> {
 }
 
 impl<'d> Counter<'d> {
+    fn new(document: &'d ExecutableDocument) -> Self {
+        Self { document, known: HashMap::new(), cycle: None }
+    }
+
     fn of(&mut self, selections: &'d SelectionSet) -> Counts {
         let mut counts = Counts::default();
         for selection in &selections.items {
@@ -150,16 +171,21 @@ impl<'d> Counter<'d> {
                 Selection::Field(field) => {
                     let below = self.of(&field.node.selection_set.node);
                     let aliases = below.aliases.saturating_add(usize::from(field.node.alias.is_some()));
-                    (Counts { fields: 1, aliases, ..below }, field.node.directives.len())
+                    let own: usize = field.node.arguments.iter().map(|(_, value)| taken(&value.node)).sum();
+                    let variables = below.variables.saturating_add(own);
+                    (Counts { fields: 1, aliases, variables, ..below }, &field.node.directives)
                 }
                 Selection::InlineFragment(fragment) => {
-                    (self.of(&fragment.node.selection_set.node), fragment.node.directives.len())
+                    (self.of(&fragment.node.selection_set.node), &fragment.node.directives)
                 }
                 Selection::FragmentSpread(spread) => {
-                    (self.fragment(&spread.node.fragment_name.node), spread.node.directives.len())
+                    (self.fragment(&spread.node.fragment_name.node), &spread.node.directives)
                 }
             };
-            counts.directives = counts.directives.saturating_add(inner.directives).saturating_add(directives);
+            counts.variables =
+                counts.variables.saturating_add(inner.variables).saturating_add(taken_by(directives));
+            counts.directives =
+                counts.directives.saturating_add(inner.directives).saturating_add(directives.len());
             counts.selections = counts.selections.saturating_add(inner.selections).saturating_add(1);
             counts.fields = counts.fields.saturating_add(inner.fields);
             counts.aliases = counts.aliases.saturating_add(inner.aliases);
@@ -181,6 +207,57 @@ impl<'d> Counter<'d> {
         let counts = self.of(&fragment.node.selection_set.node);
         self.known.insert(name, Some(counts));
         counts
+    }
+}
+
+/// Places in a value that take a variable's.
+fn taken(value: &Written) -> usize {
+    match value {
+        Written::Variable(_) => 1,
+        Written::List(items) => items.iter().map(taken).sum(),
+        Written::Object(fields) => fields.values().map(taken).sum(),
+        _ => 0,
+    }
+}
+
+fn taken_by(directives: &[Positioned<Directive>]) -> usize {
+    directives.iter().flat_map(|d| &d.node.arguments).map(|(_, value)| taken(&value.node)).sum()
+}
+
+/// Bytes of variables that all places of an operation together may take.
+const MOST_COPIED: usize = 8 << 20;
+
+/// The executor copies a variable's value wherever one is taken: a list of a hundred thousand, taken two thousand times,
+/// would fill the memory. `variables` is their size as JSON.
+pub(crate) fn check_variables(
+    document: &ExecutableDocument,
+    operation: &OperationDefinition,
+    variables: usize,
+) -> Result<(), TooMuch> {
+    let mut counter = Counter::new(document);
+    let places =
+        counter.of(&operation.selection_set.node).variables.saturating_add(taken_by(&operation.directives));
+    let defaults: usize = operation
+        .variable_definitions
+        .iter()
+        .filter_map(|definition| definition.node.default_value.as_ref())
+        .map(|value| written(&value.node))
+        .sum();
+    match places.saturating_mul(variables.saturating_add(defaults)) > MOST_COPIED {
+        true => Err(TooMuch::Variables),
+        false => Ok(()),
+    }
+}
+
+/// About the size of a default as JSON.
+fn written(value: &ConstValue) -> usize {
+    match value {
+        ConstValue::List(items) => items.iter().map(|item| written(item) + 1).sum(),
+        ConstValue::Object(fields) => {
+            fields.iter().map(|(name, value)| name.len() + 4 + written(value)).sum()
+        }
+        ConstValue::String(text) => text.len() + 2,
+        _ => 4,
     }
 }
 
@@ -259,23 +336,22 @@ impl Coster<'_> {
 
     fn times(&self, parent: &str, named: &str, is_list: bool, field: &Field) -> u32 {
         let most = MAX_PAGE;
-        let argument = |name: &str| {
-            let (_, value) = field.arguments.iter().find(|(known, _)| known.node.as_str() == name)?;
-            value
-                .node
-                .clone()
-                .into_const_with(|variable| {
-                    let given = self.variables.get(variable.as_str()).cloned().unwrap_or_default();
-                    async_graphql::Value::from_json(given).map_err(|_| ())
-                })
-                .ok()
+        let length = |name: &&str| {
+            let (_, value) = field.arguments.iter().find(|(known, _)| known.node.as_str() == *name)?;
+            // Looked at where it stands: a copy of a variable's value can be large.
+            let length = match &value.node {
+                Written::Number(n) => n.as_u64(),
+                Written::List(items) => u64::try_from(items.len()).ok(),
+                Written::Variable(variable) => match self.variables.get(variable.as_str())? {
+                    Value::Number(n) => n.as_u64(),
+                    Value::Array(items) => u64::try_from(items.len()).ok(),
+                    _ => None,
+                },
+                _ => None,
+            };
+            length.and_then(|n| u32::try_from(n).ok())
         };
-        let number = |value: async_graphql::Value| match value {
-            async_graphql::Value::Number(n) => n.as_u64().and_then(|n| u32::try_from(n).ok()),
-            async_graphql::Value::List(items) => u32::try_from(items.len()).ok(),
-            _ => None,
-        };
-        let named_length = ["first", "last", "ids"].iter().find_map(|name| argument(name).and_then(number));
+        let named_length = ["first", "last", "ids"].iter().find_map(length);
         if let Some(length) = named_length {
             return length.clamp(1, most);
         }
@@ -364,9 +440,13 @@ mod tests {
         assert_eq!(check(&"\"\"\"a \" b\"\"\" ".repeat(50)), Ok(()));
         let deep = Limits { tokens: 100_000, ..limits() };
         assert_eq!(check_text(&"{a".repeat(65), deep), Err(TooMuch::Nesting));
-        for odd in ["\"", "\"\\", "\"\"\"", "é", "#"] {
+        for odd in ["\"", "\"\\", "é", "#"] {
             assert_eq!(check(odd), Ok(()), "{odd:?}");
         }
+        // What would hide all that follows.
+        assert_eq!(check("{ a(b: [\"\"\"x\" [[[["), Err(TooMuch::Unclosed));
+        assert_eq!(check_text(&format!("#\r{}", "{a".repeat(65)), deep), Err(TooMuch::Nesting));
+        assert_eq!(check_text(&format!("\"a\r{}", "[".repeat(65)), deep), Err(TooMuch::Nesting));
     }
 
     #[test]
@@ -392,6 +472,28 @@ mod tests {
         assert_eq!(cost("query($i: [ID!]!) { nodes(ids: $i) { id } }", json!({"i": ["a", "b"]})), 1 + 2);
         let cycle = "{ ...A } fragment A on Query { ...A }";
         assert_eq!(cost(cycle, json!({})), u32::MAX, "a cycle ends");
+    }
+
+    #[test]
+    fn large_variables_are_not_taken_often() {
+        let check = |text: &str, size| {
+            let document = parse_query(text).unwrap();
+            let (_, operation) = document.operations.iter().next().unwrap();
+            check_variables(&document, &operation.node, size)
+        };
+        let often = format!("query($v: [Int]) {{ a(first: [{}]) }}", "$v ".repeat(1_900));
+        assert_eq!(check(&often, 239_000), Err(TooMuch::Variables));
+        assert_eq!(check(&often, 4_000), Ok(()));
+        let spread = format!(
+            "query($v: [Int]) {{ {} }} fragment F on Query {{ {} }}",
+            "...F ".repeat(30),
+            "a(b: {c: [$v]}) @x(y: $v) ".repeat(20)
+        );
+        assert_eq!(check(&spread, 8_000), Err(TooMuch::Variables), "1,200 places in fragments");
+        let default =
+            format!("query($v: [Int] = [{}]) {{ a(first: [{}]) }}", "1 ".repeat(5_000), "$v ".repeat(1_900));
+        assert_eq!(check(&default, 2), Err(TooMuch::Variables));
+        assert_eq!(check("query($v: [ID!]!) { nodes(ids: $v) { id } }", 240_000), Ok(()));
     }
 
     #[test]

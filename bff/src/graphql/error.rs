@@ -90,6 +90,10 @@ impl Fault {
         Self::of(Code::Unauthenticated, Reason::Unauthenticated)
     }
 
+    pub(crate) fn too_complex() -> Self {
+        Self::of(Code::TooComplex, Reason::InvalidArgument)
+    }
+
     pub(crate) fn not_found() -> Self {
         Self::of(Code::NotFound, Reason::NotFound)
     }

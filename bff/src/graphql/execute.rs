@@ -46,6 +46,8 @@ pub(crate) struct Prepared {
     plan: Arc<Plan>,
     /// Of document, operation and variables: what validation depends on.
     hash: Hash,
+    /// The document, to be kept once it has been executed.
+    document: (Hash, Arc<Known>),
 }
 
 /// An answer, ready to be written.
@@ -115,9 +117,12 @@ pub(crate) fn prepare(app: &App, request: GraphqlRequest, request_id: &str) -> R
     let name = operation_name.as_deref().unwrap_or_default();
     let hash = hash(&[&document_hash, name.as_bytes(), given.as_deref().unwrap_or_default()]);
     let none = serde_json::Map::new();
-    let cost = documents::operation(&known.document, operation_name.as_deref()).map_or(1, |operation| {
-        documents::cost(&known.document, operation, variables.as_ref().unwrap_or(&none), &app.types)
-    });
+    let mut cost = 1;
+    if let Some(operation) = documents::operation(&known.document, operation_name.as_deref()) {
+        documents::check_variables(&known.document, operation, given.as_ref().map_or(0, Vec::len))
+            .map_err(|error| Execution::refused(Code::TooComplex, &error.to_string(), request_id))?;
+        cost = documents::cost(&known.document, operation, variables.as_ref().unwrap_or(&none), &app.types);
+    }
     // What is more complex than that is refused, and costs its refusal.
     let cost = cost.min(u32::try_from(app.config.limits.complexity).unwrap_or(u32::MAX));
     // The executor parses no text where it is given a document.
@@ -127,7 +132,8 @@ pub(crate) fn prepare(app: &App, request: GraphqlRequest, request_id: &str) -> R
     if let Some(variables) = variables {
         parsed.variables = Variables::from_json(serde_json::Value::Object(variables));
     }
-    Ok(Prepared { kind: *kind, cost, request: parsed, plan: plan.clone(), hash })
+    let (kind, plan) = (*kind, plan.clone());
+    Ok(Prepared { kind, cost, request: parsed, plan, hash, document: (document_hash, known) })
 }
 
 /// The document that a request has or names.
@@ -153,14 +159,13 @@ fn known(app: &App, request: &GraphqlRequest, request_id: &str) -> Result<(Hash,
         Some(text) => text,
         None => return Err(Execution::not_kept(request_id)),
     };
-    let known = Arc::new(measured(app.config.limits, &app.types, text, request_id)?);
-    app.documents.keep(hash, &known);
-    Ok((hash, known))
+    Ok((hash, Arc::new(measured(app.config.limits, &app.types, text, request_id)?)))
 }
 
 fn measured(limits: Limits, types: &Types, text: &str, request_id: &str) -> Result<Known, Execution> {
     let too_much = |error: &TooMuch| {
-        let code = if matches!(error, TooMuch::Cycle(_)) { Code::BadUserInput } else { Code::TooComplex };
+        let malformed = matches!(error, TooMuch::Cycle(_) | TooMuch::Unclosed);
+        let code = if malformed { Code::BadUserInput } else { Code::TooComplex };
         Execution::refused(code, &error.to_string(), request_id)
     };
     documents::check_text(text, limits).map_err(|e| too_much(&e))?;
@@ -205,6 +210,11 @@ pub(crate) async fn execute(app: &Arc<App>, visitor: Visitor, prepared: Prepared
     if !was_valid && !execution.is_request_error() {
         app.documents.was_valid(prepared.hash);
     }
+    // Only what is worth finding again, and has been paid for.
+    if !execution.is_request_error() {
+        let (hash, known) = prepared.document;
+        app.documents.keep(hash, known);
+    }
     execution
 }
 
@@ -217,8 +227,16 @@ pub(crate) fn subscribe(
     let request_id = visitor.caller.request_id.clone();
     let scope = Arc::new(Scope::subscription(app.clone(), visitor));
     let events = app.schema.strict.execute_stream(prepared.request.data(scope.clone()));
-    let plan = prepared.plan;
-    scope.queue.drive(events).map(move |response| finished(response, &plan, &request_id))
+    let (app, plan, mut document) = (app.clone(), prepared.plan, Some(prepared.document));
+    scope.queue.drive(events).map(move |response| {
+        let execution = finished(response, &plan, &request_id);
+        if !execution.is_request_error()
+            && let Some((hash, known)) = document.take()
+        {
+            app.documents.keep(hash, known);
+        }
+        execution
+    })
 }
 
 fn finished(mut response: Response, plan: &Arc<Plan>, request_id: &str) -> Execution {

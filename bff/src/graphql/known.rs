@@ -15,6 +15,8 @@ use super::shape::Plan;
 const DOCUMENTS: NonZeroUsize = NonZeroUsize::new(1_000).unwrap();
 /// A longer one is executed, and not kept.
 const LONGEST: usize = 16 * 1024;
+/// Characters of all documents kept: what they are parsed into is some ten times as large.
+const MOST_TEXT: usize = 1 << 20;
 /// Requests found valid; variables count, since they are validated too.
 const VALID: NonZeroUsize = NonZeroUsize::new(10_000).unwrap();
 
@@ -64,13 +66,19 @@ impl Known {
 
 /// What is remembered of documents.
 pub(crate) struct Documents {
-    parsed: Mutex<LruCache<Hash, Arc<Known>>>,
+    parsed: Mutex<Parsed>,
     valid: Mutex<LruCache<Hash, ()>>,
+}
+
+struct Parsed {
+    documents: LruCache<Hash, Arc<Known>>,
+    text: usize,
 }
 
 impl Default for Documents {
     fn default() -> Self {
-        Self { parsed: Mutex::new(LruCache::new(DOCUMENTS)), valid: Mutex::new(LruCache::new(VALID)) }
+        let parsed = Parsed { documents: LruCache::new(DOCUMENTS), text: 0 };
+        Self { parsed: Mutex::new(parsed), valid: Mutex::new(LruCache::new(VALID)) }
     }
 }
 
@@ -80,12 +88,25 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Documents {
     pub(crate) fn find(&self, hash: &Hash) -> Option<Arc<Known>> {
-        lock(&self.parsed).get(hash).cloned()
+        lock(&self.parsed).documents.get(hash).cloned()
     }
 
-    pub(crate) fn keep(&self, hash: Hash, known: &Arc<Known>) {
-        if known.text.len() <= LONGEST {
-            lock(&self.parsed).put(hash, known.clone());
+    /// Keeps a document that was executed; those asked for longest ago make room.
+    pub(crate) fn keep(&self, hash: Hash, known: Arc<Known>) {
+        if known.text.len() > LONGEST {
+            return;
+        }
+        let mut parsed = lock(&self.parsed);
+        if parsed.documents.contains(&hash) {
+            return;
+        }
+        parsed.text += known.text.len();
+        if let Some((_, gone)) = parsed.documents.push(hash, known) {
+            parsed.text -= gone.text.len();
+        }
+        while parsed.text > MOST_TEXT {
+            let Some((_, gone)) = parsed.documents.pop_lru() else { break };
+            parsed.text -= gone.text.len();
         }
     }
 
@@ -96,5 +117,30 @@ impl Documents {
 
     pub(crate) fn was_valid(&self, request: Hash) {
         lock(&self.valid).put(request, ());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use async_graphql::parser::parse_query;
+
+    use super::*;
+
+    #[test]
+    fn what_is_kept_is_bounded_by_its_size() {
+        let documents = Documents::default();
+        let keep = |n: usize| {
+            let text = format!("{{ a{n} }} #{}", "x".repeat(LONGEST - 20));
+            let document = parse_query(&text).unwrap();
+            let hash = hash(&[text.as_bytes()]);
+            documents.keep(hash, Arc::new(Known { text: text.into(), document, operations: Vec::new() }));
+            hash
+        };
+        let hashes: Vec<Hash> = (0..200).map(keep).collect();
+        let kept = hashes.iter().filter(|hash| documents.find(hash).is_some()).count();
+        assert!((60..=64).contains(&kept), "{kept}");
+        assert!(documents.find(&hashes[199]).is_some());
+        assert_eq!(keep(199), hashes[199], "kept once, counted once");
+        assert!(lock(&documents.parsed).text <= MOST_TEXT);
     }
 }

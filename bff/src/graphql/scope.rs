@@ -1,6 +1,7 @@
 //! What one request's resolvers share.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use async_graphql::Context;
@@ -48,7 +49,12 @@ pub(crate) struct Scope {
     pub(crate) signed_in: Option<SignedIn>,
     pub(crate) loaders: Loaders,
     pub(crate) queue: Queue,
+    /// Calls so far that no loader could join with others.
+    alone: AtomicUsize,
 }
+
+/// Most calls of a request that nothing joins with others.
+const MOST_ALONE: usize = 25;
 
 impl Scope {
     /// Of a request that ends.
@@ -66,7 +72,8 @@ impl Scope {
     fn new(app: Arc<App>, visitor: Visitor, time: Time) -> Self {
         let calls = Calls { clients: app.clients.clone(), caller: visitor.caller, time };
         let queue = Queue::default();
-        Self { loaders: Loaders::new(&calls, &queue), app, calls, signed_in: visitor.signed_in, queue }
+        let loaders = Loaders::new(&calls, &queue);
+        Self { loaders, app, calls, signed_in: visitor.signed_in, queue, alone: AtomicUsize::new(0) }
     }
 
     /// The scope of the request being executed.
@@ -76,6 +83,14 @@ impl Scope {
 
     pub(crate) fn caller(&self) -> &Caller {
         &self.calls.caller
+    }
+
+    /// Counts a call that no loader joins with others. An error: this request has made as many as it may.
+    pub(crate) fn alone(&self) -> Result<(), Fault> {
+        match self.alone.fetch_add(1, Ordering::Relaxed) {
+            0..MOST_ALONE => Ok(()),
+            _ => Err(Fault::too_complex()),
+        }
     }
 
     /// The person who asks, or that somebody has to sign in.

@@ -54,6 +54,8 @@ impl Types {
 #[derive(Default)]
 pub(crate) struct Plan {
     fields: Vec<Planned>,
+    /// Where each key stands among them: a document may have thousands.
+    places: HashMap<Name, usize>,
 }
 
 struct Planned {
@@ -98,13 +100,15 @@ impl Plan {
                 Selection::Field(field) => {
                     let (key, ty) =
                         (&field.node.response_key().node, types.field(parent, &field.node.name.node));
-                    let at =
-                        self.fields.iter().position(|planned| planned.key == *key).unwrap_or_else(|| {
-                            let planned =
-                                Planned { key: key.clone(), ty: ty.cloned(), below: Self::default() };
-                            self.fields.push(planned);
-                            self.fields.len() - 1
+                    let next = self.fields.len();
+                    let at = *self.places.entry(key.clone()).or_insert(next);
+                    if at == next {
+                        self.fields.push(Planned {
+                            key: key.clone(),
+                            ty: ty.cloned(),
+                            below: Self::default(),
                         });
+                    }
                     let named = ty.map_or("", named);
                     let below = &field.node.selection_set.node;
                     self.fields[at].below.add(types, document, named, below, depth + 1);
@@ -125,7 +129,7 @@ impl Plan {
     }
 
     fn find(&self, key: &str) -> Option<&Planned> {
-        self.fields.iter().find(|planned| planned.key == key)
+        self.places.get(key).map(|at| &self.fields[*at])
     }
 
     /// Puts null where a field failed, or around it.

@@ -217,7 +217,12 @@ pub(super) async fn answer(
     let bad = if media == Media::Json { StatusCode::OK } else { StatusCode::BAD_REQUEST };
     let prepared = match prepare(app, request, &context.request_id) {
         Ok(prepared) => prepared,
-        Err(execution) => return write(media, bad, &execution),
+        Err(execution) => {
+            return match app.rates.take_refused(context.from).await {
+                Ok(()) => write(media, bad, &execution),
+                Err(wait) => rate_limited(media, context, wait.as_secs().saturating_add(1)),
+            };
+        }
     };
     match prepared.kind {
         OperationType::Subscription => {
@@ -237,14 +242,18 @@ pub(super) async fn answer(
         Err(response) => return response,
     };
     if let Err(wait) = spend(app, context, &visitor, &prepared).await {
-        let mut response =
-            write(media, StatusCode::TOO_MANY_REQUESTS, &too_many("Too many requests.", &context.request_id));
-        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait));
-        return response;
+        return rate_limited(media, context, wait);
     }
     let execution = execute(app, visitor, prepared).await;
     let status = if execution.is_request_error() { bad } else { StatusCode::OK };
     write(media, status, &execution)
+}
+
+fn rate_limited(media: Media, context: &RequestContext, wait: u64) -> Response {
+    let refused = too_many("Too many requests.", &context.request_id);
+    let mut response = write(media, StatusCode::TOO_MANY_REQUESTS, &refused);
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait));
+    response
 }
 
 /// Counts what a request costs. An error is how many seconds to wait.

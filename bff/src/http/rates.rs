@@ -109,6 +109,9 @@ if early > 0 then return math.ceil(early) end
 redis.call('SET', KEYS[1], due, 'PX', math.ceil(due - now) + 1)
 return 0";
 
+/// What a request costs that is refused unexecuted, or begins a sign-in: its reading, and a row in the store.
+const REFUSED: u32 = 100;
+
 /// Longest that counting together may take.
 const ANSWER: Duration = Duration::from_millis(100);
 
@@ -182,6 +185,11 @@ impl Rates {
             }
         }
         limit.take(spender, cost)
+    }
+
+    /// Spends what a request costs that is refused before anybody asks who sent it.
+    pub(crate) async fn take_refused(&self, from: IpAddr) -> Result<(), Duration> {
+        self.take(None, from, REFUSED).await
     }
 
     /// Forgets who has paid everything back.

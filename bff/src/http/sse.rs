@@ -37,9 +37,11 @@ pub(crate) async fn stream(
     };
     let signed_in = visitor.signed_in.as_ref().map(|who| who.session);
     let mut prepared = prepare(&app, request, &context.request_id);
-    if let Ok(asked) = &prepared
-        && graphql::spend(&app, &context, &visitor, asked).await.is_err()
-    {
+    let spent = match &prepared {
+        Ok(asked) => graphql::spend(&app, &context, &visitor, asked).await.is_ok(),
+        Err(_) => app.rates.take_refused(context.from).await.is_ok(),
+    };
+    if !spent {
         prepared = Err(too_many("Too many requests.", &context.request_id));
     }
     let answers: BoxStream<'static, Execution> = match prepared {

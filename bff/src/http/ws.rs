@@ -253,6 +253,10 @@ impl Connection {
         }
         let prepared = match prepare(&self.app, request, &request_id) {
             Ok(prepared) => prepared,
+            Err(_) if self.app.rates.take_refused(self.context.from).await.is_err() => {
+                let refused = too_many("Too many requests.", &request_id);
+                return self.tell(&id, Event::Answer(refused)).await.ok_or(None);
+            }
             Err(refused) => return self.tell(&id, Event::Answer(refused)).await.ok_or(None),
         };
         if graphql::spend(&self.app, &self.context, &self.visitor, &prepared).await.is_err() {

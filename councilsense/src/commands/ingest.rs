@@ -242,8 +242,21 @@ async fn finish(
     show: bool,
 ) -> anyhow::Result<()> {
     let ids: Vec<String> = waiting.keys().take(100).cloned().collect();
-    let request = services.request(BatchGetRequest { ids })?;
+    let request = services.request(BatchGetRequest { ids: ids.clone() })?;
     let meetings = client.batch_get_meetings(request).await.map_err(self::told)?.into_inner().meetings;
+    for id in ids {
+        // Nobody is shown it, so its end would never be seen.
+        if !meetings.iter().any(|meeting| meeting.id == id)
+            && let Some(index) = waiting.remove(&id)
+        {
+            told[index].status = "withdrawn".to_owned();
+            told[index].reason =
+                "the meeting was withdrawn; what its source says of it is not taken in".to_owned();
+            if show {
+                println!("{}", told[index].text());
+            }
+        }
+    }
     for meeting in meetings {
         if !matches!(meeting.run_state.as_str(), "published" | "limited_confidence" | "rejected" | "failed") {
             continue;

@@ -7,6 +7,8 @@ use anyhow::Context;
 use bff::{AddressRange, Edge, RateLimits};
 use clap::Args;
 
+use super::Redacted;
+
 /// Options of the edge, and of authorisation.
 #[derive(Clone, Debug, Args)]
 pub struct EdgeSettings {
@@ -48,7 +50,7 @@ pub struct EdgeSettings {
     pub rate_address_burst: u32,
     /// A Redis where replicas count rates together; without one each counts for itself
     #[arg(long, global = true, env = "REDIS_URL", value_name = "URL", hide_env_values = true)]
-    pub rates_redis_url: Option<String>,
+    pub rates_redis_url: Option<Redacted>,
     /// Proxies whose X-Forwarded-For is believed, as in 10.0.0.0/8
     #[arg(
         long,
@@ -100,7 +102,7 @@ impl EdgeSettings {
                 session_burst: self.rate_session_burst,
                 address_per_second: self.rate_address_per_second,
                 address_burst: self.rate_address_burst,
-                redis: self.rates_redis_url.clone(),
+                redis: self.rates_redis_url.as_ref().map(|url| url.expose().to_owned()),
             },
             trusted_proxies: self.trusted_proxies.clone(),
             trusted_documents: self.documents()?,

@@ -72,7 +72,8 @@ pub(super) fn with_file(
         unknown.retain(|key| *key != id);
         match values.get(&id) {
             Some(value) if !matches!(arg.get_action(), clap::ArgAction::SetTrue) => {
-                arg.required(false).default_value(value.clone())
+                // Not in --help: some of them are secrets.
+                arg.required(false).default_value(value.clone()).hide_default_value(true)
             }
             Some(value) => arg.default_value(if value == "true" { "true" } else { "false" }),
             None => arg,

@@ -53,7 +53,7 @@ pub async fn extract(
     let mut tx = deps.db.tenant(caller).await?;
     let id: ArtifactId =
         request.artifact_id.parse().map_err(|_| HandlerError::Permanent("no artifact id".into()))?;
-    let artifact = artifacts::by_ids(&mut tx, &[id.uuid()], messages::ALL_TAGS).await?.pop();
+    let artifact = artifacts::by_ids(&mut tx, &[id.uuid()], messages::ALL_TAGS, true).await?.pop();
     let Some(artifact) = artifact else {
         return Err(HandlerError::Permanent("the artifact is gone".into()));
     };

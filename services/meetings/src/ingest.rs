@@ -117,7 +117,8 @@ pub async fn ingest(
     let city = places::ensure_city(tx, ids.next(), city, now).await?;
     let revision = revision(meeting);
     if let Some(known) = meetings::lock_by_uid(tx, city.id, &meeting.meeting_uid).await?
-        && known.revision == revision
+        // What was taken back stays so, whatever its source says next.
+        && (known.revision == revision || known.is_withdrawn)
     {
         return Ok(Ingested { meeting: known.id.into(), run: known.run_id.map(RunId::from), changed: false });
     }
@@ -142,8 +143,9 @@ pub async fn ingest(
     };
     let meeting_id = meetings::upsert(tx, &upsert, now).await?;
     let run = rerun::begin(tx, ids, meeting_id.into(), "ingest", "").await?;
+    let together: Vec<String> = meeting.artifacts.iter().map(|artifact| artifact.sha256.clone()).collect();
     for artifact in &meeting.artifacts {
-        put_artifact(tx, caller, ids, meeting_id, run, artifact, meeting.visibility).await?;
+        put_artifact(tx, caller, ids, (meeting_id, run), artifact, meeting.visibility, &together).await?;
     }
     meetings::set_revision(tx, meeting_id, &revision).await?;
     extract::advance(tx, caller, ids, meeting_id.into()).await?;
@@ -154,10 +156,10 @@ async fn put_artifact(
     tx: &mut TenantTx,
     caller: &Caller,
     ids: &Ids,
-    meeting: Uuid,
-    run: RunId,
+    (meeting, run): (Uuid, RunId),
     artifact: &NewArtifact,
     visibility: Visibility,
+    together: &[String],
 ) -> Result<(), Error> {
     let row = artifacts::New {
         id: ids.next(),
@@ -174,8 +176,8 @@ async fn put_artifact(
     };
     let kept = artifacts::upsert(tx, &row, ids.now()).await?;
     if artifact.refused.is_none() {
-        // A file whose bytes were not taken takes no other's place.
-        artifacts::withdraw_others(tx, meeting, &artifact.file_name, &artifact.sha256).await?;
+        // A file whose bytes were not taken takes no other's place. Nor does one of the same name that came with it.
+        artifacts::withdraw_others(tx, meeting, &artifact.file_name, together).await?;
     }
     if kept.status == "fetched" {
         request_extraction(tx, caller, ids, &kept, run).await?;

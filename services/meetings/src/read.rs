@@ -92,7 +92,7 @@ pub async fn artifacts_by_id(
     ids: &[ArtifactId],
 ) -> Result<Vec<pb::Artifact>, Error> {
     let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
-    let rows = artifacts::by_ids(tx, &ids, &messages::tags(caller)).await?;
+    let rows = artifacts::by_ids(tx, &ids, &messages::tags(caller), caller.is_service()).await?;
     Ok(rows.into_iter().map(messages::artifact).collect())
 }
 
@@ -105,7 +105,9 @@ pub async fn sections(
 ) -> Result<Vec<pb::SectionText>, Error> {
     let texts: Vec<String> = refs.iter().map(|r| r.text_sha256.clone()).collect();
     let ordinals: Vec<i32> = refs.iter().map(|r| i32::try_from(r.ordinal).unwrap_or(i32::MAX)).collect();
-    let rows = texts::cited(tx, meeting.uuid(), &texts, &ordinals, &messages::tags(caller)).await?;
+    let rows =
+        texts::cited(tx, meeting.uuid(), &texts, &ordinals, &messages::tags(caller), caller.is_service())
+            .await?;
     Ok(rows
         .into_iter()
         .map(|(row, text)| pb::SectionText {

@@ -23,7 +23,8 @@ pub async fn rerun(
     if idempotency_key.len() > LONGEST_KEY {
         return Err(Error::invalid("idempotency_key", format!("has at most {LONGEST_KEY} bytes")));
     }
-    if meetings::lock(tx, meeting).await?.is_none() {
+    // One that was withdrawn is not there for anybody any more.
+    if meetings::lock(tx, meeting).await?.is_none_or(|meeting| meeting.is_withdrawn) {
         return Err(Error::NotFound("meeting"));
     }
     if let Some(run) = runs::by_key(tx, idempotency_key).await? {

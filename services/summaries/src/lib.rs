@@ -17,6 +17,7 @@ mod publish;
 mod read;
 mod store;
 mod summarize;
+mod taken_back;
 mod workers;
 
 use std::sync::Arc;

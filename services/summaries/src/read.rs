@@ -25,7 +25,7 @@ pub(crate) async fn current(
 ) -> Result<Vec<pb::Summary>, Error> {
     let ids: Vec<Uuid> = meetings.iter().map(|id| id.uuid()).collect();
     let rows = store::current(tx, &ids, &tags(caller)).await?;
-    with_claims(tx, rows, view).await
+    with_claims(tx, caller, rows, view).await
 }
 
 /// Every version of a meeting's summary, newest first, without claims. Reviewers see what the gate held back.
@@ -52,7 +52,7 @@ pub(crate) async fn version(
         let all = store::versions(tx, meeting, sees_held_back(caller), &tags(caller)).await?;
         all.into_iter().filter(|row| row.version.unsigned_abs() == version).collect()
     };
-    with_claims(tx, rows, &view).await?.pop().ok_or(Error::NotFound("summary"))
+    with_claims(tx, caller, rows, &view).await?.pop().ok_or(Error::NotFound("summary"))
 }
 
 fn sees_held_back(caller: &Caller) -> bool {
@@ -73,6 +73,7 @@ pub(crate) async fn claims(
 
 async fn with_claims(
     tx: &mut TenantTx,
+    caller: &Caller,
     rows: Vec<SummaryRow>,
     view: &pb::SummaryView,
 ) -> Result<Vec<pb::Summary>, Error> {
@@ -82,7 +83,7 @@ async fn with_claims(
         return Ok(summaries);
     }
     let kinds: Vec<&str> = view.kinds().filter_map(kind_word).collect();
-    let claims = store::claims(tx, &ids, &kinds).await?;
+    let claims = store::claims(tx, &ids, &tags(caller), &kinds).await?;
     let evidence = if view.without_evidence { HashMap::new() } else { evidence_of(tx, &claims).await? };
     let mut by_summary: HashMap<Uuid, Vec<ClaimRow>> = HashMap::new();
     for claim in claims {

@@ -1,7 +1,7 @@
 //! All SQL of this service: functions over a tenant's transaction.
 
 use chrono::{DateTime, Utc};
-use cs_core::{ClaimId, MeetingId, RunId, SummaryId};
+use cs_core::{ArtifactId, ClaimId, MeetingId, RunId, SummaryId};
 use cs_db::{DbError, TenantTx, Tx};
 use cs_proto::meetings::v1::SectionText;
 use sqlx::types::Json;
@@ -55,8 +55,20 @@ pub(crate) struct EvidenceRow {
     pub(crate) time_ms: Option<i64>,
 }
 
-const SUMMARY: &str = "SELECT s.id, s.meeting_id, s.version, s.verdict, s.verdict_reasons, s.short_summary, s.ecr, s.claims_proposed,
-    s.claims_verified, s.summarizer_version, s.created_at FROM summaries s";
+/// A short summary is made of claims: where one of them is not for the caller, it is not either. `$2`: what the caller may
+/// see.
+const SUMMARY: &str = "SELECT s.id, s.meeting_id, s.version, s.verdict, s.verdict_reasons,
+    CASE WHEN EXISTS (SELECT FROM claims c JOIN evidence e ON e.claim_id = c.id
+                      JOIN artifact_visibility v ON v.artifact_id = e.artifact_id
+                      WHERE c.summary_id = s.id AND c.highlight IS NOT NULL AND v.visibility <> ALL ($2))
+         THEN '' ELSE s.short_summary END AS short_summary,
+    s.ecr, s.claims_proposed, s.claims_verified, s.summarizer_version, s.created_at FROM summaries s";
+/// Of a meeting that was not withdrawn, for those who may see it.
+const SHOWN: &str = "s.visibility = ANY ($2) AND NOT EXISTS (SELECT FROM withdrawn_meetings w WHERE w.meeting_id = s.meeting_id)";
+/// A claim whose every document is for those who may see it.
+const QUOTABLE: &str =
+    "NOT EXISTS (SELECT FROM evidence e JOIN artifact_visibility v ON v.artifact_id = e.artifact_id
+                       WHERE e.claim_id = c.id AND v.visibility <> ALL ($2))";
 
 pub(crate) async fn put_draft(
     tx: &mut TenantTx,
@@ -280,7 +292,7 @@ pub(crate) async fn current(
     visible: &[&str],
 ) -> Result<Vec<SummaryRow>, DbError> {
     let sql = format!(
-        "{SUMMARY} JOIN publications p ON p.summary_id = s.id AND p.is_current WHERE p.meeting_id = ANY ($1) AND s.visibility = ANY ($2)"
+        "{SUMMARY} JOIN publications p ON p.summary_id = s.id AND p.is_current WHERE p.meeting_id = ANY ($1) AND {SHOWN}"
     );
     Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(meetings).bind(visible).fetch_all(tx.conn()).await?)
 }
@@ -294,32 +306,36 @@ pub(crate) async fn versions(
 ) -> Result<Vec<SummaryRow>, DbError> {
     let sql = format!(
         "{SUMMARY} LEFT JOIN publications p ON p.summary_id = s.id
-         WHERE s.meeting_id = $1 AND ($2 OR p.summary_id IS NOT NULL) AND s.visibility = ANY ($3) ORDER BY s.version DESC"
+         WHERE s.meeting_id = $1 AND {SHOWN} AND ($3 OR p.summary_id IS NOT NULL) ORDER BY s.version DESC"
     );
     Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql))
         .bind(meeting.uuid())
-        .bind(held_back)
         .bind(visible)
+        .bind(held_back)
         .fetch_all(tx.conn())
         .await?)
 }
 
-/// Claims of summaries, in order; `kinds` empty: all.
+/// Claims of summaries that the caller may see, in order; `kinds` empty: all.
 pub(crate) async fn claims(
     tx: &mut TenantTx,
     summaries: &[Uuid],
+    visible: &[&str],
     kinds: &[&str],
 ) -> Result<Vec<ClaimRow>, DbError> {
-    Ok(sqlx::query_as(
+    let sql = format!(
         "SELECT c.id, c.summary_id, s.meeting_id, c.ordinal, c.kind, c.text, c.decision, c.topics, c.confidence, c.highlight
          FROM claims c JOIN summaries s ON s.id = c.summary_id
-         WHERE c.summary_id = ANY ($1) AND (cardinality($2::text[]) = 0 OR c.kind = ANY ($2) OR c.highlight IS NOT NULL)
-         ORDER BY c.summary_id, c.ordinal",
-    )
-    .bind(summaries)
-    .bind(kinds)
-    .fetch_all(tx.conn())
-    .await?)
+         WHERE c.summary_id = ANY ($1) AND (cardinality($3::text[]) = 0 OR c.kind = ANY ($3) OR c.highlight IS NOT NULL)
+           AND {QUOTABLE}
+         ORDER BY c.summary_id, c.ordinal"
+    );
+    Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql))
+        .bind(summaries)
+        .bind(visible)
+        .bind(kinds)
+        .fetch_all(tx.conn())
+        .await?)
 }
 
 /// Claims of current summaries by id.
@@ -328,15 +344,12 @@ pub(crate) async fn claims_by_id(
     ids: &[Uuid],
     visible: &[&str],
 ) -> Result<Vec<ClaimRow>, DbError> {
-    Ok(sqlx::query_as(
+    let sql = format!(
         "SELECT c.id, c.summary_id, s.meeting_id, c.ordinal, c.kind, c.text, c.decision, c.topics, c.confidence, c.highlight
          FROM claims c JOIN summaries s ON s.id = c.summary_id JOIN publications p ON p.summary_id = s.id
-         WHERE c.id = ANY ($1) AND s.visibility = ANY ($2)",
-    )
-    .bind(ids)
-    .bind(visible)
-    .fetch_all(tx.conn())
-    .await?)
+         WHERE c.id = ANY ($1) AND {SHOWN} AND {QUOTABLE}"
+    );
+    Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(ids).bind(visible).fetch_all(tx.conn()).await?)
 }
 
 /// The evidence of claims, in order.
@@ -352,4 +365,44 @@ pub(crate) async fn evidence(tx: &mut TenantTx, claims: &[Uuid]) -> Result<Vec<E
 
 fn signed(n: u32) -> i32 {
     i32::try_from(n).unwrap_or(i32::MAX)
+}
+
+/// Who may see a document from `changed_at` on; an older word changes nothing.
+pub(crate) async fn set_visibility(
+    tx: &mut TenantTx,
+    artifact: ArtifactId,
+    visibility: &str,
+    changed_at: DateTime<Utc>,
+) -> Result<(), DbError> {
+    let tenant = tx.tenant().uuid();
+    sqlx::query(
+        "INSERT INTO artifact_visibility AS known (artifact_id, tenant_id, visibility, changed_at) VALUES ($1, $2, $3, $4)
+         ON CONFLICT (artifact_id) DO UPDATE SET visibility = excluded.visibility, changed_at = excluded.changed_at
+         WHERE known.changed_at < excluded.changed_at",
+    )
+    .bind(artifact.uuid())
+    .bind(tenant)
+    .bind(visibility)
+    .bind(changed_at)
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
+/// Nobody is shown the meeting any more.
+pub(crate) async fn withdraw(
+    tx: &mut TenantTx,
+    meeting: MeetingId,
+    at: DateTime<Utc>,
+) -> Result<(), DbError> {
+    let tenant = tx.tenant().uuid();
+    sqlx::query(
+        "INSERT INTO withdrawn_meetings (meeting_id, tenant_id, withdrawn_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
+    )
+    .bind(meeting.uuid())
+    .bind(tenant)
+    .bind(at)
+    .execute(tx.conn())
+    .await?;
+    Ok(())
 }

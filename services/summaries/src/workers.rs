@@ -8,12 +8,13 @@ use cs_events::jobs::Job;
 use cs_events::{Bus, Consumer, Envelope, EventHandler, HandlerError, JobHandler, JobWorker, RetryPolicy};
 use cs_proto::events::v1::{MeetingPublishRequested, MeetingSummarizeRequested};
 
-use crate::{Deps, SCHEMA, publish, summarize};
+use crate::{Deps, SCHEMA, publish, summarize, taken_back};
 
 /// This service's queue.
 pub const QUEUE: &str = "summaries";
 /// What that queue gets.
-pub const EVENTS: &[&str] = &["meeting.summarize.requested"];
+pub const EVENTS: &[&str] =
+    &["meeting.summarize.requested", "artifact.visibility_changed", "meeting.withdrawn"];
 
 struct Requests(Deps);
 
@@ -24,10 +25,18 @@ impl EventHandler for Requests {
     }
 
     async fn handle(&self, envelope: &Envelope) -> Result<(), HandlerError> {
-        summarize::summarize(&self.0, &envelope.caller(SCHEMA), envelope).await
+        let caller = envelope.caller(SCHEMA);
+        match envelope.kind.as_str() {
+            "artifact.visibility_changed" => taken_back::hidden(&self.0, &caller, envelope).await,
+            "meeting.withdrawn" => taken_back::withdrawn(&self.0, &caller, envelope).await,
+            _ => summarize::summarize(&self.0, &caller, envelope).await,
+        }
     }
 
     async fn given_up(&self, envelope: &Envelope, error: &str) -> Result<(), HandlerError> {
+        if envelope.kind != "meeting.summarize.requested" {
+            return Ok(());
+        }
         let request: MeetingSummarizeRequested = envelope.payload()?;
         publish::failed(&self.0, &envelope.caller(SCHEMA), &request.meeting_id, &request.run_id, error).await
     }

@@ -181,7 +181,9 @@ impl Default for Tokens {
 
 /// Who a bearer token speaks for.
 pub(crate) async fn bearer(app: &App, context: &RequestContext, token: &str) -> Result<Visitor, AccessError> {
-    let (hash, now) = (digest(&SHA256, token.as_bytes()).as_ref().to_vec(), app.clock.now());
+    // Which tenant it speaks in depends on the host too.
+    let place = format!("{}\0{token}", context.origin.as_deref().unwrap_or_default());
+    let (hash, now) = (digest(&SHA256, place.as_bytes()).as_ref().to_vec(), app.clock.now());
     let known = {
         let mut tokens = app.tokens.0.lock().unwrap_or_else(PoisonError::into_inner);
         tokens.get(&hash).filter(|(_, until)| now < *until).map(|(person, _)| person.clone())
@@ -244,6 +246,9 @@ async fn believed(
         .await
         .map_err(elsewhere)?
         .ok_or(AccessError::Invalid("it names a tenant that is not there"))?;
+    if !super::person::fits(provider, tenant) {
+        return Err(AccessError::Invalid("its issuer is another tenant's"));
+    }
     let request = ResolveIdentityRequest {
         issuer: config.issuer.clone(),
         subject: token.claims.sub.clone(),

@@ -46,6 +46,9 @@ pub(crate) enum SignInError {
     /// The identity to be linked is somebody else's here.
     #[error("this identity belongs to another account")]
     Taken,
+    /// The address asks for too much.
+    #[error("too many requests")]
+    TooMany,
 }
 
 impl IntoResponse for SignInError {
@@ -65,6 +68,10 @@ impl IntoResponse for SignInError {
             Self::Refused(why) => {
                 tracing::warn!(event = "sign_in.refused", %why, "a sign-in was refused");
                 (StatusCode::FORBIDDEN, "You were not signed in. Try again.")
+            }
+            Self::TooMany => {
+                tracing::info!(event = "http.rate_limited", "an address begins too many sign-ins");
+                (StatusCode::TOO_MANY_REQUESTS, "Too many requests. Try again in a minute.")
             }
             Self::Taken => {
                 tracing::info!(event = "link.taken", "an identity of another account was not linked");

@@ -76,11 +76,22 @@ pub(super) async fn tenant(
         .tenant
         .as_deref()
         .or_else(|| provider.config.tenant_claim.as_deref().and_then(|claim| extra.text(claim)));
-    app.tenants
+    let tenant = app
+        .tenants
         .of_person(app, context, named)
         .await
         .map_err(|status| unavailable("the tenant cannot be told", &status))?
-        .ok_or_else(|| SignInError::Refused(format!("there is no tenant {:?}", named.unwrap_or_default())))
+        .ok_or_else(|| SignInError::Refused(format!("there is no tenant {:?}", named.unwrap_or_default())))?;
+    match fits(provider, tenant) {
+        true => Ok(tenant),
+        false => Err(SignInError::Refused("the provider is another tenant's".to_owned())),
+    }
+}
+
+/// Whether a provider may speak for the people of a tenant: one that is pinned to a tenant speaks for that one alone,
+/// whatever host it is used at, since its groups stand for roles there.
+pub(super) fn fits(provider: &Provider, tenant: TenantId) -> bool {
+    provider.config.tenant.as_deref().is_none_or(|slug| TenantId::of_slug(slug) == tenant)
 }
 
 /// Finds or makes the person of an identity, with the roles that the provider's groups stand for.

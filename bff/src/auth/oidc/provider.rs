@@ -27,6 +27,8 @@ use crate::config::{ProviderConfig, is_loopback};
 const METADATA_LIVES: TimeDelta = TimeDelta::hours(1);
 /// Where a provider does not answer, what is known of it serves for this long.
 const METADATA_SERVES: TimeDelta = TimeDelta::hours(24);
+/// After a failure everybody is told so at once for this long, instead of each waiting for another.
+const METADATA_FAILED: TimeDelta = TimeDelta::seconds(10);
 /// A key that is not known causes a new fetch, but not more often than this.
 const KEYS_REFETCHED_AT_MOST: TimeDelta = TimeDelta::minutes(1);
 /// Clocks may differ by this much.
@@ -133,11 +135,13 @@ pub(crate) struct Provider {
     pub(super) clock: Arc<dyn Clock>,
     // One fetch at a time: whoever comes meanwhile waits for its result.
     known: Mutex<Option<Known>>,
+    /// When discovery last failed.
+    failed: std::sync::Mutex<Option<DateTime<Utc>>>,
 }
 
 impl Provider {
     pub(crate) fn new(config: ProviderConfig, fetch: Fetch, clock: Arc<dyn Clock>) -> Self {
-        Self { config, fetch, clock, known: Mutex::new(None) }
+        Self { config, fetch, clock, known: Mutex::new(None), failed: std::sync::Mutex::new(None) }
     }
 
     pub(super) async fn metadata(&self) -> Result<Arc<Metadata>, SignInError> {
@@ -146,7 +150,7 @@ impl Provider {
         if let Some(known) = known.as_ref().filter(|known| now - known.fetched < METADATA_LIVES) {
             return Ok(known.metadata.clone());
         }
-        match self.discover().await {
+        match self.discover_now_and_then(now).await {
             Ok(metadata) => {
                 let metadata = Arc::new(metadata);
                 let keys_fetched = known.as_ref().and_then(|known| known.keys_fetched);
@@ -161,6 +165,20 @@ impl Provider {
                 _ => Err(error),
             },
         }
+    }
+
+    /// Not again right after a failure.
+    async fn discover_now_and_then(&self, now: DateTime<Utc>) -> Result<Metadata, SignInError> {
+        let failed = || self.failed.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let lately = failed().is_some_and(|at| now - at < METADATA_FAILED);
+        if lately {
+            let issuer = &self.config.issuer;
+            return Err(SignInError::Unavailable(format!("discovery of {issuer} failed a moment ago")));
+        }
+        let found = self.discover().await;
+        // Its time is when it was given up, not when it began.
+        *failed() = found.is_err().then(|| self.clock.now());
+        found
     }
 
     async fn discover(&self) -> Result<Metadata, SignInError> {

@@ -21,8 +21,9 @@ use super::{Provider, logout, person};
 use crate::app::App;
 use crate::auth::session::{Held, SignedIn, StoreError};
 
-/// Longer than any exchange with a provider may take.
-const LEASE: TimeDelta = TimeDelta::seconds(30);
+/// Longer than any exchange with a provider may take: metadata, keys, tokens, keys again, accounts, each with its own limit
+/// and behind whoever asks the same.
+const LEASE: TimeDelta = TimeDelta::minutes(2);
 /// How long a request waits for a renewal before it goes on as it is.
 const PATIENCE: Duration = Duration::from_secs(3);
 /// How long another replica is waited for.
@@ -116,7 +117,14 @@ async fn under_lease(app: &App, id: Id) -> Outcome {
     };
     match provider.renew(&refresh, &held.who.subject).await {
         Ok(Renewal::Renewed(granted)) => renewed(app, id, held, provider, *granted).await,
-        Ok(Renewal::Dead(why)) => over(app, id, &held.who, &why).await,
+        Ok(Renewal::Dead(why)) => {
+            // Another replica whose lease had run out may have spent the token first: then the session has a newer one.
+            let now = app.sessions.held(id).await?;
+            match now.filter(|now| now.who.tokens.refresh.as_deref() != Some(refresh.as_str())) {
+                Some(newer) => Ok(Some(Arc::new(newer.who))),
+                None => over(app, id, &held.who, &why).await,
+            }
+        }
         Err(error) => {
             tracing::warn!(event = "session.not_renewed", %error, "a provider could not be asked; the session goes on");
             held.who.tokens.due = Some(app.clock.now() + AGAIN);

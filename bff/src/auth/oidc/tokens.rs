@@ -93,7 +93,8 @@ impl Provider {
             match self.verify(&tokens, Due::Renewal { subject }).await {
                 Ok(claims) => granted.claims = Some(claims),
                 Err(SignInError::Refused(why)) => return Ok(Renewal::Dead(why)),
-                Err(other) => return Err(other),
+                // The token that was sent is spent: what came for it is kept, and its claims are looked at next time.
+                Err(other) => tracing::warn!(error = %other, "a renewed id token could not be looked at"),
             }
         }
         Ok(Renewal::Renewed(Box::new(granted)))

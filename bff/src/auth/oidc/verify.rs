@@ -28,6 +28,12 @@ impl Provider {
             Err(ClaimsVerificationError::SignatureVerification(
                 SignatureVerificationError::NoMatchingKey,
             )) if self.refetch_keys().await? => self.verify_once(tokens, due).await?.map_err(refused),
+            // Keys were fetched for somebody else's sake a moment ago. That says nothing of who is signed in already.
+            Err(ClaimsVerificationError::SignatureVerification(
+                SignatureVerificationError::NoMatchingKey,
+            )) if matches!(due, Due::Renewal { .. }) => {
+                Err(SignInError::Unavailable("the key of an id token is not known yet".to_owned()))
+            }
             result => result.map_err(refused),
         }
         .and_then(|claims| self.fits(claims, due))

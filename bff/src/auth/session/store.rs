@@ -18,6 +18,7 @@ use tower_sessions::session::{Id, Record};
 use tower_sessions::session_store;
 use uuid::Uuid;
 
+use super::SealError;
 use super::engine::{Hash, Row};
 use super::{Claim, Engine, Keys, Listed, SIGNED_IN, SignedIn, StoreError, Which};
 
@@ -120,6 +121,11 @@ impl Sessions {
             Ok(None) => {
                 tracing::warn!("a session was kept by another version, and is ended");
                 self.engine.remove(&row.hash).await?;
+                Ok(None)
+            }
+            // The replica that sealed it has a key that this one has not got yet: it is not this one's to end.
+            Err(error @ SealError::UnknownKey(_)) => {
+                tracing::warn!(%error, "a session does not open here");
                 Ok(None)
             }
             Err(error) => {

@@ -6,6 +6,7 @@ use cs_proto::notifications::v1 as pb;
 use crate::graphql::error::Fault;
 use crate::graphql::global_id::Kind;
 use crate::graphql::idempotent::once;
+use crate::graphql::known::hash;
 use crate::graphql::scope::{Scope, write};
 use crate::graphql::types::{PushSubscription, UserError, Webhook};
 
@@ -23,10 +24,11 @@ struct RegisterPushSubscriptionInput {
     idempotency_key: Option<String>,
 }
 
-/// An endpoint is a secret, so that it is not written down with the key of a request.
+/// An endpoint is a secret. Its hash tells one browser from another where a request's key is used again.
 impl std::fmt::Debug for RegisterPushSubscriptionInput {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("RegisterPushSubscriptionInput").finish_non_exhaustive()
+        let parts = [&self.endpoint, &self.p256dh, &self.auth].map(|part| part.as_bytes());
+        f.debug_struct("RegisterPushSubscriptionInput").field("hash", &hash(&parts)).finish_non_exhaustive()
     }
 }
 

@@ -63,11 +63,13 @@ async fn look_up(scope: &Scope, id: &ID) -> Result<Option<Node>, Fault> {
         Kind::Summary => summary(scope, &own).await?,
         Kind::User => Viewer::load(scope).await?.filter(|viewer| viewer.0.id == own).map(Node::Viewer),
         Kind::Follow => {
+            scope.alone()?;
             let answer = read!(scope.calls, notifications.list_follows, ListFollowsRequest {})?;
             let found = answer.follows.into_iter().find(|follow| follow.id == own);
             found.map(|follow| Node::Follow(Follow(Arc::new(follow))))
         }
         Kind::Source => {
+            scope.alone()?;
             let answer =
                 read!(scope.calls, sources.list_sources, ListSourcesRequest { city_id: String::new() })?;
             let found = answer.sources.into_iter().find(|source| source.id == own);
@@ -87,6 +89,7 @@ async fn look_up(scope: &Scope, id: &ID) -> Result<Option<Node>, Fault> {
 async fn summary(scope: &Scope, own: &str) -> Result<Option<Node>, Fault> {
     let Some((meeting, version)) = own.split_once('.') else { return Ok(None) };
     let Ok(version) = version.parse() else { return Ok(None) };
+    scope.alone()?;
     let request = GetSummaryRequest { meeting_id: meeting.to_owned(), version };
     let answer = read!(scope.calls, summaries.get_summary, request)?;
     Ok(answer.summary.map(|summary| Node::Summary(Summary(LoadedSummary::new(summary)))))

@@ -104,9 +104,10 @@ impl Summary {
     }
 
     /// Every version, the newest first.
-    #[graphql(complexity = "5 * child_complexity")]
+    #[graphql(complexity = "20 + 5 * child_complexity")]
     async fn history(&self, context: &Context<'_>) -> Result<Vec<SummaryVersion>> {
         let scope = Scope::of(context);
+        scope.alone()?;
         let request = pb::ListVersionsRequest { meeting_id: self.0.summary.meeting_id.clone() };
         let answer = read!(scope.calls, summaries.list_versions, request)?;
         answer

@@ -86,16 +86,16 @@ pub(crate) async fn upsert(tx: &mut TenantTx, a: &New<'_>, now: DateTime<Utc>) -
     .await?)
 }
 
-/// Withdraws earlier contents of a file that has changed.
+/// Withdraws earlier contents of a file that has changed; those in `keep`, by SHA-256, stay.
 pub(crate) async fn withdraw_others(
     tx: &mut TenantTx,
     meeting: Uuid,
     file_name: &str,
-    keep: &str,
+    keep: &[String],
 ) -> Result<(), DbError> {
     sqlx::query(
         "UPDATE artifacts SET status = 'withdrawn', reason = 'replaced by a newer file of the same name'
-         WHERE meeting_id = $1 AND file_name = $2 AND sha256 <> $3 AND status <> 'withdrawn'",
+         WHERE meeting_id = $1 AND file_name = $2 AND sha256 <> ALL ($3) AND status <> 'withdrawn'",
     )
     .bind(meeting)
     .bind(file_name)
@@ -116,14 +116,23 @@ pub(crate) async fn of_meetings(
     Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(meetings).bind(visible).fetch_all(tx.conn()).await?)
 }
 
-/// Artifacts by id that the caller may see.
+/// Artifacts by id that the caller may see; of withdrawn meetings only where `withdrawn`.
 pub(crate) async fn by_ids(
     tx: &mut TenantTx,
     ids: &[Uuid],
     visible: &[&str],
+    withdrawn: bool,
 ) -> Result<Vec<Artifact>, DbError> {
-    let sql = format!("{ARTIFACT} WHERE id = ANY ($1) AND visibility = ANY ($2)");
-    Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(ids).bind(visible).fetch_all(tx.conn()).await?)
+    let sql = format!(
+        "{ARTIFACT} WHERE id = ANY ($1) AND visibility = ANY ($2) AND ($3
+         OR NOT EXISTS (SELECT FROM meetings m WHERE m.id = artifacts.meeting_id AND m.withdrawn_at IS NOT NULL))"
+    );
+    Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql))
+        .bind(ids)
+        .bind(visible)
+        .bind(withdrawn)
+        .fetch_all(tx.conn())
+        .await?)
 }
 
 /// Says who may see it, from now on; gives its meeting and who might until now. `None`: it is not there.

@@ -28,10 +28,12 @@ pub(crate) struct Meeting {
     pub(crate) run_reason: Option<String>,
     pub(crate) updated_at: DateTime<Utc>,
     pub(crate) derivation: Vec<String>,
+    pub(crate) is_withdrawn: bool,
 }
 
 const MEETING: &str = "SELECT m.id, m.city_id, m.body_id, b.name AS body_name, m.meeting_uid, m.title, m.date, m.starts_at, m.location,
-    m.status, m.visibility, m.revision, m.run_id, m.run_state, m.run_reason, m.updated_at, m.derivation
+    m.status, m.visibility, m.revision, m.run_id, m.run_state, m.run_reason, m.updated_at, m.derivation,
+    m.withdrawn_at IS NOT NULL AS is_withdrawn
     FROM meetings m JOIN bodies b ON b.id = m.body_id";
 
 /// What an ingest writes of a meeting.

@@ -101,6 +101,7 @@ pub(crate) async fn cited(
     texts: &[String],
     ordinals: &[i32],
     visible: &[&str],
+    withdrawn: bool,
 ) -> Result<Vec<(SectionRow, String)>, DbError> {
     #[derive(sqlx::FromRow)]
     struct Row {
@@ -115,12 +116,14 @@ pub(crate) async fn cited(
          JOIN sections s ON s.text_sha256 = want.sha AND s.ordinal = want.ordinal
          JOIN text_versions t ON t.sha256 = s.text_sha256
          WHERE EXISTS (SELECT FROM artifacts a WHERE a.meeting_id = $1 AND a.text_sha256 = s.text_sha256 AND a.visibility = ANY ($4))
+           AND ($5 OR NOT EXISTS (SELECT FROM meetings m WHERE m.id = $1 AND m.withdrawn_at IS NOT NULL))
          ORDER BY s.text_sha256, s.ordinal",
     )
     .bind(meeting)
     .bind(texts)
     .bind(ordinals)
     .bind(visible)
+    .bind(withdrawn)
     .fetch_all(tx.conn())
     .await?;
     Ok(rows.into_iter().map(|r| (r.section, r.body)).collect())

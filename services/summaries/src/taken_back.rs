@@ -1,0 +1,34 @@
+//! What is taken back after it was published: a document that fewer may see, a meeting that was withdrawn.
+
+use cs_core::{ArtifactId, Caller, MeetingId};
+use cs_events::{Envelope, HandlerError, inbox};
+use cs_proto::events::v1::{ArtifactVisibilityChanged, MeetingWithdrawn};
+
+use crate::summarize::parse;
+use crate::{Deps, store};
+
+const HANDLER: &str = "summaries.taken_back";
+
+/// `artifact.visibility_changed`: claims that quote the document are for those who may see it.
+pub(crate) async fn hidden(deps: &Deps, caller: &Caller, envelope: &Envelope) -> Result<(), HandlerError> {
+    let event: ArtifactVisibilityChanged = envelope.payload()?;
+    let artifact: ArtifactId = parse(&event.artifact_id)?;
+    let mut tx = deps.db.tenant(caller).await?;
+    if inbox::first_time(&mut tx, HANDLER, envelope).await? {
+        store::set_visibility(&mut tx, artifact, &event.visibility, envelope.occurred_at).await?;
+        tx.commit().await?;
+    }
+    Ok(())
+}
+
+/// `meeting.withdrawn`: none of its summaries is shown any more.
+pub(crate) async fn withdrawn(deps: &Deps, caller: &Caller, envelope: &Envelope) -> Result<(), HandlerError> {
+    let event: MeetingWithdrawn = envelope.payload()?;
+    let meeting: MeetingId = parse(&event.meeting_id)?;
+    let mut tx = deps.db.tenant(caller).await?;
+    if inbox::first_time(&mut tx, HANDLER, envelope).await? {
+        store::withdraw(&mut tx, meeting, envelope.occurred_at).await?;
+        tx.commit().await?;
+    }
+    Ok(())
+}
