@@ -2,7 +2,7 @@ import { Link } from 'react-router';
 import { graphql, type ResultOf } from '../graphql/graphql.ts';
 import { formatDay } from '../text/dates.ts';
 import { meetingPath } from '../text/links.ts';
-import { isUnderWay, MEETING_STATUSES, RUN_STATES } from '../text/words.ts';
+import { HIDDEN_SUMMARY, isUnderWay, MEETING_STATUSES, RUN_STATES } from '../text/words.ts';
 
 export const MeetingCardFields = graphql(`
   fragment MeetingCardFields on Meeting {
@@ -54,7 +54,7 @@ export function MeetingList({ meetings, withCity = false }: MeetingListProps) {
             {meeting.body.name}
           </p>
           {meeting.summary ? (
-            <p className="meeting-card-summary">{meeting.summary.shortSummary}</p>
+            <p className="meeting-card-summary">{meeting.summary.shortSummary || HIDDEN_SUMMARY}</p>
           ) : (
             <p className="meeting-card-summary muted">{RUN_STATES[meeting.runState].meaning}</p>
           )}

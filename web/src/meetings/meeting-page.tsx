@@ -5,7 +5,15 @@ import { useLoaded } from '../graphql/use-loaded.ts';
 import { formatClock, formatDay, formatMoment } from '../text/dates.ts';
 import { isMissing } from '../text/errors.ts';
 import { cityPath } from '../text/links.ts';
-import { formatShare, humanize, isUnderWay, MEETING_STATUSES, plural, RUN_STATES } from '../text/words.ts';
+import {
+  formatShare,
+  HIDDEN_SUMMARY,
+  humanize,
+  isUnderWay,
+  MEETING_STATUSES,
+  plural,
+  RUN_STATES,
+} from '../text/words.ts';
 import { NotFound } from '../ui/not-found.tsx';
 import { Page } from '../ui/page.tsx';
 import { Failed, Loading, PartlyFailed } from '../ui/states.tsx';
@@ -168,7 +176,7 @@ function SummaryView({ summary }: { summary: Summary }) {
             ))}
           </ul>
         ) : (
-          <p>{summary.shortSummary}</p>
+          <p>{summary.shortSummary || HIDDEN_SUMMARY}</p>
         )}
       </section>
       {sections.length > 1 ? (

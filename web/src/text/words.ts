@@ -60,6 +60,9 @@ export const DEGRADATIONS: Readonly<Record<string, string>> = {
   partial: 'The time was up before everything was compared',
 };
 
+/** In place of a short summary that is not for whoever reads. */
+export const HIDDEN_SUMMARY = 'The short summary quotes a document that is not open to everyone.';
+
 /** What a meeting without a summary is waiting for or stopped at, in the reader's terms. */
 export const RUN_STATES: Record<RunState, { label: string; meaning: string }> = {
   REQUESTED: { label: 'Waiting', meaning: 'This meeting is known; none of its documents has been read yet.' },
