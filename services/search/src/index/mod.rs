@@ -165,11 +165,8 @@ pub trait SearchIndex: Send + Sync {
     /// The version of a meeting's part that is indexed (or removed), if any.
     async fn version(&self, tenant: Uuid, meeting: Uuid, part: Part) -> Result<Option<i64>, IndexError>;
 
-    /// The bodies of visible passages with their names, for `body:` in a query. An engine that keeps no names gives
-    /// none, and such a query is searched as words.
-    async fn bodies(&self, _tenant: Uuid, _visible: VisibleTags) -> Result<Vec<(Uuid, String)>, IndexError> {
-        Ok(Vec::new())
-    }
+    /// The bodies of visible passages with their names, sorted, for `body:` in a query.
+    async fn bodies(&self, tenant: Uuid, visible: VisibleTags) -> Result<Vec<(Uuid, String)>, IndexError>;
 
     /// The embedding models of a tenant's vectors, where that is known without asking for long. A query's vector of
     /// another model must not be compared with them.

@@ -208,19 +208,19 @@ impl Snapshot {
         self.embedders.iter().cloned().collect()
     }
 
-    /// Every body that has a visible passage, with its name.
+    /// Every body that has a visible passage, with the names that its passages call it.
     pub(super) fn bodies(&self, visible: VisibleTags) -> Vec<(Uuid, String)> {
         let mut bodies = BTreeSet::new();
         for segment in &self.segments {
             let (body, name) = (&segment.columns.body, &segment.columns.body_name);
-            let mut seen = vec![false; body.values.len()];
-            for doc in (0..segment.len()).filter(|&doc| segment.tags[doc] & visible.bits() != 0) {
-                if !std::mem::replace(&mut seen[body.places[doc] as usize], true) {
-                    bodies.insert((*body.get(doc), name.get(doc).clone()));
-                }
-            }
+            let rows = (0..segment.len()).filter(|&doc| segment.tags[doc] & visible.bits() != 0);
+            let seen: HashSet<(u32, u32)> = rows.map(|doc| (body.places[doc], name.places[doc])).collect();
+            let named = seen.into_iter().map(|(body_at, name_at)| {
+                (body.values[body_at as usize], name.values[name_at as usize].clone())
+            });
+            bodies.extend(named.filter(|(_, name)| !name.is_empty()));
         }
-        bodies.into_iter().filter(|(_, name)| !name.is_empty()).collect()
+        bodies.into_iter().collect()
     }
 
     /// Meetings of which there is a row that somebody may see.

@@ -35,7 +35,8 @@ use self::document::part_key;
 pub use self::indexes::Generation;
 use self::writer::{What, Writer};
 use super::{
-    Applied, IndexError, IndexStats, Part, PassageDoc, SearchIndex, SearchRequest, SearchResponse, Visibility,
+    Applied, IndexError, IndexStats, Part, PassageDoc, SearchIndex, SearchRequest, SearchResponse,
+    Visibility, VisibleTags,
 };
 use crate::rank::RankParams;
 
@@ -173,6 +174,10 @@ impl SearchIndex for OpenSearchIndex {
             Err(CallError::NotFound(_)) => Ok(None),
             Err(error) => Err(self.call_failed(error)),
         }
+    }
+
+    async fn bodies(&self, tenant: Uuid, visible: VisibleTags) -> Result<Vec<(Uuid, String)>, IndexError> {
+        stats::bodies(&self.client, &self.name_of(tenant), visible, self.options.deadline).await
     }
 
     async fn meetings(&self, tenant: Uuid) -> Result<Vec<Uuid>, IndexError> {
