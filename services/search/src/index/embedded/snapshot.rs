@@ -1,6 +1,6 @@
 //! What one search sees: a commit, its columns, and who may read what in it.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use cs_core::document::ArtifactKind;
@@ -12,7 +12,9 @@ use uuid::Uuid;
 use super::columns::{Columns, artifact_kind_ordinal, load};
 use super::schema::{Layout, LedgerEntry, Stored};
 use crate::index::types::bit;
-use crate::index::{IndexError, IndexStats, Part, PassageDoc, PassageKind, Visibility, VisibleTags};
+use crate::index::{
+    Counts, Held, IndexError, IndexStats, Part, PassageDoc, PassageKind, Visibility, VisibleTags,
+};
 
 /// A segment as one commit left it.
 #[derive(Debug)]
@@ -223,13 +225,22 @@ impl Snapshot {
         bodies.into_iter().collect()
     }
 
-    /// Meetings of which there is a row that somebody may see.
-    pub(super) fn meetings(&self) -> Vec<Uuid> {
-        let rows = |segment: &Segment| {
-            let with = (0..segment.len()).filter(|&doc| segment.tags[doc] != 0);
-            with.map(|doc| *segment.columns.meeting.get(doc)).collect::<HashSet<Uuid>>()
-        };
-        self.segments.iter().flat_map(rows).collect::<HashSet<Uuid>>().into_iter().collect()
+    /// How many rows that somebody may see there are of each meeting.
+    pub(super) fn meetings(&self) -> BTreeMap<Held, Counts> {
+        let mut meetings: BTreeMap<Held, Counts> = BTreeMap::new();
+        for segment in &self.segments {
+            let columns = &segment.columns;
+            for doc in (0..segment.len()).filter(|&doc| segment.tags[doc] != 0) {
+                let held = Held { city: *columns.city.get(doc), meeting: *columns.meeting.get(doc) };
+                let counts = meetings.entry(held).or_default();
+                if columns.kind[doc] == PassageKind::Passage.ordinal() {
+                    counts.passages += 1;
+                } else {
+                    counts.claims += 1;
+                }
+            }
+        }
+        meetings
     }
 
     pub(super) fn stats(&self) -> IndexStats {

@@ -1,16 +1,16 @@
 //! What a tenant's index holds.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::client::{CallError, Client, Method};
-use super::document::label;
+use super::document::{kind_word, label};
 use super::filter;
 use super::wire::Answer;
-use crate::index::{BODY_LABEL, IndexError, IndexStats, VisibleTags};
+use crate::index::{BODY_LABEL, Counts, Held, IndexError, IndexStats, PassageKind, VisibleTags};
 
 const WITHIN: Duration = Duration::from_secs(20);
 /// Names of one body that are told apart: it is renamed seldom.
@@ -53,12 +53,23 @@ pub(super) async fn stats(client: &Client, index: &str) -> Result<IndexStats, In
     })
 }
 
-/// Meetings with a passage.
-pub(super) async fn meetings(client: &Client, index: &str) -> Result<Vec<Uuid>, IndexError> {
+/// How many passages and claims there are of each meeting.
+pub(super) async fn meetings(client: &Client, index: &str) -> Result<BTreeMap<Held, Counts>, IndexError> {
     let passages = json!({ "term": { "entry": "passage" } });
-    let sources = json!([{ "meeting": { "terms": { "field": "meeting" } } }]);
-    let buckets = pages(client, index, &passages, &sources, None, WITHIN).await?;
-    Ok(buckets.iter().filter_map(|bucket| bucket.pointer("/key/meeting")?.as_str()?.parse().ok()).collect())
+    let by = |field: &str| json!({ field: { "terms": { "field": field } } });
+    let sources = json!([by("city"), by("meeting")]);
+    let of_documents =
+        json!({ "documents": { "filter": { "term": { "kind": kind_word(PassageKind::Passage) } } } });
+    let mut meetings = BTreeMap::new();
+    for bucket in pages(client, index, &passages, &sources, Some(&of_documents), WITHIN).await? {
+        let named = |field: &str| bucket.pointer(&format!("/key/{field}"))?.as_str()?.parse::<Uuid>().ok();
+        let count = |pointer: &str| bucket.pointer(pointer).and_then(Value::as_u64).unwrap_or(0);
+        let (Some(city), Some(meeting)) = (named("city"), named("meeting")) else { continue };
+        let passages = count("/documents/doc_count");
+        let claims = count("/doc_count").saturating_sub(passages);
+        meetings.insert(Held { city, meeting }, Counts { passages, claims });
+    }
+    Ok(meetings)
 }
 
 /// Bodies with a visible passage, and how those passages call them.
