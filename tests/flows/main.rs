@@ -11,5 +11,6 @@ mod killed;
 mod order;
 mod pipeline;
 mod records;
+mod reindex;
 mod restart;
 mod trace;

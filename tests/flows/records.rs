@@ -1,6 +1,4 @@
-//! What is withdrawn or hidden is found no more; a new index is built while the old one serves.
-
-use std::sync::Arc;
+//! What is withdrawn or hidden is found no more.
 
 use councilsense::wiring::Role;
 use cs_proto::common::v1::{BatchGetRequest, Visibility};
@@ -12,9 +10,6 @@ use cs_proto::search::v1::SearchRequest;
 use cs_proto::search::v1::search_client::SearchClient;
 use cs_proto::summaries::v1::summaries_client::SummariesClient;
 use cs_proto::summaries::v1::{BatchGetClaimsRequest, GetSummaryRequest, Summary};
-use search::index::opensearch::{OpenSearchIndex, Options};
-use search::index::{SearchIndex, VisibleTags};
-use search::reindex::{Progress, build, catch_up, verify};
 
 use crate::harness::{Harness, MINUTES, Mode, anonymous, operator, tenant};
 
@@ -118,63 +113,4 @@ async fn claims(h: &Harness, caller: &cs_core::Caller, id: &str) -> usize {
     let request = BatchGetClaimsRequest { ids: vec![id.to_owned()] };
     let mut summaries = SummariesClient::new(h.channel(Role::Summaries));
     summaries.batch_get_claims(h.request(caller, request)).await.unwrap().into_inner().claims.len()
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_index_is_built_anew_in_opensearch_from_what_the_services_keep() {
-    let Some(url) = cs_testkit::opensearch::node() else { return };
-    let h = Harness::start("reindex", Mode::Together).await;
-    let tenant = tenant();
-    let clerk = operator(tenant);
-    for uid in ["m1", "m2", "m3"] {
-        let text = format!("{MINUTES}\nOf {uid}.\n");
-        h.ingest(&clerk, "springfield", uid, &[("minutes.txt", "minutes", text.as_bytes())]).await;
-    }
-    h.drain().await;
-    let stack = &h.stacks[0];
-    let used = stack.search().unwrap().clone();
-    let mut options = Options::new(url, 384);
-    options.prefix = format!("flow_{}", tenant.uuid().simple());
-    options.deadline = std::time::Duration::from_secs(30);
-    let engine = OpenSearchIndex::connect(options).await.unwrap();
-    let next = search::Deps { index: Arc::new(engine.at_version(1)), ..used.clone() };
-    let caller = cs_core::Caller::service(search::NAME, tenant, cs_core::Trace::start());
-    let quiet = |_: Progress| {};
-    let since = stack.ids.now();
-    assert_eq!(build(&next, &caller, since, &quiet).await.unwrap(), 3);
-    assert_eq!(build(&next, &caller, since, &quiet).await.unwrap(), 0, "what is there is not built again");
-    verify(&next, &caller, &quiet).await.unwrap();
-    let uuid = tenant.uuid();
-    let (old, new) = (used.index.stats(uuid).await.unwrap(), next.index.stats(uuid).await.unwrap());
-    assert_eq!((old.passages, old.meetings, old.with_vector), (new.passages, new.meetings, new.with_vector));
-
-    // Meanwhile a meeting goes and another comes.
-    let gone = used.index.meetings(uuid).await.unwrap()[0];
-    let mut records = RecordsClient::new(h.channel(Role::Meetings));
-    let request = WithdrawMeetingRequest {
-        meeting_id: cs_core::MeetingId::from(gone).to_string(),
-        reason: "by mistake".to_owned(),
-    };
-    records.withdraw_meeting(h.request(&clerk, request)).await.unwrap();
-    h.ingest(&clerk, "springfield", "m4", &[("minutes.txt", "minutes", MINUTES.as_bytes())]).await;
-    h.drain().await;
-    assert!(verify(&next, &caller, &quiet).await.unwrap_err().to_string().contains("does not have"));
-    catch_up(&next, &caller, since, stack.ids.now(), &quiet).await.unwrap();
-    verify(&next, &caller, &quiet).await.unwrap();
-    engine.switch(&[(uuid, 1)]).await.unwrap();
-
-    let asked = search::index::SearchRequest {
-        tenant: uuid,
-        visible: VisibleTags::of([search::index::Visibility::Public]),
-        query: search::query::parse("Riverside"),
-        vector: None,
-        mode: search::index::Mode::Keyword,
-        filters: Default::default(),
-        first: 100,
-        after: None,
-        group_by_meeting: false,
-    };
-    let (a, b) = (used.index.search(asked.clone()).await.unwrap(), engine.search(asked).await.unwrap());
-    assert_eq!((a.total, a.facets), (b.total, b.facets));
-    engine.remove_everything().await.unwrap();
 }

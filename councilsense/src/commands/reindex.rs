@@ -18,7 +18,7 @@ use search::index::SearchIndex;
 use search::index::embedded::{EmbeddedIndex, OnDamage};
 use search::index::opensearch::OpenSearchIndex;
 use search::rank::RankParams;
-use search::reindex::{Progress, build, catch_up, verify};
+use search::reindex::{Progress, build, catch_up, confirm};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -135,7 +135,7 @@ async fn fill(
         from = began;
     }
     for caller in callers {
-        verify(deps, caller, &show).await?;
+        confirm(deps, caller, clock.now(), &show).await?;
     }
     Ok((indexed, from))
 }
@@ -150,7 +150,13 @@ fn show(progress: Progress) {
         }
         Progress::Building { .. } => return,
         Progress::CaughtUp(changed) => format!("{changed} meetings caught up with"),
-        Progress::Verified(passages) => format!("{passages} passages looked for and found"),
+        Progress::Mended(meetings) => {
+            format!("{meetings} meetings were not as the services have them: indexed once more")
+        }
+        Progress::Verified(v) => format!(
+            "{} passages and {} claims counted on both sides, {} of them compared",
+            v.passages, v.claims, v.samples
+        ),
     };
     // Nothing depends on who reads this.
     let _ = if moves && matches!(progress, Progress::Building { .. }) {

@@ -1,4 +1,4 @@
-//! Which addresses belong to the public internet.
+//! Which addresses belong to the public internet, and which to the own network.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -49,9 +49,65 @@ fn is_v6_public(v6: Ipv6Addr) -> bool {
     }
 }
 
+/// Whether an address is of this machine or of a network that an operator calls the own one. Where clouds answer with
+/// their secrets is neither: link-local addresses, and the few metadata services outside them.
+pub fn is_own(address: IpAddr) -> bool {
+    match address.to_canonical() {
+        IpAddr::V4(v4) => {
+            let [a, b, ..] = v4.octets();
+            v4.is_private()
+                || v4.is_loopback()
+                // Shared by carriers, and by overlay networks; benchmarks.
+                || (a == 100 && (64..128).contains(&b) && v4 != Ipv4Addr::new(100, 100, 100, 200))
+                || (a == 198 && (b == 18 || b == 19))
+        }
+        IpAddr::V6(v6) => {
+            let [first, second, ..] = v6.segments();
+            v6.is_loopback() || (first & 0xfe00 == 0xfc00 && (first, second) != (0xfd00, 0x0ec2))
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_own_network_is_neither_public_nor_metadata() {
+        for own in [
+            "127.0.0.1",
+            "10.1.2.3",
+            "172.16.0.1",
+            "192.168.1.1",
+            "100.64.0.1",
+            "198.18.0.1",
+            "::1",
+            "fc00::1",
+            "fd12:3456::1",
+            "::ffff:10.0.0.1",
+        ] {
+            let own: IpAddr = own.parse().unwrap();
+            assert!(is_own(own) && !is_public(own), "{own}");
+        }
+        for never in [
+            "169.254.169.254",
+            "100.100.100.200",
+            "192.0.0.192",
+            "0.0.0.0",
+            "255.255.255.255",
+            "224.0.0.1",
+            "fe80::1",
+            "::",
+            "fd00:ec2::254",
+            "::ffff:169.254.169.254",
+            "64:ff9b::a9fe:a9fe",
+            "64:ff9b::a00:1",
+            "2002:7f00:1::",
+            "2606:4700::1111",
+        ] {
+            assert!(!is_own(never.parse().unwrap()), "{never}");
+        }
+    }
 
     #[test]
     fn only_what_is_anybodys_is_public() {

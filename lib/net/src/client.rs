@@ -11,7 +11,7 @@ use http::{HeaderMap, Method, StatusCode, header};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::{Host, Url};
 
-use crate::address::is_public;
+use crate::address::{is_own, is_public};
 
 /// Which addresses may be reached.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -21,6 +21,9 @@ pub enum Trust {
     Public,
     /// This machine as well, by http too: for development and tests.
     Loopback,
+    /// The own network as well, by http too: for a service that the operator says stands there. Link-local addresses,
+    /// where clouds keep their metadata, are never reached.
+    Private,
 }
 
 /// What a request may cost.
@@ -122,24 +125,33 @@ impl Resolve for Checked {
         let (lookup, trust) = (self.lookup.clone(), self.trust);
         Box::pin(async move {
             let found = lookup.addresses(name.as_str()).await?;
-            if found.is_empty() {
-                return Err("the name has no address".into());
+            let (good, bad): (Vec<_>, Vec<_>) = found.into_iter().partition(|address| trust.allows(*address));
+            match (bad.first(), good.is_empty()) {
+                (None, true) => Err("the name has no address".into()),
+                // One bad address among good ones is somebody trying; in the own network, machines have link-local
+                // addresses beside the others.
+                (Some(bad), nothing_else) if nothing_else || trust != Trust::Private => {
+                    let kind = if trust == Trust::Private { "may not be reached" } else { "is not public" };
+                    let refused = NetError::Refused(format!("{} is at {bad}, which {kind}", name.as_str()));
+                    Err(Box::new(refused) as Box<dyn std::error::Error + Send + Sync>)
+                }
+                _ => {
+                    let good: Addrs = Box::new(good.into_iter().map(|address| SocketAddr::new(address, 0)));
+                    Ok(good)
+                }
             }
-            // One bad address among good ones is somebody trying.
-            if let Some(bad) = found.iter().find(|address| !trust.allows(**address)) {
-                let refused =
-                    NetError::Refused(format!("{} is at {bad}, which is not public", name.as_str()));
-                return Err(Box::new(refused) as Box<dyn std::error::Error + Send + Sync>);
-            }
-            let addresses: Addrs = Box::new(found.into_iter().map(|address| SocketAddr::new(address, 0)));
-            Ok(addresses)
         })
     }
 }
 
 impl Trust {
     fn allows(self, address: IpAddr) -> bool {
-        is_public(address) || (self == Self::Loopback && address.to_canonical().is_loopback())
+        is_public(address)
+            || match self {
+                Self::Public => false,
+                Self::Loopback => address.to_canonical().is_loopback(),
+                Self::Private => is_own(address),
+            }
     }
 
     /// Whether the address may be asked at all, as far as its text says; a name is looked at again when it is resolved.
@@ -147,7 +159,7 @@ impl Trust {
         let refused = |rule: &str| Err(NetError::Refused(rule.to_owned()));
         match url.scheme() {
             "https" => {}
-            "http" if self == Self::Loopback => {}
+            "http" if self != Self::Public => {}
             _ => return refused("the address must begin with https://"),
         }
         if !url.username().is_empty() || url.password().is_some() {
@@ -158,7 +170,7 @@ impl Trust {
             Some(Host::Ipv6(v6)) => IpAddr::V6(v6),
             Some(Host::Domain(name)) => {
                 let local = name == "localhost" || name.ends_with(".localhost");
-                return if local && self != Self::Loopback {
+                return if local && self == Self::Public {
                     refused("the address must be one that everybody can reach")
                 } else {
                     Ok(())
@@ -166,10 +178,10 @@ impl Trust {
             }
             None => return refused("the address must name a host"),
         };
-        if self.allows(literal) {
-            Ok(())
-        } else {
-            refused("the address must be one that everybody can reach")
+        match self {
+            _ if self.allows(literal) => Ok(()),
+            Self::Private => refused("the address must be public or of the own network, and not link-local"),
+            Self::Public | Self::Loopback => refused("the address must be one that everybody can reach"),
         }
     }
 }

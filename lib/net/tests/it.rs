@@ -123,6 +123,40 @@ async fn a_name_that_resolves_inside_is_refused_each_time_it_is_resolved() {
 }
 
 #[tokio::test]
+async fn the_own_network_is_reached_where_it_is_trusted_and_metadata_never() {
+    let (port, asked) = server().await;
+    let private = Guarded::new(Trust::Private).unwrap();
+    assert_eq!(
+        private.get(&here(port, "/"), HeaderMap::new(), Limits::default()).await.unwrap().body,
+        "hello"
+    );
+    for url in ["http://10.0.0.1/", "http://localhost/", "https://[fd12:3456::1]/", "https://8.8.8.8/"] {
+        Trust::Private.check(&url.parse().unwrap()).unwrap();
+    }
+    for url in [
+        "http://169.254.169.254/",
+        "http://[fd00:ec2::254]/",
+        "http://[fe80::1]/",
+        "https://0.0.0.0/",
+        "file:///etc/passwd",
+    ] {
+        let refused = private.get(&url.parse().unwrap(), HeaderMap::new(), Limits::default()).await;
+        assert!(matches!(refused, Err(NetError::Refused(_))), "{url}: {refused:?}");
+    }
+    // A neighbour's link-local address is passed over; a name that has no other is refused.
+    let url: Url = format!("http://box.example:{port}/").parse().unwrap();
+    let client = Guarded::with_lookup(Trust::Private, names(&[&["fe80::1", "127.0.0.1"]])).unwrap();
+    assert_eq!(client.get(&url, HeaderMap::new(), Limits::default()).await.unwrap().body, "hello");
+    let client = Guarded::with_lookup(Trust::Private, names(&[&["169.254.169.254"]])).unwrap();
+    let refused = client.get(&url, HeaderMap::new(), Limits::default()).await;
+    assert!(
+        matches!(&refused, Err(NetError::Refused(rule)) if rule.contains("may not be reached")),
+        "{refused:?}"
+    );
+    assert_eq!(asked.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test]
 async fn redirects_are_looked_at_and_bounded() {
     let (port, _) = server().await;
     let client = Guarded::new(Trust::Loopback).unwrap();

@@ -15,7 +15,7 @@ use crate::index::{
     Facets, Filters, Hit, Mode, Part, PassageDoc, PassageKind, SearchRequest, SearchResponse, Visibility,
     VisibleTags,
 };
-use crate::query::{Field, ParsedQuery, names, parse};
+use crate::query::{Field, ParsedQuery, parse, resolve_bodies};
 use crate::saved::best_match;
 use crate::{Deps, Error};
 
@@ -90,15 +90,7 @@ impl SearchService {
         query: &mut ParsedQuery,
         filters: &mut Filters,
     ) -> Result<(), Error> {
-        if !query.bodies.is_empty() {
-            let known = self.0.index.bodies(caller.tenant.uuid(), visible(caller)).await?;
-            for name in query.bodies.clone() {
-                match names::bearers(&name, &known) {
-                    found if found.is_empty() => query.as_words(Field::Body, &name),
-                    found => filters.bodies.extend(found),
-                }
-            }
-        }
+        resolve_bodies(&*self.0.index, caller.tenant.uuid(), visible(caller), query, filters).await?;
         if query.cities.is_empty() {
             return Ok(());
         }

@@ -4,22 +4,23 @@
 //! event that comes twice replaces a part by itself, and one that comes late is refused. Documents are indexed when a
 //! run ends, whatever the verdict on their summary; claims when a summary becomes current.
 
-use std::collections::BTreeMap;
+mod docs;
+
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use cs_core::document::{ArtifactKind, ExtractedText, Section};
-use cs_core::{ArtifactId, BodyId, Caller, CityId, InvalidId, MeetingId};
+use cs_core::document::ArtifactKind;
+use cs_core::{ArtifactId, Caller, MeetingId};
 use cs_events::{Bus, Consumer, Envelope, EventHandler, HandlerError, RetryPolicy};
 use cs_proto::common::v1::{BatchGetRequest, PageRequest};
 use cs_proto::events::v1::{ArtifactVisibilityChanged, MeetingPublished, MeetingWithdrawn, SummaryGated};
 use cs_proto::meetings::v1 as meetings;
 use cs_proto::summaries::v1 as summaries;
-use cs_text::passages::{CHUNKER_VERSION, PassageOptions, passages};
 use tonic::Status;
-use uuid::Uuid;
 
-use crate::index::{BODY_LABEL, Part, PassageDoc, PassageKind, Visibility};
+use self::docs::Base;
+pub(crate) use self::docs::tag;
+use crate::index::{Part, PassageDoc, Visibility};
 use crate::{Deps, Error, NAME};
 
 /// This service's queue.
@@ -146,11 +147,8 @@ async fn index_claims(
     summary: summaries::Summary,
 ) -> Result<(), Error> {
     let base = Base::new(caller, meeting)?;
-    let visibility = tag(meeting.visibility());
-    let kinds = artifact_kinds(deps, caller, &meeting.id).await?;
     let version = i64::try_from(summary.version).unwrap_or(i64::MAX);
-    let mut docs: Vec<PassageDoc> =
-        summary.claims.into_iter().filter_map(|claim| base.claim(claim, visibility, &kinds)).collect();
+    let mut docs = claim_docs(deps, caller, meeting, summary).await?;
     embed(deps, caller, &mut docs).await?;
     let count = docs.len();
     let applied = deps.index.replace_meeting(base.tenant, base.meeting, Part::Claims, version, docs).await?;
@@ -164,6 +162,18 @@ async fn index_claims(
     Ok(())
 }
 
+async fn claim_docs(
+    deps: &Deps,
+    caller: &Caller,
+    meeting: &meetings::Meeting,
+    summary: summaries::Summary,
+) -> Result<Vec<PassageDoc>, Error> {
+    let base = Base::new(caller, meeting)?;
+    let visibility = tag(meeting.visibility());
+    let kinds = artifact_kinds(deps, caller, &meeting.id).await?;
+    Ok(summary.claims.into_iter().filter_map(|claim| base.claim(claim, visibility, &kinds)).collect())
+}
+
 /// Indexes one meeting whole: its documents under the version `at`, and its current summary's claims.
 pub(crate) async fn index_meeting(
     deps: &Deps,
@@ -171,17 +181,43 @@ pub(crate) async fn index_meeting(
     meeting: &meetings::Meeting,
     at: chrono::DateTime<chrono::Utc>,
 ) -> Result<(), Error> {
+    // Asked before the summary is: claims that come in after it was found missing are not taken for left over.
+    let base = Base::new(caller, meeting)?;
+    let there = deps.index.version(base.tenant, base.meeting, Part::Claims).await?;
+    match (current_summary(deps, caller, meeting).await?, there) {
+        (Some(summary), _) => index_claims(deps, caller, meeting, summary).await?,
+        (None, Some(version)) => {
+            deps.index.remove_part(base.tenant, base.meeting, Part::Claims, version).await?;
+        }
+        (None, None) => {}
+    }
+    // Last: the version of the documents says that the meeting is there whole.
+    index_documents(deps, caller, meeting, at).await
+}
+
+async fn current_summary(
+    deps: &Deps,
+    caller: &Caller,
+    meeting: &meetings::Meeting,
+) -> Result<Option<summaries::Summary>, Error> {
     let request = summaries::BatchGetCurrentSummariesRequest {
         meeting_ids: vec![meeting.id.clone()],
         view: Some(summaries::SummaryView::default()),
     };
     let call = deps.outbound.request(caller, request, deps.deadline)?;
-    let current = deps.summaries.clone().batch_get_current_summaries(call).await?.into_inner().summaries;
-    for summary in current {
-        index_claims(deps, caller, meeting, summary).await?;
+    Ok(deps.summaries.clone().batch_get_current_summaries(call).await?.into_inner().summaries.pop())
+}
+
+/// The claims of a meeting's current summary, without vectors.
+pub(crate) async fn claims_of(
+    deps: &Deps,
+    caller: &Caller,
+    meeting: &meetings::Meeting,
+) -> Result<Vec<PassageDoc>, Error> {
+    match current_summary(deps, caller, meeting).await? {
+        Some(summary) => claim_docs(deps, caller, meeting, summary).await,
+        None => Ok(Vec::new()),
     }
-    // Last: the version of the documents says that the meeting is there whole.
-    index_documents(deps, caller, meeting, at).await
 }
 
 /// The passages of a meeting's documents as they are now, without vectors.
@@ -220,19 +256,12 @@ pub(crate) async fn list(
     Ok((listed.meetings, info.has_next_page.then_some(info.end_cursor)))
 }
 
-/// A tag as the index keeps it.
-pub(crate) fn tag(visibility: cs_proto::common::v1::Visibility) -> Visibility {
-    match visibility {
-        cs_proto::common::v1::Visibility::Public => Visibility::Public,
-        cs_proto::common::v1::Visibility::Member => Visibility::Member,
-        // What cannot be told is shown to the fewest.
-        cs_proto::common::v1::Visibility::Reviewer | cs_proto::common::v1::Visibility::Unspecified => {
-            Visibility::Reviewer
-        }
-    }
-}
-
-async fn meeting(deps: &Deps, caller: &Caller, id: &str) -> Result<Option<meetings::Meeting>, Status> {
+/// One meeting; `None` where the services do not have it, or not any more.
+pub(crate) async fn meeting(
+    deps: &Deps,
+    caller: &Caller,
+    id: &str,
+) -> Result<Option<meetings::Meeting>, Status> {
     let call = deps.outbound.request(caller, BatchGetRequest { ids: vec![id.to_owned()] }, deps.deadline)?;
     Ok(deps.meetings.clone().batch_get_meetings(call).await?.into_inner().meetings.pop())
 }
@@ -272,150 +301,5 @@ fn embedded_text(doc: &PassageDoc) -> String {
     match &doc.heading {
         Some(heading) => format!("{}\n{heading}\n{}", doc.title, doc.text),
         None => format!("{}\n{}", doc.title, doc.text),
-    }
-}
-
-/// What every passage of a meeting shares.
-struct Base {
-    tenant: Uuid,
-    meeting: Uuid,
-    city: Uuid,
-    body: Uuid,
-    date: chrono::NaiveDate,
-    title: String,
-    /// The body's name, for `body:` in a query.
-    labels: BTreeMap<String, String>,
-}
-
-impl Base {
-    fn new(caller: &Caller, meeting: &meetings::Meeting) -> Result<Self, Error> {
-        let bad = |e: InvalidId| Error::invalid("id", e.to_string());
-        Ok(Self {
-            tenant: caller.tenant.uuid(),
-            meeting: meeting.id.parse::<MeetingId>().map_err(bad)?.uuid(),
-            city: meeting.city_id.parse::<CityId>().map_err(bad)?.uuid(),
-            body: meeting.body_id.parse::<BodyId>().map_err(bad)?.uuid(),
-            date: meeting.date.parse().map_err(|_| Error::invalid("date", "the meeting has no date"))?,
-            title: meeting.title.clone(),
-            labels: BTreeMap::from([(BODY_LABEL.to_owned(), meeting.body_name.clone())]),
-        })
-    }
-
-    fn passages(&self, version: meetings::TextVersion) -> Result<Vec<PassageDoc>, Error> {
-        let bad = |e: InvalidId| Error::invalid("artifact_id", e.to_string());
-        let artifact_id = version.artifact_id.parse::<ArtifactId>().map_err(bad)?.uuid();
-        let artifact_kind: ArtifactKind =
-            version.artifact_kind.parse().map_err(|_| Error::invalid("artifact_kind", "unknown"))?;
-        let visibility = tag(version.visibility());
-        let text = extracted(version.text, version.sections, version.marks);
-        let points = cs_text::CodePoints::new(&text.text);
-        let found = passages(&text, &self.title, PassageOptions::default());
-        Ok(found
-            .into_iter()
-            .filter_map(|p| {
-                let body = points.slice(p.start, p.end)?.to_owned();
-                let section = text.sections.iter().find(|s| s.ordinal == p.section);
-                Some(PassageDoc {
-                    id: format!(
-                        "{}:{artifact_id}:{}-{}",
-                        &version.sha256[..16.min(version.sha256.len())],
-                        p.start,
-                        p.end
-                    ),
-                    tenant_id: self.tenant,
-                    meeting_id: self.meeting,
-                    city_id: self.city,
-                    body_id: self.body,
-                    artifact_id,
-                    derived_from: Vec::new(),
-                    artifact_kind,
-                    text_sha256: version.sha256.clone(),
-                    section: p.section,
-                    start: p.start,
-                    end: p.end,
-                    page: p.page,
-                    time_ms: p.time_ms,
-                    date: self.date,
-                    visibility,
-                    kind: PassageKind::Passage,
-                    confidence: None,
-                    title: self.title.clone(),
-                    heading: section.and_then(|s| s.heading.clone()),
-                    text: body,
-                    vector: Vec::new(),
-                    embedder: String::new(),
-                    chunker: CHUNKER_VERSION.to_owned(),
-                    labels: self.labels.clone(),
-                })
-            })
-            .collect())
-    }
-
-    /// A claim as a passage; it stands where its first evidence stands. `None`: a claim without evidence is not shown.
-    fn claim(
-        &self,
-        claim: summaries::Claim,
-        visibility: Visibility,
-        kinds: &[(String, ArtifactKind)],
-    ) -> Option<PassageDoc> {
-        let kind = match claim.kind() {
-            summaries::ClaimKind::Decision => PassageKind::Decision,
-            summaries::ClaimKind::Action => PassageKind::Action,
-            summaries::ClaimKind::Topic => PassageKind::Topic,
-            summaries::ClaimKind::Fact | summaries::ClaimKind::Unspecified => PassageKind::Fact,
-        };
-        let first = claim.evidence.first()?.clone();
-        let artifact = |id: &str| id.parse::<ArtifactId>().ok().map(ArtifactId::uuid);
-        Some(PassageDoc {
-            id: claim.id,
-            tenant_id: self.tenant,
-            meeting_id: self.meeting,
-            city_id: self.city,
-            body_id: self.body,
-            artifact_id: artifact(&first.artifact_id)?,
-            derived_from: claim.evidence.iter().skip(1).filter_map(|e| artifact(&e.artifact_id)).collect(),
-            artifact_kind: kinds
-                .iter()
-                .find(|(id, _)| *id == first.artifact_id)
-                .map_or(ArtifactKind::Minutes, |(_, kind)| *kind),
-            text_sha256: first.text_sha256,
-            section: first.section,
-            start: first.start,
-            end: first.end,
-            page: first.page,
-            time_ms: first.time_ms,
-            date: self.date,
-            visibility,
-            kind,
-            confidence: Some(claim.confidence as f32),
-            title: self.title.clone(),
-            heading: None,
-            text: claim.text,
-            vector: Vec::new(),
-            embedder: String::new(),
-            chunker: "claim".to_owned(),
-            labels: self.labels.clone(),
-        })
-    }
-}
-
-fn extracted(text: String, sections: Vec<meetings::Section>, marks: Vec<meetings::Mark>) -> ExtractedText {
-    ExtractedText {
-        text,
-        sections: sections
-            .into_iter()
-            .map(|s| Section {
-                ordinal: s.ordinal,
-                heading: (!s.heading.is_empty()).then_some(s.heading),
-                start: s.start,
-                end: s.end,
-                page: s.page,
-                time_ms: s.time_ms,
-            })
-            .collect(),
-        marks: marks
-            .into_iter()
-            .map(|m| cs_core::document::Mark { at: m.at, page: m.page, time_ms: m.time_ms })
-            .collect(),
     }
 }

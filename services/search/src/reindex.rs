@@ -4,6 +4,8 @@
 //! do not have any more is removed; then counts and samples are compared. Every step can be done again: the version of
 //! a meeting's documents is the time at which the build began, so what an interrupted build has done is skipped.
 
+mod verify;
+
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
@@ -11,14 +13,11 @@ use cs_core::{Caller, MeetingId};
 use cs_proto::meetings::v1::Meeting;
 use uuid::Uuid;
 
-use crate::index::{Filters, MAX_FIRST, Mode, Part, PassageDoc, SearchRequest, Visibility, VisibleTags};
-use crate::query::{ParsedQuery, parse};
+use crate::index::Part;
 use crate::{Deps, Error, indexer};
 
-/// Meetings whose passages are looked for in the new index.
-const SAMPLES: usize = 20;
-/// Words of a sample that are searched.
-const SAMPLE_WORDS: usize = 12;
+pub use verify::{Differences, Verified, confirm, verify};
+
 /// Clocks of two machines may differ by so much.
 const CLOCKS: chrono::Duration = chrono::Duration::minutes(2);
 
@@ -34,8 +33,10 @@ pub enum Progress {
     },
     /// So many had changed meanwhile.
     CaughtUp(usize),
-    /// So many passages were looked for and found.
-    Verified(usize),
+    /// So many meetings differed from the services, and were indexed once more.
+    Mended(usize),
+    /// It holds what the services have.
+    Verified(Verified),
 }
 
 /// Why a new index must not be used.
@@ -45,8 +46,8 @@ pub enum ReindexError {
     #[error("{0}: run it again, it goes on where it stopped")]
     Interrupted(#[from] Error),
     /// The new index is not what the services have.
-    #[error("the new index was not taken into use: {0}")]
-    Differs(String),
+    #[error("the new index was not taken into use, the one before serves on: {0}")]
+    Differs(Differences),
 }
 
 /// Builds `deps.index` for the caller's tenant: every meeting that it has not in the version `since` yet. Gives how
@@ -111,84 +112,27 @@ pub async fn catch_up(
         }
     }
     let tenant = caller.tenant.uuid();
-    for gone in deps.index.meetings(tenant).await.map_err(Error::from)? {
-        if known.contains(&gone) {
-            continue;
-        }
-        for part in Part::ALL {
-            let there = deps.index.version(tenant, gone, part).await.map_err(Error::from)?;
-            let version = there.unwrap_or_default().max(match part {
-                Part::Documents => now.timestamp_millis(),
-                Part::Claims => 0,
-            });
-            deps.index.remove_part(tenant, gone, part, version).await.map_err(Error::from)?;
-        }
+    let there = deps.index.meetings(tenant).await.map_err(Error::from)?;
+    let gone: BTreeSet<Uuid> = there.keys().map(|held| held.meeting).filter(|m| !known.contains(m)).collect();
+    for meeting in gone {
+        remove(deps, tenant, meeting, now).await?;
         changed += 1;
     }
     progress(Progress::CaughtUp(changed));
     Ok(changed)
 }
 
-/// Compares the new index with the services: every meeting with text is there and no other, and a passage of each of
-/// some meetings is found by its words.
-pub async fn verify(
-    deps: &Deps,
-    caller: &Caller,
-    progress: &(dyn Fn(Progress) + Sync),
-) -> Result<(), ReindexError> {
-    let tenant = caller.tenant.uuid();
-    let mut all = Vec::new();
-    let mut after = String::new();
-    loop {
-        let (meetings, next) = indexer::list(deps, caller, after).await?;
-        all.extend(meetings);
-        match next {
-            Some(cursor) => after = cursor,
-            None => break,
-        }
+/// Takes a meeting that the services do not have out of the index.
+async fn remove(deps: &Deps, tenant: Uuid, meeting: Uuid, now: DateTime<Utc>) -> Result<(), Error> {
+    for part in Part::ALL {
+        let there = deps.index.version(tenant, meeting, part).await?;
+        let version = there.unwrap_or_default().max(match part {
+            Part::Documents => now.timestamp_millis(),
+            Part::Claims => 0,
+        });
+        deps.index.remove_part(tenant, meeting, part, version).await?;
     }
-    let there: BTreeSet<Uuid> = deps.index.meetings(tenant).await.map_err(Error::from)?.into_iter().collect();
-    let known: BTreeSet<Uuid> = all.iter().map(id).collect::<Result<_, _>>()?;
-    if let Some(stray) = there.difference(&known).next() {
-        return Err(ReindexError::Differs(format!(
-            "it has meeting {}, which meetings does not have",
-            MeetingId::from(*stray)
-        )));
-    }
-    let step = all.len().div_ceil(SAMPLES).max(1);
-    let mut found = 0;
-    for meeting in all.iter().step_by(step) {
-        let docs = indexer::passages_of(deps, caller, meeting).await?;
-        let Some(sample) = docs.get(docs.len() / 2) else { continue };
-        if !is_found(deps, tenant, sample).await? {
-            return Err(ReindexError::Differs(format!(
-                "a passage of meeting {} is not found in it",
-                meeting.id
-            )));
-        }
-        found += 1;
-    }
-    progress(Progress::Verified(found));
     Ok(())
-}
-
-async fn is_found(deps: &Deps, tenant: Uuid, sample: &PassageDoc) -> Result<bool, Error> {
-    let words: Vec<&str> = sample.text.split_whitespace().take(SAMPLE_WORDS).collect();
-    // Typed as words: what looks like an operator in a document is none here.
-    let query = ParsedQuery { words: words.join(" "), ..parse("") };
-    let request = SearchRequest {
-        tenant,
-        visible: VisibleTags::of(Visibility::ALL),
-        query,
-        vector: None,
-        mode: Mode::Keyword,
-        filters: Filters { meetings: vec![sample.meeting_id], ..Filters::default() },
-        first: MAX_FIRST,
-        after: None,
-        group_by_meeting: false,
-    };
-    let answer = deps.index.search(request).await?;
-    Ok(answer.hits.iter().any(|hit| hit.passage.id == sample.id))
 }
 
 fn id(meeting: &Meeting) -> Result<Uuid, Error> {

@@ -3,7 +3,6 @@
 //! Such a service costs money and sees the texts, so tenants must be on a list, each has a share a day, and what was
 //! used is counted. The built-in model is [`cs_text::embed::MiniLm`].
 
-mod address;
 mod allowance;
 mod openai;
 

@@ -1,15 +1,16 @@
 //! A client of OpenAI's `POST /embeddings`.
 
-use std::net::IpAddr;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use cs_core::TenantId;
+use cs_net::{Guarded, Limits, NetError, Trust};
 use cs_text::embed::{EmbedError, Embedder};
-use reqwest::{Client, StatusCode, Url};
+use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use serde::{Deserialize, Serialize};
+use url::Url;
 
-use super::address::{Checked, may_reach};
 use super::allowance::Allowance;
 
 /// Texts in one request.
@@ -44,8 +45,9 @@ pub struct OpenAiOptions {
 
 /// An embedder over the network.
 pub struct OpenAi {
-    client: Client,
+    client: Guarded,
     endpoint: Url,
+    headers: HeaderMap,
     version: String,
     options: OpenAiOptions,
     allowance: Allowance,
@@ -90,24 +92,24 @@ impl OpenAi {
     /// When the address is none that may be reached.
     pub fn new(options: OpenAiOptions, allowance: Allowance) -> Result<Self, EmbedError> {
         let refuse = |reason: String| EmbedError::Remote(reason);
-        let literal = options.url.host_str().and_then(|h| h.trim_matches(['[', ']']).parse::<IpAddr>().ok());
-        if literal.is_some_and(|ip| !may_reach(ip, options.private)) {
-            return Err(refuse(format!("{} is in the own network, which must be allowed", options.url)));
-        }
-        if options.url.scheme() != "https" && !(options.private && options.url.scheme() == "http") {
-            return Err(refuse(format!("{} is not https", options.url)));
-        }
-        let client = Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .dns_resolver(Checked::resolver(options.private))
-            .timeout(options.timeout)
-            .build()
-            .map_err(|e| refuse(e.to_string()))?;
+        let trust = if options.private { Trust::Private } else { Trust::Public };
+        trust.check(&options.url).map_err(|rule| {
+            let advice = if options.private { "" } else { "; --embedder-private allows the own network" };
+            refuse(format!("{} cannot be asked: {rule}{advice}", options.url))
+        })?;
+        let client = Guarded::new(trust).map_err(|e| refuse(e.to_string()))?;
         let base = options.url.as_str().trim_end_matches('/');
         let endpoint = Url::parse(&format!("{base}/embeddings")).map_err(|e| refuse(e.to_string()))?;
+        let mut headers =
+            HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("application/json"))]);
+        if let Some(key) = &options.key {
+            let mut bearer = HeaderValue::try_from(format!("Bearer {key}"))
+                .map_err(|_| refuse("the key holds what no header may".to_owned()))?;
+            bearer.set_sensitive(true);
+            headers.insert(AUTHORIZATION, bearer);
+        }
         let version = format!("{}/{}", options.model, options.dimensions);
-        Ok(Self { client, endpoint, version, options, allowance })
+        Ok(Self { client, endpoint, headers, version, options, allowance })
     }
 
     /// Vectors, and the tokens they took.
@@ -147,33 +149,24 @@ impl OpenAi {
     async fn attempt(&self, texts: &[String]) -> Result<(Vec<Vec<f32>>, u64), Failed> {
         let asked = Asked { model: &self.options.model, input: texts, encoding_format: "float" };
         let body = serde_json::to_vec(&asked).map_err(|e| Failed::Final(e.to_string()))?;
-        let mut request =
-            self.client.post(self.endpoint.clone()).header("content-type", "application/json").body(body);
-        if let Some(key) = &self.options.key {
-            request = request.bearer_auth(key);
-        }
-        // Not the whole error: it names the address, which is the operator's alone to know.
-        let network = |e: reqwest::Error| Failed::Again(e.without_url().to_string(), None);
-        let mut response = request.send().await.map_err(network)?;
-        let status = response.status();
+        let limits = Limits { time: self.options.timeout, bytes: LONGEST_ANSWER, redirects: 0 };
+        let answered = self.client.post(&self.endpoint, self.headers.clone(), body, limits).await;
+        let answer = answered.map_err(|error| match error {
+            NetError::Failed(_) => Failed::Again(error.to_string(), None),
+            NetError::TooLarge(_) => Failed::Final("its answer is too long".to_owned()),
+            NetError::Refused(_) | NetError::TooManyRedirects => Failed::Final(error.to_string()),
+        })?;
+        let status = answer.status;
         if !status.is_success() {
             let reason = format!("it answered {status}");
-            let after = response.headers().get("retry-after").and_then(|v| v.to_str().ok()?.parse().ok());
             let again = status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS;
             return Err(if again {
-                Failed::Again(reason, after.map(Duration::from_secs))
+                Failed::Again(reason, answer.retry_after())
             } else {
                 Failed::Final(reason)
             });
         }
-        let mut bytes = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(network)? {
-            bytes.extend_from_slice(&chunk);
-            if bytes.len() > LONGEST_ANSWER {
-                return Err(Failed::Final("its answer is too long".to_owned()));
-            }
-        }
-        self.read(&bytes, texts).map_err(Failed::Final)
+        self.read(&answer.body, texts).map_err(Failed::Final)
     }
 
     fn read(&self, bytes: &[u8], texts: &[String]) -> Result<(Vec<Vec<f32>>, u64), String> {

@@ -2,6 +2,7 @@
 //!
 //! An engine gives candidates and exact scores; the order of hits is made by [`crate::rank`] alike for all of them.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use async_trait::async_trait;
@@ -17,7 +18,7 @@ mod types;
 pub use cs_core::Visibility;
 pub use request::{Filters, MAX_FIRST, Mode, SearchRequest};
 pub use response::{Explanation, Facets, Hit, SearchResponse, Span};
-pub use types::{BODY_LABEL, Part, PassageDoc, PassageKind, VisibleTags};
+pub use types::{BODY_LABEL, Counts, Held, Part, PassageDoc, PassageKind, VisibleTags};
 
 /// What can go wrong in an index.
 #[derive(Debug, thiserror::Error)]
@@ -165,11 +166,8 @@ pub trait SearchIndex: Send + Sync {
     /// The version of a meeting's part that is indexed (or removed), if any.
     async fn version(&self, tenant: Uuid, meeting: Uuid, part: Part) -> Result<Option<i64>, IndexError>;
 
-    /// The bodies of visible passages with their names, for `body:` in a query. An engine that keeps no names gives
-    /// none, and such a query is searched as words.
-    async fn bodies(&self, _tenant: Uuid, _visible: VisibleTags) -> Result<Vec<(Uuid, String)>, IndexError> {
-        Ok(Vec::new())
-    }
+    /// The bodies of visible passages with their names, sorted, for `body:` in a query.
+    async fn bodies(&self, tenant: Uuid, visible: VisibleTags) -> Result<Vec<(Uuid, String)>, IndexError>;
 
     /// The embedding models of a tenant's vectors, where that is known without asking for long. A query's vector of
     /// another model must not be compared with them.
@@ -177,8 +175,8 @@ pub trait SearchIndex: Send + Sync {
         None
     }
 
-    /// Every meeting of which there is a passage or a claim, whoever may see it, in no order.
-    async fn meetings(&self, tenant: Uuid) -> Result<Vec<Uuid>, IndexError>;
+    /// Every meeting of which there is a passage or a claim, whoever may see it, and how many of each.
+    async fn meetings(&self, tenant: Uuid) -> Result<BTreeMap<Held, Counts>, IndexError>;
 
     /// What a tenant's index holds.
     async fn stats(&self, tenant: Uuid) -> Result<IndexStats, IndexError>;

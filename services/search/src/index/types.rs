@@ -133,6 +133,37 @@ pub struct PassageDoc {
     pub labels: BTreeMap<String, String>,
 }
 
+/// A meeting of which something is in the index, and the city that it stands under there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Held {
+    /// The city.
+    pub city: Uuid,
+    /// The meeting.
+    pub meeting: Uuid,
+}
+
+/// How much there is of a meeting.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Passages of its documents.
+    pub passages: u64,
+    /// Claims of its summary.
+    pub claims: u64,
+}
+
+impl std::ops::AddAssign for Counts {
+    fn add_assign(&mut self, other: Self) {
+        self.passages += other.passages;
+        self.claims += other.claims;
+    }
+}
+
+impl std::fmt::Display for Counts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} passages and {} claims", self.passages, self.claims)
+    }
+}
+
 /// The two halves of what is known of a meeting. Each is replaced as a whole, under a version of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

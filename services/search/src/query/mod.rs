@@ -2,8 +2,9 @@
 
 pub(crate) mod analysis;
 pub(crate) mod highlight;
-pub(crate) mod names;
+mod names;
 mod parse;
 pub(crate) mod terms;
 
+pub use names::resolve_bodies;
 pub use parse::{Field, ParsedQuery, parse};

@@ -5,12 +5,41 @@ use std::collections::HashSet;
 use uuid::Uuid;
 
 use super::analysis::tokens;
+use super::{Field, ParsedQuery};
+use crate::index::{Filters, IndexError, SearchIndex, VisibleTags};
+
+/// Makes a filter of the names given with `body:`. One that no visible body bears is searched as words, and said.
+///
+/// # Errors
+/// When the index does not tell its bodies.
+pub async fn resolve_bodies(
+    index: &dyn SearchIndex,
+    tenant: Uuid,
+    visible: VisibleTags,
+    query: &mut ParsedQuery,
+    filters: &mut Filters,
+) -> Result<(), IndexError> {
+    if query.bodies.is_empty() {
+        return Ok(());
+    }
+    let known = index.bodies(tenant, visible).await?;
+    for name in query.bodies.clone() {
+        match bearers(&name, &known) {
+            found if found.is_empty() => query.as_words(Field::Body, &name),
+            found => filters.bodies.extend(found),
+        }
+    }
+    Ok(())
+}
 
 /// Who bears a name: those called exactly so, else all whose names have every word of it.
-pub(crate) fn bearers(name: &str, known: &[(Uuid, String)]) -> Vec<Uuid> {
+fn bearers(name: &str, known: &[(Uuid, String)]) -> Vec<Uuid> {
     let folded = cs_text::fold(name);
     let of = |fits: &dyn Fn(&str) -> bool| -> Vec<Uuid> {
-        known.iter().filter(|(_, known)| fits(known)).map(|(id, _)| *id).collect()
+        let mut found: Vec<Uuid> = known.iter().filter(|(_, known)| fits(known)).map(|(id, _)| *id).collect();
+        // One that was renamed bears both names.
+        found.dedup();
+        found
     };
     let exact = of(&|known| cs_text::fold(known) == folded);
     if !exact.is_empty() {

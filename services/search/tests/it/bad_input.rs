@@ -7,6 +7,7 @@ use crate::support::*;
 
 contract! {
     nothing_typed_is_an_error,
+    what_is_not_searched_as_typed_is_said,
     words_that_say_little_are_searched_when_alone,
     scripts_diacritics_and_numbers_are_found,
     phrases_bind_and_exclusions_shut_out,
@@ -35,11 +36,18 @@ async fn nothing_typed_is_an_error(place: &Place) {
     let index = filled(place).await;
     let long = "zoning ordinance budget ".repeat(4_000);
     let distinct: String = (0..10_000).map(|i| format!("word{i} ")).collect();
+    let quoted = format!("\"{}\" -\"{}\"", "zoning ".repeat(1_400), "rentals ".repeat(1_200));
+    let quotes = "\"zoning\" -rentals Ord. 29,650 ".repeat(300);
     for typed in [
         "",
         " ",
         "\"",
         "\"\"",
+        "zoning \"late night",
+        "zoning\" and \"\"\"rentals",
+        "\"\u{0}\"zoning",
+        "body:\"zoning",
+        "-\"zoning",
         "-",
         "the of and",
         "\u{0}\u{1}\u{1b}[31m",
@@ -53,6 +61,8 @@ async fn nothing_typed_is_an_error(place: &Place) {
         "~2 ^9 /.*/ [a TO b]",
         &long,
         &distinct,
+        &quoted,
+        &quotes,
         "e\u{301}\u{301}\u{301}",
         "\u{202e}gninoz",
     ] {
@@ -64,6 +74,28 @@ async fn nothing_typed_is_an_error(place: &Place) {
         }
         index.search(words(uuid(1), typed)).await.unwrap();
     }
+}
+
+async fn what_is_not_searched_as_typed_is_said(place: &Place) {
+    let index = filled(place).await;
+    let many: String = (0..10_000).map(|i| format!("zoning{i} ")).collect();
+    for (typed, said) in [
+        (many.as_str(), "The query is long"),
+        ("zoning \"late night", "has no partner"),
+        ("-zoning", "nothing asked for"),
+        ("zoning from:yesterday", "not a day, month or year"),
+        ("zoning \"rentals of zoning\"", "stands nowhere"),
+        ("\u{1b}\u{0} \u{7}", "There is no word"),
+        ("\"\"", "There is no word"),
+    ] {
+        let found = index.search(words(uuid(1), typed)).await.unwrap();
+        assert!(found.messages.iter().any(|m| m.contains(said)), "{typed:.40}: {:?}", found.messages);
+        assert!(found.messages.iter().all(|m| !m.contains(char::is_control)), "{typed:.40}");
+    }
+    // A sign that is no letter is looked for like a word, and what is beside it is found all the same.
+    assert_eq!(texts(&index.search(words(uuid(1), "🏛 予算案")).await.unwrap())[0], TEXTS[3]);
+    assert_eq!(index.search(words(uuid(1), "zoning \"late night")).await.unwrap().total, 2);
+    assert_eq!(index.search(words(uuid(1), "zo\u{0}ning zoning")).await.unwrap().total, 2);
 }
 
 async fn words_that_say_little_are_searched_when_alone(place: &Place) {

@@ -72,7 +72,7 @@ async fn versions_are_built_beside_switched_at_once_and_gone_back_to() {
     put(&next, other, uuid(20), 5, &["zoning of another tenant"]).await;
     assert_eq!(texts(&live.search(words(tenant, "zoning")).await.unwrap()), ["zoning old"]);
     assert!(live.search(words(other, "zoning")).await.unwrap().hits.is_empty());
-    assert_eq!(next.meetings(tenant).await.unwrap(), [uuid(10)]);
+    assert!(next.meetings(tenant).await.unwrap().keys().map(|held| held.meeting).eq([uuid(10)]));
 
     live.switch(&[(tenant, 2), (other, 2)]).await.unwrap();
     assert_eq!(texts(&live.search(words(tenant, "zoning")).await.unwrap()), ["zoning new"]);

@@ -11,6 +11,8 @@ mod damage;
 #[cfg(test)]
 mod engine;
 #[cfg(test)]
+mod names;
+#[cfg(test)]
 mod place;
 #[cfg(test)]
 mod saved;

@@ -1,6 +1,6 @@
-//! Whether a meeting answers a saved search, and bodies by name.
+//! Whether a meeting answers a saved search.
 
-use search::index::{BODY_LABEL, Filters, Part, SearchIndex, Visibility, VisibleTags};
+use search::index::{Filters, Part, SearchIndex, Visibility, VisibleTags};
 use search::query::parse;
 
 use crate::support::*;
@@ -66,22 +66,4 @@ async fn what_may_not_be_read_answers_nothing() {
     assert!(answer(tenant, everyone()).await.is_none());
     assert!(answer(uuid(2), VisibleTags::of(Visibility::ALL)).await.is_none());
     assert!(answer(tenant, VisibleTags::of(Visibility::ALL)).await.is_some());
-}
-
-#[tokio::test]
-async fn bodies_are_known_by_name_to_those_who_see_their_passages() {
-    let (index, _dir) = index();
-    let (tenant, meeting) = (uuid(1), uuid(10));
-    let docs = [(200, "City Council", Visibility::Public), (201, "Ethics Board", Visibility::Reviewer)];
-    let docs = docs.iter().zip(0..).map(|((body, name, visibility), n)| {
-        let mut doc = passage(tenant, meeting, n, "zoning");
-        doc.body_id = uuid(*body);
-        doc.visibility = *visibility;
-        doc.labels.insert(BODY_LABEL.to_owned(), (*name).to_owned());
-        doc
-    });
-    index.replace_meeting(tenant, meeting, Part::Documents, 1, docs.collect()).await.unwrap();
-    assert_eq!(index.bodies(tenant, everyone()).await.unwrap(), [(uuid(200), "City Council".to_owned())]);
-    assert_eq!(index.bodies(tenant, VisibleTags::of(Visibility::ALL)).await.unwrap().len(), 2);
-    assert!(index.bodies(uuid(2), everyone()).await.unwrap().is_empty());
 }

@@ -9,7 +9,7 @@
 //!
 //! Start at `search.rs` for reading and at `writer.rs` for writing.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -35,8 +35,8 @@ mod writer;
 use self::shard::Shard;
 use self::writer::What;
 use super::{
-    Applied, IndexError, IndexStats, Part, PassageDoc, SearchIndex, SearchRequest, SearchResponse,
-    Visibility, VisibleTags,
+    Applied, Counts, Held, IndexError, IndexStats, Part, PassageDoc, SearchIndex, SearchRequest,
+    SearchResponse, Visibility, VisibleTags,
 };
 use crate::rank::RankParams;
 
@@ -246,7 +246,7 @@ impl SearchIndex for EmbeddedIndex {
         self.shard(tenant).map(|s| s.snapshot().embedders())
     }
 
-    async fn meetings(&self, tenant: Uuid) -> Result<Vec<Uuid>, IndexError> {
+    async fn meetings(&self, tenant: Uuid) -> Result<BTreeMap<Held, Counts>, IndexError> {
         Ok(self.shard(tenant).map(|s| s.snapshot().meetings()).unwrap_or_default())
     }
 

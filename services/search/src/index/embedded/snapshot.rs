@@ -1,6 +1,6 @@
 //! What one search sees: a commit, its columns, and who may read what in it.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use cs_core::document::ArtifactKind;
@@ -12,7 +12,9 @@ use uuid::Uuid;
 use super::columns::{Columns, artifact_kind_ordinal, load};
 use super::schema::{Layout, LedgerEntry, Stored};
 use crate::index::types::bit;
-use crate::index::{IndexError, IndexStats, Part, PassageDoc, PassageKind, Visibility, VisibleTags};
+use crate::index::{
+    Counts, Held, IndexError, IndexStats, Part, PassageDoc, PassageKind, Visibility, VisibleTags,
+};
 
 /// A segment as one commit left it.
 #[derive(Debug)]
@@ -208,28 +210,37 @@ impl Snapshot {
         self.embedders.iter().cloned().collect()
     }
 
-    /// Every body that has a visible passage, with its name.
+    /// Every body that has a visible passage, with the names that its passages call it.
     pub(super) fn bodies(&self, visible: VisibleTags) -> Vec<(Uuid, String)> {
         let mut bodies = BTreeSet::new();
         for segment in &self.segments {
             let (body, name) = (&segment.columns.body, &segment.columns.body_name);
-            let mut seen = vec![false; body.values.len()];
-            for doc in (0..segment.len()).filter(|&doc| segment.tags[doc] & visible.bits() != 0) {
-                if !std::mem::replace(&mut seen[body.places[doc] as usize], true) {
-                    bodies.insert((*body.get(doc), name.get(doc).clone()));
+            let rows = (0..segment.len()).filter(|&doc| segment.tags[doc] & visible.bits() != 0);
+            let seen: HashSet<(u32, u32)> = rows.map(|doc| (body.places[doc], name.places[doc])).collect();
+            let named = seen.into_iter().map(|(body_at, name_at)| {
+                (body.values[body_at as usize], name.values[name_at as usize].clone())
+            });
+            bodies.extend(named.filter(|(_, name)| !name.is_empty()));
+        }
+        bodies.into_iter().collect()
+    }
+
+    /// How many rows that somebody may see there are of each meeting.
+    pub(super) fn meetings(&self) -> BTreeMap<Held, Counts> {
+        let mut meetings: BTreeMap<Held, Counts> = BTreeMap::new();
+        for segment in &self.segments {
+            let columns = &segment.columns;
+            for doc in (0..segment.len()).filter(|&doc| segment.tags[doc] != 0) {
+                let held = Held { city: *columns.city.get(doc), meeting: *columns.meeting.get(doc) };
+                let counts = meetings.entry(held).or_default();
+                if columns.kind[doc] == PassageKind::Passage.ordinal() {
+                    counts.passages += 1;
+                } else {
+                    counts.claims += 1;
                 }
             }
         }
-        bodies.into_iter().filter(|(_, name)| !name.is_empty()).collect()
-    }
-
-    /// Meetings of which there is a row that somebody may see.
-    pub(super) fn meetings(&self) -> Vec<Uuid> {
-        let rows = |segment: &Segment| {
-            let with = (0..segment.len()).filter(|&doc| segment.tags[doc] != 0);
-            with.map(|doc| *segment.columns.meeting.get(doc)).collect::<HashSet<Uuid>>()
-        };
-        self.segments.iter().flat_map(rows).collect::<HashSet<Uuid>>().into_iter().collect()
+        meetings
     }
 
     pub(super) fn stats(&self) -> IndexStats {

@@ -9,7 +9,7 @@
 //! A tenant has an index of its own, so that no other tenant's words weigh in its scores and none of its passages can
 //! be reached by a filter forgotten. Start at `search.rs` for reading and at `writer.rs` for writing.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -35,7 +35,8 @@ use self::document::part_key;
 pub use self::indexes::Generation;
 use self::writer::{What, Writer};
 use super::{
-    Applied, IndexError, IndexStats, Part, PassageDoc, SearchIndex, SearchRequest, SearchResponse, Visibility,
+    Applied, Counts, Held, IndexError, IndexStats, Part, PassageDoc, SearchIndex, SearchRequest,
+    SearchResponse, Visibility, VisibleTags,
 };
 use crate::rank::RankParams;
 
@@ -175,7 +176,11 @@ impl SearchIndex for OpenSearchIndex {
         }
     }
 
-    async fn meetings(&self, tenant: Uuid) -> Result<Vec<Uuid>, IndexError> {
+    async fn bodies(&self, tenant: Uuid, visible: VisibleTags) -> Result<Vec<(Uuid, String)>, IndexError> {
+        stats::bodies(&self.client, &self.name_of(tenant), visible, self.options.deadline).await
+    }
+
+    async fn meetings(&self, tenant: Uuid) -> Result<BTreeMap<Held, Counts>, IndexError> {
         stats::meetings(&self.client, &self.name_of(tenant)).await
     }
 
