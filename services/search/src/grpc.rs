@@ -1,10 +1,12 @@
 //! `search.v1.Search`: proto ⇄ index.
 
 use std::str::FromStr;
+use std::time::Duration;
 
 use cs_core::{BodyId, Caller, CityId, InvalidId, MeetingId};
 use cs_policy::Action;
-use cs_proto::meetings::v1::ListCitiesRequest;
+use cs_proto::common::v1::PageRequest;
+use cs_proto::meetings::v1::{City, ListCitiesRequest};
 use cs_proto::search::v1 as pb;
 use cs_proto::search::v1::search_server::Search;
 use cs_rpc::caller;
@@ -15,12 +17,15 @@ use crate::index::{
     Facets, Filters, Hit, Mode, Part, PassageDoc, PassageKind, SearchRequest, SearchResponse, Visibility,
     VisibleTags,
 };
-use crate::query::{Field, ParsedQuery, parse, resolve_bodies};
+use crate::query::{Field, ParsedQuery, narrow, parse, resolve_bodies};
 use crate::saved::best_match;
 use crate::{Deps, Error};
 
 /// Hits of a page where nobody asked for a number.
 const DEFAULT_FIRST: u32 = 20;
+
+/// How long a query's embedding may take: who searches waits, and words answer without it.
+const EMBEDDED_WITHIN: Duration = Duration::from_secs(2);
 
 /// The service.
 pub struct SearchService(Deps);
@@ -74,10 +79,15 @@ impl SearchService {
             );
             return None;
         }
-        match embedder.embed_for(caller.tenant, vec![query.meaning().to_owned()]).await {
-            Ok(vectors) => vectors?.pop(),
-            Err(error) => {
+        let embedding = embedder.embed_for(caller.tenant, vec![query.meaning().to_owned()]);
+        match tokio::time::timeout(EMBEDDED_WITHIN, embedding).await {
+            Ok(Ok(vectors)) => vectors?.pop(),
+            Ok(Err(error)) => {
                 tracing::warn!(%error, "the query was not embedded: keywords answer alone");
+                None
+            }
+            Err(_) => {
+                tracing::warn!("the query was not embedded in time: keywords answer alone");
                 None
             }
         }
@@ -94,16 +104,33 @@ impl SearchService {
         if query.cities.is_empty() {
             return Ok(());
         }
-        let call = self.0.outbound.request(caller, ListCitiesRequest::default(), self.0.deadline)?;
-        let cities = self.0.meetings.clone().list_cities(call).await?.into_inner().cities;
+        let cities = self.cities(caller).await?;
+        let mut named = Vec::new();
         for name in query.cities.clone() {
             let same = |text: &str| cs_text::fold(text) == cs_text::fold(&name);
             match cities.iter().find(|c| same(&c.slug) || same(&c.name)) {
-                Some(city) => filters.cities.push(uuid::<CityId>("city", &city.id)?),
+                Some(city) => named.push(uuid::<CityId>("city", &city.id)?),
                 None => query.as_words(Field::City, &name),
             }
         }
+        narrow(&mut filters.cities, named);
         Ok(())
+    }
+
+    /// The tenant's cities, page by page.
+    async fn cities(&self, caller: &Caller) -> Result<Vec<City>, Error> {
+        let (mut cities, mut after) = (Vec::new(), String::new());
+        loop {
+            let page = PageRequest { first: cs_core::page::MAX_PAGE, after, ..PageRequest::default() };
+            let call =
+                self.0.outbound.request(caller, ListCitiesRequest { page: Some(page) }, self.0.deadline)?;
+            let listed = self.0.meetings.clone().list_cities(call).await?.into_inner();
+            cities.extend(listed.cities);
+            match listed.page_info.filter(|info| info.has_next_page) {
+                Some(info) => after = info.end_cursor,
+                None => return Ok(cities),
+            }
+        }
     }
 }
 

@@ -16,7 +16,7 @@ use cs_proto::common::v1::{BatchGetRequest, PageRequest};
 use cs_proto::events::v1::{ArtifactVisibilityChanged, MeetingPublished, MeetingWithdrawn, SummaryGated};
 use cs_proto::meetings::v1 as meetings;
 use cs_proto::summaries::v1 as summaries;
-use tonic::Status;
+use tonic::{Code, Status};
 
 use self::docs::Base;
 pub(crate) use self::docs::tag;
@@ -136,8 +136,20 @@ async fn claims(deps: &Deps, caller: &Caller, envelope: &Envelope) -> Result<(),
     let request =
         summaries::GetSummaryRequest { meeting_id: event.meeting_id.clone(), version: event.version };
     let call = deps.outbound.request(caller, request, deps.deadline)?;
-    let summary = deps.summaries.clone().get_summary(call).await?.into_inner().summary.unwrap_or_default();
-    index_claims(deps, caller, &meeting, summary).await
+    let summary = match deps.summaries.clone().get_summary(call).await {
+        Ok(found) => found.into_inner().summary.unwrap_or_default(),
+        // Withdrawn since the look above.
+        Err(status) if status.code() == Code::NotFound => return Ok(()),
+        Err(status) => return Err(status.into()),
+    };
+    let version = i64::try_from(summary.version).unwrap_or(i64::MAX);
+    index_claims(deps, caller, &meeting, summary).await?;
+    // Embedding takes its time: whatever withdrew the meeting meanwhile found no claims to remove.
+    if self::meeting(deps, caller, &event.meeting_id).await?.is_none() {
+        let base = Base::new(caller, &meeting)?;
+        deps.index.remove_part(base.tenant, base.meeting, Part::Claims, version).await?;
+    }
+    Ok(())
 }
 
 async fn index_claims(
@@ -191,8 +203,29 @@ pub(crate) async fn index_meeting(
         }
         (None, None) => {}
     }
+    tag_artifacts(deps, caller, meeting, at).await?;
     // Last: the version of the documents says that the meeting is there whole.
     index_documents(deps, caller, meeting, at).await
+}
+
+/// Claims bear their meeting's tag; what was drawn from a document with a stricter one has that.
+async fn tag_artifacts(
+    deps: &Deps,
+    caller: &Caller,
+    meeting: &meetings::Meeting,
+    at: chrono::DateTime<chrono::Utc>,
+) -> Result<(), Error> {
+    for artifact in artifacts(deps, caller, &meeting.id).await? {
+        if artifact.visibility != meeting.visibility {
+            let id = artifact
+                .id
+                .parse::<ArtifactId>()
+                .map_err(|e| Error::invalid("artifact_id", e.to_string()))?;
+            let tag = tag(artifact.visibility());
+            deps.index.set_visibility(caller.tenant.uuid(), id.uuid(), at.timestamp_millis(), tag).await?;
+        }
+    }
+    Ok(())
 }
 
 async fn current_summary(
@@ -271,10 +304,14 @@ async fn artifact_kinds(
     caller: &Caller,
     meeting: &str,
 ) -> Result<Vec<(String, ArtifactKind)>, Status> {
+    let artifacts = artifacts(deps, caller, meeting).await?;
+    Ok(artifacts.into_iter().filter_map(|a| a.kind.parse().ok().map(|kind| (a.id, kind))).collect())
+}
+
+async fn artifacts(deps: &Deps, caller: &Caller, meeting: &str) -> Result<Vec<meetings::Artifact>, Status> {
     let request = meetings::BatchListArtifactsRequest { meeting_ids: vec![meeting.to_owned()] };
     let call = deps.outbound.request(caller, request, deps.deadline)?;
-    let artifacts = deps.meetings.clone().batch_list_artifacts(call).await?.into_inner().artifacts;
-    Ok(artifacts.into_iter().filter_map(|a| a.kind.parse().ok().map(|kind| (a.id, kind))).collect())
+    Ok(deps.meetings.clone().batch_list_artifacts(call).await?.into_inner().artifacts)
 }
 
 /// Gives every document its vector, where there is an embedder.

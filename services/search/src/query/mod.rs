@@ -6,5 +6,6 @@ mod names;
 mod parse;
 pub(crate) mod terms;
 
+pub(crate) use names::narrow;
 pub use names::resolve_bodies;
 pub use parse::{Field, ParsedQuery, parse};

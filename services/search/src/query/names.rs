@@ -23,13 +23,31 @@ pub async fn resolve_bodies(
         return Ok(());
     }
     let known = index.bodies(tenant, visible).await?;
+    let mut named = Vec::new();
     for name in query.bodies.clone() {
         match bearers(&name, &known) {
             found if found.is_empty() => query.as_words(Field::Body, &name),
-            found => filters.bodies.extend(found),
+            found => named.extend(found),
         }
     }
+    narrow(&mut filters.bodies, named);
     Ok(())
+}
+
+/// A filter is narrowed by what a query names, and never widened: what is in neither is found by nobody.
+pub(crate) fn narrow(filter: &mut Vec<Uuid>, named: Vec<Uuid>) {
+    if named.is_empty() {
+        return;
+    }
+    if filter.is_empty() {
+        *filter = named;
+        return;
+    }
+    filter.retain(|id| named.contains(id));
+    if filter.is_empty() {
+        // An empty filter lets everything through; this is nobody's id.
+        filter.push(Uuid::nil());
+    }
 }
 
 /// Who bears a name: those called exactly so, else all whose names have every word of it.
@@ -56,6 +74,20 @@ fn terms(text: &str) -> HashSet<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_in_the_query_never_widens_a_filter() {
+        let id = Uuid::from_u128;
+        let narrowed = |filter: &[u128], named: &[u128]| {
+            let mut filter: Vec<Uuid> = filter.iter().map(|n| id(*n)).collect();
+            narrow(&mut filter, named.iter().map(|n| id(*n)).collect());
+            filter.iter().map(|id| id.as_u128()).collect::<Vec<_>>()
+        };
+        assert_eq!(narrowed(&[1, 2], &[]), [1, 2]);
+        assert_eq!(narrowed(&[], &[3]), [3]);
+        assert_eq!(narrowed(&[1, 2], &[2, 3]), [2]);
+        assert_eq!(narrowed(&[1], &[2]), [0]);
+    }
 
     #[test]
     fn the_whole_name_wins_and_parts_of_it_are_enough() {

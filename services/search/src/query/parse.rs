@@ -140,10 +140,24 @@ fn clause<'a>(rest: &'a str, query: &mut ParsedQuery) -> &'a str {
     &rest[end..]
 }
 
+/// Names of one kind that a query may give: each is looked for among all that are known.
+const MOST_NAMES: usize = 16;
+
 fn field(key: &str, value: &str, query: &mut ParsedQuery) {
     match key {
-        "body" => query.bodies.push(value.to_owned()),
-        "city" => query.cities.push(value.to_owned()),
+        "body" | "city" => {
+            let names = if key == "body" { &mut query.bodies } else { &mut query.cities };
+            match names.len() {
+                0..MOST_NAMES => names.push(value.to_owned()),
+                _ => {
+                    push_words(&mut query.words, value);
+                    let told = format!("More than {MOST_NAMES} names with “{key}:” were searched as words.");
+                    if !query.messages.contains(&told) {
+                        query.messages.push(told);
+                    }
+                }
+            }
+        }
         _ => match days(value) {
             Some((first, _)) if key == "from" => query.from = Some(first),
             Some((_, last)) => query.to = Some(last),
@@ -298,6 +312,9 @@ mod tests {
         assert_eq!(q.words, "short term rental permit");
         assert_eq!(q.phrases, ["rental permit"]);
         assert_eq!(q.excluded, ["hotel", "bed and breakfast"]);
+        let many = parse(&"body:x ".repeat(40));
+        assert_eq!((many.bodies.len(), many.messages.len()), (MOST_NAMES, 1));
+        assert_eq!(many.words.split_whitespace().count(), 40 - MOST_NAMES);
         assert_eq!(q.bodies, ["City Council"]);
         assert_eq!(q.cities, ["Boulder"]);
         assert_eq!((q.from, q.to), (day("2023-01-01"), day("2023-06-30")));

@@ -247,11 +247,16 @@ pub(super) fn facets(words: &[Weighed], pass: &Value, candidates: &[u64]) -> Val
     if !candidates.is_empty() {
         answers.push(of(candidates));
     }
+    // A bool without clauses would match everything.
+    let answering = match answers.is_empty() {
+        true => json!({ "match_none": {} }),
+        false => json!({ "bool": { "should": answers, "minimum_should_match": 1 } }),
+    };
     let terms = |field: &str| json!({ "terms": { "field": field, "size": 1_000 } });
     json!({
         "size": 0, "track_total_hits": true,
         // In a filter, where nothing is scored.
-        "query": { "bool": { "filter": [pass, { "bool": { "should": answers, "minimum_should_match": 1 } }] } },
+        "query": { "bool": { "filter": [pass, answering] } },
         "aggs": {
             "city": terms("city"), "body": terms("body"), "year": terms("year"),
             "artifact_kind": terms("artifact_kind"),

@@ -168,7 +168,7 @@ impl SearchIndex for OpenSearchIndex {
     }
 
     async fn version(&self, tenant: Uuid, meeting: Uuid, part: Part) -> Result<Option<i64>, IndexError> {
-        let path = format!("/{}/_doc/part:{}", self.name_of(tenant), part_key(meeting, part));
+        let path = format!("/{}/_doc/{}", self.name_of(tenant), writer::whole(&part_key(meeting, part)));
         match self.client.json::<Value>(Method::Get, &path, None, WRITE).await {
             Ok(found) => Ok(found.pointer("/_source/version").and_then(Value::as_i64)),
             Err(CallError::NotFound(_)) => Ok(None),

@@ -210,6 +210,33 @@ impl Writer {
                 self.tag_passages(index, *artifact, entry.tag).await?;
             }
         }
+        self.finished(index, batch).await
+    }
+
+    /// Says which parts are there whole, so that a write that was broken off is not taken for one.
+    async fn finished(&self, index: &str, batch: &mut [Replacing]) -> Result<(), IndexError> {
+        let mut lines = Vec::new();
+        let mut places = Vec::new();
+        for (place, change) in batch.iter().enumerate().filter(|(_, c)| matches!(c.outcome, Ok(Applied::Yes)))
+        {
+            line(
+                &mut lines,
+                &json!({ "index": {
+                "_id": whole(&change.part), "version": change.version, "version_type": "external_gte",
+            } }),
+            );
+            line(&mut lines, &json!({ "entry": "whole", "version": change.version }));
+            places.push(place);
+        }
+        if lines.is_empty() {
+            return Ok(());
+        }
+        for (place, item) in places.into_iter().zip(self.bulk(index, lines).await?) {
+            // A newer one is there whole already: as good.
+            if !matches!(item.status, 200..=299 | 409) {
+                batch[place].outcome = Err(refused(&batch[place].part, &item));
+            }
+        }
         Ok(())
     }
 
@@ -334,13 +361,11 @@ impl Writer {
         if ids.is_empty() {
             return Ok(());
         }
-        let mut overtaken = false;
         let mut others = Vec::new();
         for (place, entry) in ours.into_iter().zip(self.entries(index, &ids).await?) {
             let change = &mut batch[place];
             let Some(entry) = entry else { continue };
             if entry.stamp != change.stamp {
-                overtaken = true;
                 if entry.version > change.version {
                     change.outcome = Ok(Applied::Stale { indexed: entry.version });
                 }
@@ -352,13 +377,12 @@ impl Writer {
                 "must_not": [{ "term": { "stamp": entry.stamp } }],
             } }));
         }
-        if overtaken {
-            // What was just written is among what must go, and only what is refreshed is found.
-            self.refresh(index).await?;
-        }
         if others.is_empty() {
             return Ok(());
         }
+        // Only what is refreshed is found: passages of a write that was broken off may not be, nor what was just written
+        // by one that was overtaken.
+        self.refresh(index).await?;
         let body = json!({ "query": { "bool": { "should": others, "minimum_should_match": 1 } } });
         let path = format!("/{index}/_delete_by_query?conflicts=proceed");
         self.call::<Value>(Method::Post, &path, Some(&body)).await?;
@@ -423,6 +447,11 @@ impl Writer {
     ) -> Result<T, IndexError> {
         self.client.json(method, path, body, WRITE).await.map_err(|error: CallError| self.client.told(error))
     }
+}
+
+/// The entry that says up to which version a part is there whole.
+pub(super) fn whole(part: &str) -> String {
+    format!("whole:{part}")
 }
 
 /// The two lines of each action.
