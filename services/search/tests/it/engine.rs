@@ -1,6 +1,6 @@
 //! What only an engine that is another process can do wrong.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use search::index::opensearch::{Generation, OpenSearchIndex, Options};
 use search::index::{Applied, IndexError, Part, SearchIndex, Visibility};
