@@ -243,9 +243,9 @@ pub struct Settings {
         default_value = "auto"
     )]
     pub log_format: LogFormat,
-    /// Which logs, as in tracing's filters
-    #[arg(long, global = true, env = "COUNCILSENSE_LOG", value_name = "FILTER", default_value = "info")]
-    pub log: String,
+    /// Which logs, as in tracing's filters [default: info, and warn for an operator's commands]
+    #[arg(long, global = true, env = "COUNCILSENSE_LOG", value_name = "FILTER")]
+    pub log: Option<String>,
     /// The tenant an operator's command works in
     #[arg(long, global = true, env = "COUNCILSENSE_TENANT", value_name = "SLUG", default_value = "default")]
     pub tenant: String,

@@ -22,7 +22,7 @@ pub fn main() -> ExitCode {
             return code;
         }
     };
-    logging::init(&cli.settings);
+    logging::init(&cli.settings, cli.command.serves());
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {

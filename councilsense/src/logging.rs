@@ -8,9 +8,11 @@ use tracing_subscriber::{EnvFilter, fmt};
 
 use crate::config::{LogFormat, Settings};
 
-/// Sets up logging for the process, to standard error.
-pub(crate) fn init(settings: &Settings) {
-    let filter = EnvFilter::try_new(&settings.log).unwrap_or_else(|_| EnvFilter::new("info"));
+/// Sets up logging for the process, to standard error. Who runs a command wants its answer; who runs a role, its log.
+pub(crate) fn init(settings: &Settings, serves: bool) {
+    let usual = if serves { "info" } else { "warn" };
+    let wanted = settings.log.as_deref().unwrap_or(usual);
+    let filter = EnvFilter::try_new(wanted).unwrap_or_else(|_| EnvFilter::new(usual));
     // What a library says of each statement or frame is for whoever asks for it by name.
     let filter = ["sqlx=warn", "h2=warn", "hyper=warn", "tantivy=warn", "tower=warn"]
         .iter()

@@ -325,7 +325,7 @@ impl Told {
     fn text(&self) -> String {
         let mut text =
             format!("{:<10} {:<18} {} ({} claims)", self.date, self.status, self.title, self.claims);
-        if !self.changed {
+        if !self.changed && self.status != "failed" {
             text.push_str(" · unchanged");
         }
         if !self.reason.is_empty() {

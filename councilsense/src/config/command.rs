@@ -139,6 +139,23 @@ pub enum Command {
     Doctor,
 }
 
+impl Command {
+    /// Whether it runs until it is stopped.
+    pub fn serves(&self) -> bool {
+        matches!(
+            self,
+            Self::Up { .. }
+                | Self::Bff
+                | Self::Accounts
+                | Self::Meetings
+                | Self::Summaries
+                | Self::Notifications
+                | Self::Search
+                | Self::Indexer
+        )
+    }
+}
+
 /// `city …`
 #[derive(Debug, Subcommand)]
 pub enum CityVerb {
