@@ -28,7 +28,7 @@ pub use app::{Deps, RenderMetrics, Store};
 pub use clients::Channels;
 pub use config::{
     AddressRange, Config, ConfigError, Edge, InvalidRange, Limits, ProviderConfig, RateLimits, SealError,
-    SessionKey,
+    SessionKey, WatchLimits,
 };
 pub use graphql::schema_sdl;
 pub use grpc::SessionsService;
