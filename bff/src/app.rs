@@ -13,7 +13,7 @@ use crate::auth::session::{Engine, Keys, PostgresEngine, RedisEngine, Sessions};
 use crate::clients::{Channels, Clients};
 use crate::config::{Config, ConfigError};
 use crate::graphql::{Documents, Schemas, Trusted, Types};
-use crate::http::Rates;
+use crate::http::{Rates, Watches};
 use crate::tenants::Tenants;
 
 /// Writes the metrics of the process as Prometheus text.
@@ -78,6 +78,7 @@ pub(crate) struct App {
     pub(crate) memory: Memory,
     pub(crate) tokens: Tokens,
     pub(crate) rates: Rates,
+    pub(crate) watches: Watches,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) ids: Ids,
     pub(crate) tasks: Tasks,
@@ -124,6 +125,7 @@ impl App {
             tokens: Tokens::default(),
             memory: Memory::new(config.edge.session_memory),
             rates: Rates::new(&config.edge.rates)?,
+            watches: Watches::new(config.edge.watches),
             clock: deps.clock,
             ids: deps.ids,
             tasks: deps.tasks,

@@ -8,7 +8,7 @@ use cs_core::Role;
 use url::Url;
 
 pub use crate::auth::session::{SealError, SessionKey};
-pub use crate::edge::{AddressRange, Edge, InvalidRange, RateLimits};
+pub use crate::edge::{AddressRange, Edge, InvalidRange, RateLimits, WatchLimits};
 
 /// How the BFF is set up.
 #[derive(Clone, Debug)]

@@ -11,6 +11,8 @@ pub struct Edge {
     pub session_memory: Duration,
     /// How much one caller may ask for.
     pub rates: RateLimits,
+    /// How many subscriptions one caller may have open.
+    pub watches: WatchLimits,
     /// Proxies whose word is taken for where a request came from.
     pub trusted_proxies: Vec<AddressRange>,
     /// The documents of our own pages, as clients send them.
@@ -28,6 +30,7 @@ impl Default for Edge {
         Self {
             session_memory: Duration::from_secs(2),
             rates: RateLimits::default(),
+            watches: WatchLimits::default(),
             trusted_proxies: Vec::new(),
             trusted_documents: Vec::new(),
             trusted_documents_only: false,
@@ -72,6 +75,21 @@ impl Default for RateLimits {
             address_burst: 40_000,
             redis: None,
         }
+    }
+}
+
+/// How many subscriptions one caller may have open at once in one process, over all their connections.
+#[derive(Clone, Copy, Debug)]
+pub struct WatchLimits {
+    /// Whoever signed in.
+    pub person: usize,
+    /// All together at an address who did not.
+    pub address: usize,
+}
+
+impl Default for WatchLimits {
+    fn default() -> Self {
+        Self { person: 60, address: 600 }
     }
 }
 

@@ -11,6 +11,7 @@ pub(crate) mod problem;
 mod rates;
 mod sse;
 mod unsubscribe;
+mod watches;
 mod ws;
 
 use std::sync::Arc;
@@ -27,6 +28,7 @@ use tower_sessions::cookie::SameSite;
 
 pub(crate) use context::RequestContext;
 pub(crate) use rates::Rates;
+pub(crate) use watches::Watches;
 #[cfg(test)]
 pub(crate) use {
     graphql::{read_accept, read_query, read_request},

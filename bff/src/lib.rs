@@ -4,7 +4,8 @@
 //! data: everything it shows is asked of a service by gRPC, on behalf of the person who asks. It must never show a
 //! backend's own words, keep a token anywhere but sealed in the session store, or let one person's loaders serve another.
 //!
-//! Start with [`router`]; requests pass `http`, then `auth`, then `graphql`.
+//! Start with [`build`]; requests pass `http`, then `auth`, then `graphql`. What operators ask of it on the internal listener
+//! passes `grpc`.
 
 mod app;
 mod auth;
@@ -14,6 +15,7 @@ mod edge;
 #[cfg(test)]
 mod fuzz;
 mod graphql;
+mod grpc;
 mod http;
 mod tenants;
 
@@ -26,19 +28,28 @@ pub use app::{Deps, RenderMetrics, Store};
 pub use clients::Channels;
 pub use config::{
     AddressRange, Config, ConfigError, Edge, InvalidRange, Limits, ProviderConfig, RateLimits, SealError,
-    SessionKey,
+    SessionKey, WatchLimits,
 };
 pub use graphql::schema_sdl;
+pub use grpc::SessionsService;
 pub use http::metrics_router;
 
 /// The migrations of the schema `sessions`.
 pub static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!("./migrations");
 
-/// Everything that is served, and the sweeping of what has run out, on `deps.tasks`.
-pub async fn router(config: Config, deps: Deps) -> Result<Router, ConfigError> {
+/// What a BFF serves.
+pub struct Served {
+    /// To the internet.
+    pub router: Router,
+    /// On the internal listener, behind a guard for the audience [`cs_rpc::BFF`].
+    pub sessions: SessionsService,
+}
+
+/// Makes everything that is served, and sweeps what has run out, on `deps.tasks`.
+pub async fn build(config: Config, deps: Deps) -> Result<Served, ConfigError> {
     let app = Arc::new(app::App::new(config, deps)?);
     http::sweep(&app);
-    Ok(http::router(app))
+    Ok(Served { sessions: SessionsService::new(app.clone()), router: http::router(app) })
 }
 
 /// Serves until `shutdown` resolves, then lets requests under way finish.

@@ -19,7 +19,9 @@ use file::{config_file, each_option, with_file, with_variable};
 
 pub(crate) use providers::own_names;
 
-pub use command::{BusVerb, CityVerb, Command, DlqVerb, EvalWhat, RoleVerb, SourceVerb, TenantVerb};
+pub use command::{
+    BusVerb, CityVerb, Command, DlqVerb, EvalWhat, RoleVerb, SessionsVerb, SourceVerb, TenantVerb,
+};
 pub use edge::EdgeSettings;
 pub use embedder::{EmbedderKind, EmbedderSettings};
 pub use values::{BusKind, LogFormat, Redacted, SearchEngine, ServiceAddress};

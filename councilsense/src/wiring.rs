@@ -19,6 +19,7 @@ use cs_events::{
     chores,
 };
 use cs_proto::accounts::v1::accounts_server::AccountsServer;
+use cs_proto::bff::v1::sessions_server::SessionsServer;
 use cs_proto::meetings::v1::meetings_client::MeetingsClient;
 use cs_proto::meetings::v1::meetings_server::MeetingsServer;
 use cs_proto::notifications::v1::notifications_server::NotificationsServer;
@@ -29,7 +30,7 @@ use cs_proto::ops::v1::sources_server::SourcesServer;
 use cs_proto::search::v1::search_server::SearchServer;
 use cs_proto::summaries::v1::summaries_client::SummariesClient;
 use cs_proto::summaries::v1::summaries_server::SummariesServer;
-use cs_rpc::{Channel, Guard, InMemory, Outbound, SigningKey, Tasks};
+use cs_rpc::{Channel, Guard, HealthReporter, InMemory, Outbound, SigningKey, Tasks};
 use cs_text::embed::Embedder;
 use search::index::SearchIndex;
 use tokio_util::sync::CancellationToken;
@@ -100,6 +101,7 @@ pub struct Stack {
     database: url::Url,
     role_secret: Vec<u8>,
     routes: Routes,
+    health: HealthReporter,
     bus: Arc<dyn Bus>,
     relays: Vec<Relay>,
     schemas: Vec<Db>,
@@ -161,6 +163,7 @@ impl Stack {
             search: None,
             sender: None,
             routes: Routes::new(health_server),
+            health: health.clone(),
             bus: bus.clone(),
             channels: BTreeMap::new(),
             database: parts.database.clone(),
@@ -299,8 +302,8 @@ impl Stack {
             let ledger = Ledger::new(bus_db.clone(), ids.clone());
             let letters = DeadLetters::new(dead_letters, bus.clone(), ledger, clock.clone());
             stack.add(guard.layer(DeadLettersServer::new(letters)));
-            stack.routes = cs_rpc::reflection(std::mem::take(&mut stack.routes))?;
         }
+        stack.routes = cs_rpc::reflection(std::mem::take(&mut stack.routes))?;
         stack.channels = channels;
         let (routes, stop) = (stack.routes.clone(), tasks.stopping());
         tasks.spawn(async move {
@@ -340,6 +343,13 @@ impl Stack {
     /// The routes of every role here, for a listener.
     pub fn routes(&self) -> Routes {
         self.routes.clone()
+    }
+
+    /// The same with the BFF's own service, for the internal listener of a process that has one.
+    pub async fn routes_with_bff(&self, sessions: bff::SessionsService) -> Routes {
+        cs_rpc::set_health(&self.health, cs_rpc::BFF, true).await;
+        let guard = InterceptorLayer::new(Guard::new(self.key.verifier(cs_rpc::BFF)));
+        self.routes().add_service(guard.layer(SessionsServer::new(sessions)))
     }
 
     /// A channel to a role, here or elsewhere.
@@ -448,7 +458,7 @@ impl Stack {
 
 /// Says of a role whether its index answers. The process itself serves on: what does not search is not touched.
 async fn tell_health(
-    health: cs_rpc::HealthReporter,
+    health: HealthReporter,
     role: &'static str,
     index: Arc<dyn SearchIndex>,
     stop: CancellationToken,

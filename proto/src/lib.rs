@@ -26,3 +26,4 @@ package!(notifications);
 package!(search);
 package!(ops);
 package!(events);
+package!(bff);

@@ -8,7 +8,7 @@ import grpc from '@grpc/grpc-js';
 import loader from '@grpc/proto-loader';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
-const SERVICES = ['accounts', 'meetings', 'summaries', 'notifications', 'search'];
+const AUDIENCE = ['accounts', 'meetings', 'summaries', 'notifications', 'search', 'bff'];
 
 /** A 128-bit number as the 26 characters of a ULID. */
 function ulid(bytes) {
@@ -44,7 +44,7 @@ export const CALLERS = {
 function token(key, caller) {
   const now = Math.floor(Date.now() / 1000);
   const part = (value) => Buffer.from(JSON.stringify(value)).toString('base64url');
-  const claims = { ...caller, tenant: tenantId(caller.tenant), aud: SERVICES, iat: now, exp: now + 60 };
+  const claims = { ...caller, tenant: tenantId(caller.tenant), aud: AUDIENCE, iat: now, exp: now + 60 };
   const signed = `${part({ alg: 'EdDSA', typ: 'JWT' })}.${part(claims)}`;
   return `${signed}.${sign(null, Buffer.from(signed), key).toString('base64url')}`;
 }

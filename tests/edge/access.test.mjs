@@ -59,5 +59,8 @@ ${table(['type', 'fields'], first.below)}
 
   const reached = (rows, name, column) => rows.find(([method]) => method.includes(name))[column];
   assert.ok(grpc.every((row) => row[1] === 'sign in'), 'no method answers without a token');
-  assert.equal(reached(grpc, 'Accounts/GrantRole', 1 + Object.keys(CALLERS).indexOf('operator')), 'no');
+  const caller = (name) => 1 + Object.keys(CALLERS).indexOf(name);
+  assert.equal(reached(grpc, 'Accounts/GrantRole', caller('operator')), 'no');
+  const sessions = Object.keys(CALLERS).map((name) => reached(grpc, 'Sessions/EndSessions', caller(name)));
+  assert.deepEqual(sessions, ['sign in', 'sign in', 'no', 'no', 'no', 'yes', 'yes', 'yes', 'no']);
 });

@@ -1,6 +1,7 @@
 //! Failures as clients see them: a stable code, a sentence of ours, and never a backend's own words.
 
 use async_graphql::{ErrorExtensions, Value};
+use cs_policy::Denied;
 use cs_proto::errors::v1::Reason;
 use cs_rpc::{Failure, FieldViolation};
 use tonic::Status;
@@ -116,6 +117,17 @@ impl Fault {
         Self {
             fields: vec![FieldViolation::new(field, rule)],
             ..Self::of(Code::BadUserInput, Reason::InvalidArgument)
+        }
+    }
+}
+
+impl From<Denied> for Fault {
+    fn from(denied: Denied) -> Self {
+        match denied {
+            Denied::SignInFirst => Self::unauthenticated(),
+            Denied::NeedsRole(_) | Denied::ServicesOnly | Denied::NotPermitted => {
+                Self::of(Code::Forbidden, Reason::Forbidden)
+            }
         }
     }
 }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use async_graphql::Context;
 use cs_core::{Caller, UserId};
+use cs_policy::{Action, allow};
 
 use super::batch::Queue;
 use super::error::Fault;
@@ -91,6 +92,12 @@ impl Scope {
             0..MOST_ALONE => Ok(()),
             _ => Err(Fault::too_complex()),
         }
+    }
+
+    /// Whether the caller may do something that takes a role, as the service that does it will ask too. First of all: what
+    /// is wrong with the input is for those who may.
+    pub(crate) fn may(&self, action: Action) -> Result<(), Fault> {
+        Ok(allow(self.caller(), action)?)
     }
 
     /// The person who asks, or that somebody has to sign in.

@@ -13,10 +13,10 @@ use futures::future::{self, Either};
 use futures::stream::{self, BoxStream, StreamExt};
 use tower_sessions::Session;
 
-use super::{RequestContext, graphql, problem, ws};
+use super::{RequestContext, graphql, problem, watches, ws};
 use crate::app::App;
 use crate::auth::Visitor;
-use crate::graphql::{Execution, execute, prepare, refusal, subscribe, too_many};
+use crate::graphql::{Execution, execute, prepare, refusal, too_many};
 
 pub(crate) async fn stream(
     State(app): State<Arc<App>>,
@@ -44,17 +44,18 @@ pub(crate) async fn stream(
     if !spent {
         prepared = Err(too_many("Too many requests.", &context.request_id));
     }
-    let answers: BoxStream<'static, Execution> = match prepared {
-        // By this protocol whatever GraphQL itself has to say is an event.
-        Err(refused) => stream::once(future::ready(refused)).boxed(),
+    let answers: Result<BoxStream<'static, Execution>, Execution> = match prepared {
+        Err(refused) => Err(refused),
         Ok(prepared) if prepared.kind == OperationType::Subscription => {
-            subscribe(&app, visitor, prepared).boxed()
+            watches::open(&app, &context, visitor, prepared)
         }
         Ok(prepared) => {
             let app = app.clone();
-            stream::once(async move { execute(&app, visitor, prepared).await }).boxed()
+            Ok(stream::once(async move { execute(&app, visitor, prepared).await }).boxed())
         }
     };
+    // By this protocol whatever GraphQL itself has to say is an event.
+    let answers = answers.unwrap_or_else(|refused| stream::once(future::ready(refused)).boxed());
     let ended = ws::session_ended(app.clone(), signed_in);
     let stopping = app.tasks.stopping();
     let until = async move {

@@ -19,10 +19,10 @@ use tokio_stream::StreamMap;
 use tower_sessions::Session;
 use uuid::Uuid;
 
-use super::{RequestContext, graphql, problem};
+use super::{RequestContext, graphql, problem, watches};
 use crate::app::App;
 use crate::auth::Visitor;
-use crate::graphql::{Execution, execute, prepare, subscribe, too_many};
+use crate::graphql::{Execution, execute, prepare, too_many};
 
 const PROTOCOL: &str = "graphql-transport-ws";
 /// A client that says nothing is let go.
@@ -265,7 +265,10 @@ impl Connection {
         }
         let (app, visitor) = (self.app.clone(), self.visitor.clone());
         let answers: BoxStream<'static, Execution> = if prepared.kind == OperationType::Subscription {
-            subscribe(&app, visitor, prepared).boxed()
+            match watches::open(&app, &self.context, visitor, prepared) {
+                Ok(answers) => answers,
+                Err(refused) => return self.tell(&id, Event::Answer(refused)).await.ok_or(None),
+            }
         } else {
             stream::once(async move { execute(&app, visitor, prepared).await }).boxed()
         };

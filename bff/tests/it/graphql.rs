@@ -370,3 +370,55 @@ async fn a_broken_rule_is_part_of_the_answer_and_an_outage_can_be_repeated() {
         json!({"viewer": null, "userErrors": [{"field": ["cityId"], "message": "names no city", "reason": "UNKNOWN_CITY"}]})
     );
 }
+
+#[tokio::test]
+async fn who_may_not_learns_nothing_of_the_rules() {
+    let Some(stack) = Stack::start().await else { return };
+    let (mut nobody, mut resident, mut operator) =
+        (Browser::new(&stack), Browser::new(&stack), Browser::new(&stack));
+    resident.sign_in("resident").await;
+    operator.sign_in("operator").await;
+    stack.fakes.calls();
+    let code = |answer: &Value| answer["errors"][0]["extensions"]["code"].as_str().map(str::to_owned);
+    // Each breaks a rule that is checked here.
+    let own = [
+        "follow(input: {}) { userErrors { reason } }",
+        "unfollow(input: {id: \"x\"}) { userErrors { reason } }",
+        "saveSearch(input: {query: \"q\", cityIds: [\"x\"]}) { userErrors { reason } }",
+        "deleteSavedSearch(input: {id: \"x\"}) { userErrors { reason } }",
+        "removePushSubscription(input: {id: \"x\"}) { userErrors { reason } }",
+        "removeWebhook(input: {id: \"x\"}) { userErrors { reason } }",
+        "markNotificationsRead(input: {}) { userErrors { reason } }",
+        "setHomeCity(input: {cityId: \"x\"}) { userErrors { reason } }",
+        "endSession(input: {id: \"x\"}) { userErrors { reason } }",
+        "unlinkIdentity(input: {id: \"x\"}) { userErrors { reason } }",
+        "linkIdentity(input: {provider: \"x\"}) { userErrors { reason } }",
+    ];
+    for field in own {
+        let mutation = format!("mutation {{ {field} }}");
+        let refused = nobody.graphql(&mutation, Value::Null).await;
+        assert_eq!(code(&refused).as_deref(), Some("UNAUTHENTICATED"), "{field}");
+        let told = resident.graphql(&mutation, Value::Null).await;
+        assert_eq!(code(&told).as_deref(), Some("BAD_USER_INPUT"), "{field}");
+    }
+    let operators = [
+        "mutation { rerunMeeting(input: {meetingId: \"x\"}) { userErrors { reason } } }",
+        "mutation { scanCity(input: {cityId: \"x\"}) { userErrors { reason } } }",
+        "mutation { replayDeadLetter(input: {id: \"x\", service: \"x\"}) { userErrors { reason } } }",
+        "{ runs(first: 0) { nodes { id } } }",
+        "{ sources(cityId: \"x\") { id } }",
+        "{ deadLetters(first: 0) { id } }",
+    ];
+    for document in operators {
+        let refused = nobody.graphql(document, Value::Null).await;
+        assert_eq!(code(&refused).as_deref(), Some("UNAUTHENTICATED"), "{document}");
+        let refused = resident.graphql(document, Value::Null).await;
+        assert_eq!(code(&refused).as_deref(), Some("FORBIDDEN"), "{document}");
+        let told = operator.graphql(document, Value::Null).await;
+        assert_eq!(code(&told).as_deref(), Some("BAD_USER_INPUT"), "{document}");
+    }
+    assert!(
+        stack.fakes.methods().iter().all(|method| method.ends_with("ResolveTenant")),
+        "no service is troubled with what is refused here"
+    );
+}

@@ -12,6 +12,7 @@ mod fakes;
 mod graphql;
 mod http;
 mod notifying;
+mod operators;
 mod schema;
 mod sessions;
 mod sign_in;

@@ -14,9 +14,9 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 use crate::browser::Browser;
 use crate::stack::Stack;
 
-type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+pub(crate) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
-async fn connect(browser: &Browser, headers: &[(&'static str, &str)]) -> Result<Socket, u16> {
+pub(crate) async fn connect(browser: &Browser, headers: &[(&'static str, &str)]) -> Result<Socket, u16> {
     let address = format!("{}/graphql/ws", browser.origin.replace("http://", "ws://"));
     let mut request = address.into_client_request().unwrap();
     for (name, value) in headers {
@@ -32,14 +32,14 @@ async fn connect(browser: &Browser, headers: &[(&'static str, &str)]) -> Result<
     }
 }
 
-const PROTOCOL: (&str, &str) = ("sec-websocket-protocol", "graphql-transport-ws");
+pub(crate) const PROTOCOL: (&str, &str) = ("sec-websocket-protocol", "graphql-transport-ws");
 
-async fn say(socket: &mut Socket, message: Value) {
+pub(crate) async fn say(socket: &mut Socket, message: Value) {
     socket.send(Message::text(message.to_string())).await.unwrap();
 }
 
 /// The next message, or the code that the socket was closed with.
-async fn hear(socket: &mut Socket) -> Result<Value, u16> {
+pub(crate) async fn hear(socket: &mut Socket) -> Result<Value, u16> {
     loop {
         let next = tokio::time::timeout(Duration::from_secs(15), socket.next()).await.expect("in time");
         match next {
@@ -56,7 +56,7 @@ async fn hear(socket: &mut Socket) -> Result<Value, u16> {
     }
 }
 
-fn published(stack: &Stack) {
+pub(crate) fn published(stack: &Stack) {
     stack.fakes.stream("meetings.Meetings/WatchPublished", true, |_, request: pb::WatchPublishedRequest| {
         let meeting = pb::Meeting {
             id: "01J00000000000000000000000".into(),
@@ -191,6 +191,76 @@ async fn one_connection_has_only_so_many_subscriptions() {
     };
     assert_eq!(refused["id"], "3");
     assert_eq!(refused["payload"][0]["extensions"]["code"], "RATE_LIMITED");
+}
+
+const WATCH: &str = "subscription { meetingPublished { version } }";
+
+/// Over a connection of its own; the code that it was refused with.
+async fn watch(browser: &Browser, headers: &[(&'static str, &str)]) -> Result<Socket, String> {
+    let mut socket = connect(browser, &[&[PROTOCOL][..], headers].concat()).await.unwrap();
+    say(&mut socket, json!({"type": "connection_init"})).await;
+    hear(&mut socket).await.unwrap();
+    say(&mut socket, json!({"type": "subscribe", "id": "1", "payload": {"query": WATCH}})).await;
+    let answer = hear(&mut socket).await.unwrap();
+    match answer["type"].as_str().unwrap() {
+        "next" => Ok(socket),
+        _ => Err(answer["payload"][0]["extensions"]["code"].as_str().unwrap().to_owned()),
+    }
+}
+
+#[tokio::test]
+async fn one_person_has_only_so_many_subscriptions_over_all_connections() {
+    let Some(stack) = Stack::with(|config| {
+        config.edge.watches = bff::WatchLimits { person: 2, address: 1 };
+        config.edge.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
+    })
+    .await
+    else {
+        return;
+    };
+    published(&stack);
+    let limited = Err("RATE_LIMITED".to_owned());
+    let own = ("origin", stack.origin.as_str());
+    // Two browsers of one person.
+    let (mut one, mut two) = (Browser::new(&stack), Browser::new(&stack));
+    one.sign_in("resident").await;
+    two.sign_in("resident").await;
+    let first = watch(&one, &[own]).await.unwrap();
+    let events = async |browser: &mut Browser| {
+        let request = browser.request(Method::POST, "/graphql/stream").header("x-csrf", "1");
+        browser.send(request.json(&json!({"query": WATCH}))).await.bytes_stream()
+    };
+    let mut second = events(&mut two).await;
+    let told = second.next().await.unwrap().unwrap();
+    assert!(String::from_utf8_lossy(&told).contains("\"version\":3"));
+    assert_eq!(watch(&two, &[own]).await.map(drop), limited);
+    let refused =
+        events(&mut one).await.map(|chunk| chunk.unwrap().to_vec()).collect::<Vec<_>>().await.concat();
+    let refused = String::from_utf8(refused).unwrap();
+    assert!(refused.contains("RATE_LIMITED") && refused.contains("event: complete"), "{refused}");
+    // A query is none.
+    assert_ne!(one.graphql("{ viewer { id } }", Value::Null).await["data"]["viewer"], Value::Null);
+
+    // Who did not sign in is told by the address.
+    let stranger = Browser::new(&stack);
+    let from = |address: &'static str| [("x-forwarded-for", address)];
+    let here = watch(&stranger, &from("192.0.2.1")).await.unwrap();
+    assert_eq!(watch(&stranger, &from("192.0.2.1")).await.map(drop), limited);
+    assert!(watch(&stranger, &from("192.0.2.2")).await.is_ok());
+
+    // What is left is free again, whether it was closed or torn.
+    drop((first, second, here));
+    for (browser, headers) in [(&one, [own]), (&two, [own]), (&stranger, from("192.0.2.1"))] {
+        let mut again = Err(String::new());
+        for _ in 0..50 {
+            again = watch(browser, &headers).await;
+            if again.is_ok() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        assert!(again.is_ok(), "{headers:?}");
+    }
 }
 
 #[tokio::test]

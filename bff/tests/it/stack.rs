@@ -7,10 +7,13 @@ use bff::{Channels, Config, Deps, ProviderConfig, SessionKey};
 use chrono::{DateTime, TimeDelta, Utc};
 use cs_core::{Clock, Ids, SystemClock, TenantId};
 use cs_proto::accounts::v1 as accounts;
-use cs_rpc::{Outbound, SigningKey, Tasks};
+use cs_proto::bff::v1::sessions_server::SessionsServer;
+use cs_rpc::{Channel, Guard, InMemory, Outbound, SigningKey, Tasks};
 use sqlx::PgPool;
 use tokio::net::TcpListener;
 use tokio::sync::OnceCell;
+use tonic::service::{InterceptorLayer, Routes};
+use tower::Layer;
 use url::Url;
 
 use crate::fakes::Fakes;
@@ -46,6 +49,9 @@ pub(crate) struct Stack {
     /// Ends the provider.
     pub(crate) idp: tokio::task::JoinHandle<()>,
     pub(crate) idp_address: SocketAddr,
+    /// Signs for callers of the internal listener.
+    pub(crate) key: SigningKey,
+    sessions: bff::SessionsService,
 }
 
 /// A pool of the app role, in a database of this run.
@@ -131,21 +137,31 @@ impl Stack {
                 notifications: fakes.channel("notifications"),
                 search: fakes.channel("search"),
             },
-            outbound: Outbound::new("bff", key, Arc::new(SystemClock)),
+            outbound: Outbound::new("bff", key.clone(), Arc::new(SystemClock)),
             sessions: sessions.unwrap_or_else(|| bff::Store::Postgres(pool.clone())),
             clock: clock.clone(),
             ids,
             tasks: tasks.clone(),
             metrics: Arc::new(|| "# metrics\n".to_owned()),
         };
-        let router = bff::router(config, deps).await.unwrap();
+        let bff::Served { router, sessions } = bff::build(config, deps).await.unwrap();
         let stopping = tasks.stopping();
         tokio::spawn(bff::serve(listener, router, stopping.cancelled_owned()));
-        Some(Self { origin, fakes, clock, tasks, tenant, user, pool, idp, idp_address })
+        Some(Self { origin, fakes, clock, tasks, tenant, user, pool, idp, idp_address, key, sessions })
     }
 }
 
 impl Stack {
+    /// A channel to what an internal listener serves.
+    pub(crate) fn internal(&self) -> Channel {
+        let guard = InterceptorLayer::new(Guard::new(self.key.verifier(cs_rpc::BFF)));
+        let routes = Routes::new(guard.layer(SessionsServer::new(self.sessions.clone())));
+        let (memory, stop) = (InMemory::default(), self.tasks.stopping());
+        let channel = memory.channel();
+        self.tasks.spawn(cs_rpc::serve(memory.incoming(), routes, stop));
+        channel
+    }
+
     /// A token of the provider for the resident, as a phone has it. Its key is the only one, so it needs no name.
     pub(crate) fn token(&self, typ: &str, scope: &str) -> String {
         use base64::Engine as _;

@@ -227,10 +227,14 @@ impl Services {
                     channels.insert(role.name(), cs_rpc::connect(&found.address)?);
                 }
             }
+            if let Some(found) = settings.services.iter().find(|s| s.role == cs_rpc::BFF) {
+                channels.insert(cs_rpc::BFF, cs_rpc::connect(&found.address)?);
+            }
             return remote(channels);
         }
         if let Some(channel) = running(&dir).await {
-            return remote(Role::ALL.map(|role| (role.name(), channel.clone())).into());
+            let names = Role::ALL.map(Role::name).into_iter().chain([cs_rpc::BFF]);
+            return remote(names.map(|name| (name, channel.clone())).collect());
         }
         if let Some(url) = &settings.database_url
             && wiring::in_use(url).await?
@@ -253,10 +257,16 @@ impl Services {
     pub(crate) fn channel(&self, role: Role) -> anyhow::Result<Channel> {
         match &self.local {
             Some(local) => local.stack.channel(role),
-            None => self.remote.get(role.name()).cloned().with_context(|| {
-                format!("say where {0} runs with --services {0}=http://HOST:PORT", role.name())
-            }),
+            None => self.elsewhere(role.name()),
         }
+    }
+
+    /// A channel to what runs elsewhere.
+    pub(crate) fn elsewhere(&self, name: &str) -> anyhow::Result<Channel> {
+        self.remote
+            .get(name)
+            .cloned()
+            .with_context(|| format!("say where {name} runs with --services {name}=http://HOST:PORT"))
     }
 
     /// Waits until what the command asked for is done, where nobody would go on with it afterwards.

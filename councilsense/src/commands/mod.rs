@@ -11,6 +11,7 @@ mod local;
 mod operate;
 mod reindex;
 mod role;
+mod sessions;
 mod token;
 mod up;
 
@@ -56,6 +57,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Runs { meeting, state } => operate::runs(settings, meeting, state).await?,
         Command::Tenant { verb } => operate::tenant(settings, verb).await?,
         Command::Role { verb } => operate::role(settings, verb).await?,
+        Command::Sessions { verb } => sessions::sessions(settings, verb).await?,
         Command::Bus { verb } => bus::bus(&settings, verb).await?,
         Command::Dlq { verb } => dead_letters::dead_letters(settings, verb).await?,
         Command::Reindex { to, rollback } => reindex::reindex(settings, to, rollback).await?,

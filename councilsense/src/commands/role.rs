@@ -51,10 +51,11 @@ pub(crate) async fn service(settings: Settings, role: Role) -> anyhow::Result<()
     Ok(())
 }
 
-/// Runs the BFF alone.
+/// Runs the BFF alone: the page and GraphQL for everybody, and an internal listener for operators.
 pub(crate) async fn bff(settings: Settings) -> anyhow::Result<()> {
     let dir = DataDir::open(&settings.data_dir)?;
     let http = bind(settings.http, "http").await?;
+    let grpc = bind(settings.grpc, "grpc").await?;
     let metrics_port = metrics_port(&settings).await?;
     let stack = Stack::new(parts(&settings, &dir, Vec::new(), None, None)?).await?;
     let address: url::Url = format!("http://{}", http.local_addr()?).parse()?;
@@ -65,13 +66,16 @@ pub(crate) async fn bff(settings: Settings) -> anyhow::Result<()> {
     let metrics = metrics()?;
     serve_metrics(metrics_port, &metrics, &stack.tasks);
     let redis = settings.redis_url.as_ref().map(Redacted::expose);
-    let router = bff::router(config, stack.bff_deps(metrics, redis)?).await?;
-    println!("bff on http://{}", http.local_addr()?);
-    let stop = stack.tasks.stopping();
-    let serving = stack.tasks.spawn(serve_web(http, router, stop));
+    let bff::Served { router, sessions } = bff::build(config, stack.bff_deps(metrics, redis)?).await?;
+    let routes = stack.routes_with_bff(sessions).await;
+    println!("bff on http://{}, for operators on http://{}", http.local_addr()?, grpc.local_addr()?);
+    let stop = || stack.tasks.stopping();
+    let internal = stack.tasks.spawn(cs_rpc::serve(TcpListenerStream::new(grpc), routes, stop()));
+    let serving = stack.tasks.spawn(serve_web(http, router, stop()));
     tokio::select! {
         result = stop_signal() => result?,
         result = serving => result?.context("the web server failed")?,
+        result = internal => result?.context("the gRPC server failed")?,
     }
     stack.tasks.drain(std::time::Duration::from_secs(20)).await;
     Ok(())

@@ -20,6 +20,7 @@ pub(crate) fn token(settings: &Settings, role: Role) -> anyhow::Result<()> {
     let dir = DataDir::open(&settings.data_dir)?;
     let caller = Caller { roles: [role].into(), ..operator(settings) };
     let now = system_clock().now();
-    println!("{}", dir.secrets()?.internal_key()?.sign("cli", &cs_rpc::SERVICES, &caller, now, LIFE)?);
+    let audience: Vec<&str> = cs_rpc::SERVICES.into_iter().chain([cs_rpc::BFF]).collect();
+    println!("{}", dir.secrets()?.internal_key()?.sign("cli", &audience, &caller, now, LIFE)?);
     Ok(())
 }

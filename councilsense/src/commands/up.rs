@@ -16,7 +16,7 @@ use crate::demo;
 use crate::wiring::{Role, Stack};
 
 /// The client id at the development identity provider.
-const DEVELOPMENT_CLIENT: &str = "councilsense";
+pub(crate) const DEVELOPMENT_CLIENT: &str = "councilsense";
 
 pub(crate) async fn up(settings: Settings, demo: Option<bool>) -> anyhow::Result<()> {
     let began = Instant::now();
@@ -110,7 +110,15 @@ async fn serve(
     ensure_tenants(&local.stack, tenants).await?;
     ready("accounts, meetings, summaries, notifications, search, with their workers and the scheduler");
 
-    let (routes, stop) = (local.stack.routes(), tasks.stopping());
+    let mut config = super::role::web(settings, public.clone(), providers, &local.secrets)?;
+    config.development = development;
+    config.metrics_here = development && metrics_port.is_none();
+    let metrics = super::role::metrics()?;
+    super::role::serve_metrics(metrics_port, &metrics, &tasks);
+    let redis = settings.redis_url.as_ref().map(crate::config::Redacted::expose);
+    let bff::Served { router, sessions } = bff::build(config, local.stack.bff_deps(metrics, redis)?).await?;
+
+    let (routes, stop) = (local.stack.routes_with_bff(sessions).await, tasks.stopping());
     let grpc_address = format!("http://{}", grpc.local_addr()?);
     tasks.spawn(async move {
         if let Err(error) = cs_rpc::serve(TcpListenerStream::new(grpc), routes, stop).await {
@@ -119,13 +127,6 @@ async fn serve(
     });
     ready(&format!("grpc on {grpc_address}"));
 
-    let mut config = super::role::web(settings, public.clone(), providers, &local.secrets)?;
-    config.development = development;
-    config.metrics_here = development && metrics_port.is_none();
-    let metrics = super::role::metrics()?;
-    super::role::serve_metrics(metrics_port, &metrics, &tasks);
-    let redis = settings.redis_url.as_ref().map(crate::config::Redacted::expose);
-    let router = bff::router(config, local.stack.bff_deps(metrics, redis)?).await?;
     let stop = tasks.stopping();
     let serving = tasks.spawn(super::role::serve_web(http, router, stop));
     dir.announce(&Instance { pid: std::process::id(), grpc: grpc_address, http: address })?;

@@ -91,6 +91,12 @@ pub enum Command {
         #[command(subcommand)]
         verb: RoleVerb,
     },
+    /// The sessions of people
+    Sessions {
+        /// What to do
+        #[command(subcommand)]
+        verb: SessionsVerb,
+    },
     /// What carries facts between services
     Bus {
         /// What to do
@@ -222,6 +228,23 @@ pub enum RoleVerb {
         user: String,
         /// resident, reviewer, operator or owner
         role: String,
+    },
+}
+
+/// `sessions …`
+#[derive(Debug, Subcommand)]
+pub enum SessionsVerb {
+    /// Show where a person is signed in
+    List {
+        /// The person's id
+        #[arg(long)]
+        user: String,
+    },
+    /// Sign a person out everywhere
+    End {
+        /// The person's id
+        #[arg(long)]
+        user: String,
     },
 }
 

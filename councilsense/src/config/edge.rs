@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context;
-use bff::{AddressRange, Edge, RateLimits};
+use bff::{AddressRange, Edge, RateLimits, WatchLimits};
 use clap::Args;
 
 use super::Redacted;
@@ -51,6 +51,24 @@ pub struct EdgeSettings {
     /// A Redis where replicas count rates together; without one each counts for itself
     #[arg(long, global = true, env = "REDIS_URL", value_name = "URL", hide_env_values = true)]
     pub rates_redis_url: Option<Redacted>,
+    /// How many subscriptions a person may have open at once, over all connections to a process
+    #[arg(
+        long,
+        global = true,
+        env = "COUNCILSENSE_SUBSCRIPTIONS_PERSON",
+        value_name = "COUNT",
+        default_value_t = WatchLimits::default().person
+    )]
+    pub subscriptions_person: usize,
+    /// How many an address may have open without a session
+    #[arg(
+        long,
+        global = true,
+        env = "COUNCILSENSE_SUBSCRIPTIONS_ADDRESS",
+        value_name = "COUNT",
+        default_value_t = WatchLimits::default().address
+    )]
+    pub subscriptions_address: usize,
     /// Proxies whose X-Forwarded-For is believed, as in 10.0.0.0/8
     #[arg(
         long,
@@ -104,6 +122,7 @@ impl EdgeSettings {
                 address_burst: self.rate_address_burst,
                 redis: self.rates_redis_url.as_ref().map(|url| url.expose().to_owned()),
             },
+            watches: WatchLimits { person: self.subscriptions_person, address: self.subscriptions_address },
             trusted_proxies: self.trusted_proxies.clone(),
             trusted_documents: self.documents()?,
             trusted_documents_only: self.trusted_documents_only,

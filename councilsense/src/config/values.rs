@@ -67,7 +67,7 @@ impl std::fmt::Debug for Redacted {
 /// A role and where it is.
 #[derive(Clone, Debug)]
 pub struct ServiceAddress {
-    /// accounts, meetings, summaries, notifications or search.
+    /// accounts, meetings, summaries, notifications, search or bff.
     pub role: String,
     /// `http://host:port`.
     pub address: String,
@@ -78,12 +78,13 @@ impl std::str::FromStr for ServiceAddress {
 
     fn from_str(text: &str) -> Result<Self, String> {
         match text.split_once('=') {
-            Some((role, address)) if cs_rpc::SERVICES.contains(&role) => {
+            Some((role, address)) if cs_rpc::SERVICES.contains(&role) || role == cs_rpc::BFF => {
                 Ok(Self { role: role.to_owned(), address: address.to_owned() })
             }
             _ => Err(format!(
-                "write ROLE=http://HOST:PORT, where ROLE is one of {}",
-                cs_rpc::SERVICES.join(", ")
+                "write ROLE=http://HOST:PORT, where ROLE is one of {}, {}",
+                cs_rpc::SERVICES.join(", "),
+                cs_rpc::BFF
             )),
         }
     }

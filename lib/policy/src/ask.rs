@@ -45,6 +45,7 @@ impl Action {
             Self::ManageOwn => "manageOwn",
             Self::Operate => "operate",
             Self::Administer => "administer",
+            Self::ManageSessions => "manageSessions",
             Self::Serve => "serve",
         }
     }
@@ -77,7 +78,8 @@ impl Names {
 fn need(policy: &Policy) -> Option<(&'static str, &'static str)> {
     let role = role_word(policy.annotation("needs")?)?;
     let text = policy.to_string();
-    let actions = [Action::ManageOwn, Action::Operate, Action::Administer, Action::Serve];
+    let actions =
+        [Action::ManageOwn, Action::Operate, Action::Administer, Action::ManageSessions, Action::Serve];
     let about =
         actions.into_iter().find(|action| text.contains(&format!("Action::\"{}\"", action.word())))?;
     Some((about.word(), role))

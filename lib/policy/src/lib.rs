@@ -30,6 +30,8 @@ pub enum Action {
     Operate,
     /// Tenants and role grants.
     Administer,
+    /// See and end the sessions of other people.
+    ManageSessions,
     /// What only our own roles do for themselves: resolve identities, read whole texts for the pipeline.
     Serve,
 }

@@ -19,3 +19,7 @@ pub use token::{KeyError, SigningKey, TokenError, Verifier};
 
 /// The services that a caller token can be made for.
 pub const SERVICES: [&str; 5] = ["accounts", "meetings", "summaries", "notifications", "search"];
+
+/// The audience of the BFF's internal listener. None of [`SERVICES`]: the token that goes along with a person's request, and
+/// that every service on its way holds, opens nothing there.
+pub const BFF: &str = "bff";

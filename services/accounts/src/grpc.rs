@@ -1,9 +1,11 @@
-//! Messages to use cases and back; no rules.
+//! Messages to use cases and back; no rules. Who may not do a thing is told so before the message is looked at: what is wrong
+//! with it is for those who may.
 //!
 //! Idempotency keys are the edge's: these verbs set a state, so that a repeat changes nothing.
 
 use cs_core::Caller;
 use cs_db::TenantTx;
+use cs_policy::{Action, allow};
 use cs_proto::accounts::v1::accounts_server::Accounts;
 use cs_proto::accounts::v1::{
     BatchGetUsersResponse, EnsureTenantRequest, EnsureTenantResponse, GetViewerRequest, GetViewerResponse,
@@ -74,6 +76,7 @@ impl Accounts for AccountsService {
         request: Request<BatchGetRequest>,
     ) -> Result<Response<BatchGetUsersResponse>, Status> {
         let caller = cs_rpc::caller(&request)?;
+        users::sees_whole(&caller)?;
         let ids = request.get_ref().ids.iter().map(|text| id("ids", text)).collect::<Result<Vec<_>, _>>()?;
         let users = users::batch(&mut self.begin(&caller).await?, &caller, &ids).await?;
         Ok(Response::new(BatchGetUsersResponse { users: users.into_iter().map(Into::into).collect() }))
@@ -98,11 +101,11 @@ impl Accounts for AccountsService {
         request: Request<SetHomeCityRequest>,
     ) -> Result<Response<SetHomeCityResponse>, Status> {
         let caller = cs_rpc::caller(&request)?;
+        users::own(&caller)?;
         let city = match request.get_ref().city_id.as_str() {
             "" => None,
             text => Some(id("city_id", text)?),
         };
-        users::own(&caller)?;
         if let Some(city) = city {
             home_city::check(&self.deps, &caller, city).await?;
         }
@@ -126,6 +129,7 @@ impl Accounts for AccountsService {
         request: Request<LinkIdentityRequest>,
     ) -> Result<Response<LinkIdentityResponse>, Status> {
         let caller = cs_rpc::caller(&request)?;
+        allow(&caller, Action::Serve).map_err(Error::from)?;
         let LinkIdentityRequest { user_id, issuer, subject } = request.into_inner();
         let user = id("user_id", &user_id)?;
         let mut tx = self.begin(&caller).await?;
@@ -139,6 +143,7 @@ impl Accounts for AccountsService {
         request: Request<UnlinkIdentityRequest>,
     ) -> Result<Response<UnlinkIdentityResponse>, Status> {
         let caller = cs_rpc::caller(&request)?;
+        users::own(&caller)?;
         let identity = id("identity_id", &request.get_ref().identity_id)?;
         let mut tx = self.begin(&caller).await?;
         let gone = identity::unlink(&mut tx, &caller, identity).await?;
@@ -172,6 +177,7 @@ impl Accounts for AccountsService {
         request: Request<ResolveTenantRequest>,
     ) -> Result<Response<ResolveTenantResponse>, Status> {
         let caller = cs_rpc::caller(&request)?;
+        allow(&caller, Action::Serve).map_err(Error::from)?;
         let by = match request.get_ref().by.as_ref() {
             Some(resolve_tenant_request::By::Slug(slug)) => By::Slug(slug),
             Some(resolve_tenant_request::By::Host(host)) => By::Host(host),
@@ -186,6 +192,7 @@ impl Accounts for AccountsService {
         request: Request<GrantRoleRequest>,
     ) -> Result<Response<GrantRoleResponse>, Status> {
         let caller = cs_rpc::caller(&request)?;
+        roles::may_grant(&caller)?;
         let GrantRoleRequest { user_id, issuer, subject, role } = request.into_inner();
         let role = role.parse().map_err(|e: cs_core::UnknownRole| Error::invalid("role", e.to_string()))?;
         let grantee = if user_id.is_empty() {

@@ -22,6 +22,14 @@ pub enum Grantee {
     },
 }
 
+/// Whether a caller may grant roles at all.
+pub(crate) fn may_grant(caller: &Caller) -> Result<(), Error> {
+    if !at_terminal(caller) {
+        allow(caller, Action::Administer)?;
+    }
+    Ok(())
+}
+
 /// Grants a role for good; granted again, nothing changes.
 pub async fn grant(
     tx: &mut TenantTx,
@@ -30,9 +38,7 @@ pub async fn grant(
     grantee: &Grantee,
     role: Role,
 ) -> Result<User, Error> {
-    if !at_terminal(caller) {
-        allow(caller, Action::Administer)?;
-    }
+    may_grant(caller)?;
     let id = match grantee {
         Grantee::User(id) => Some(*id),
         Grantee::Identity { issuer, subject } => store::user_of_identity(tx, issuer, subject).await?,

@@ -1,13 +1,12 @@
 //! `ops.v1.Runs`, `ops.v1.Sources` and `ops.v1.Records`: this service's part of the operators' interface.
 
-use cs_core::{CityId, RunId, SourceId};
+use cs_core::{Caller, CityId, RunId, SourceId};
 use cs_policy::{Action, allow};
 use cs_proto::common::v1::BatchGetRequest;
 use cs_proto::ops::v1 as pb;
 use cs_proto::ops::v1::records_server::Records;
 use cs_proto::ops::v1::runs_server::Runs;
 use cs_proto::ops::v1::sources_server::Sources;
-use cs_rpc::caller;
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
@@ -28,11 +27,17 @@ impl OpsService {
 
 type Answer<T> = Result<Response<T>, Status>;
 
+/// Who calls, if they may. Before the message is looked at: what is wrong with it is for those who may.
+fn operator<T>(request: &Request<T>) -> Result<Caller, Status> {
+    let caller = cs_rpc::caller(request)?;
+    allow(&caller, Action::Operate).map_err(Error::from)?;
+    Ok(caller)
+}
+
 #[tonic::async_trait]
 impl Runs for OpsService {
     async fn list_runs(&self, request: Request<pb::ListRunsRequest>) -> Answer<pb::ListRunsResponse> {
-        let caller = caller(&request)?;
-        allow(&caller, Action::Operate).map_err(Error::from)?;
+        let caller = operator(&request)?;
         let r = request.into_inner();
         let (meeting, city) =
             (optional_id("meeting_id", &r.meeting_id)?, optional_id("city_id", &r.city_id)?);
@@ -46,8 +51,7 @@ impl Runs for OpsService {
     }
 
     async fn batch_get_runs(&self, request: Request<BatchGetRequest>) -> Answer<pb::BatchGetRunsResponse> {
-        let caller = caller(&request)?;
-        allow(&caller, Action::Operate).map_err(Error::from)?;
+        let caller = operator(&request)?;
         let ids: Vec<RunId> = ids("ids", &request.get_ref().ids)?;
         let ids: Vec<Uuid> = ids.into_iter().map(RunId::uuid).collect();
         let mut tx = self.0.db.tenant(&caller).await.map_err(Error::from)?;
@@ -59,7 +63,7 @@ impl Runs for OpsService {
         &self,
         request: Request<pb::RerunMeetingRequest>,
     ) -> Answer<pb::RerunMeetingResponse> {
-        let caller = caller(&request)?;
+        let caller = operator(&request)?;
         let meeting = id("meeting_id", &request.get_ref().meeting_id)?;
         let mut tx = self.0.db.tenant(&caller).await.map_err(Error::from)?;
         let run =
@@ -73,7 +77,7 @@ impl Runs for OpsService {
 #[tonic::async_trait]
 impl Sources for OpsService {
     async fn add_source(&self, request: Request<pb::AddSourceRequest>) -> Answer<pb::AddSourceResponse> {
-        let caller = caller(&request)?;
+        let caller = operator(&request)?;
         let r = request.into_inner();
         let mut tx = self.0.db.tenant(&caller).await.map_err(Error::from)?;
         let source =
@@ -87,7 +91,7 @@ impl Sources for OpsService {
         &self,
         request: Request<pb::ListSourcesRequest>,
     ) -> Answer<pb::ListSourcesResponse> {
-        let caller = caller(&request)?;
+        let caller = operator(&request)?;
         let city: Option<CityId> = optional_id("city_id", &request.get_ref().city_id)?;
         let mut tx = self.0.db.tenant(&caller).await.map_err(Error::from)?;
         let rows = scan::list_sources(&mut tx, &caller, city).await?;
@@ -97,7 +101,7 @@ impl Sources for OpsService {
     }
 
     async fn scan_city(&self, request: Request<pb::ScanCityRequest>) -> Answer<pb::ScanCityResponse> {
-        let caller = caller(&request)?;
+        let caller = operator(&request)?;
         let city = request.into_inner().city;
         let mut tx = self.0.db.tenant(&caller).await.map_err(Error::from)?;
         let asked = scan::scan_city(&mut tx, &caller, &self.0.ids, &city).await?;
@@ -113,7 +117,7 @@ impl Records for OpsService {
         &self,
         request: Request<pb::WithdrawMeetingRequest>,
     ) -> Answer<pb::WithdrawMeetingResponse> {
-        let caller = caller(&request)?;
+        let caller = operator(&request)?;
         let r = request.into_inner();
         let meeting = id("meeting_id", &r.meeting_id)?;
         let mut tx = self.0.db.tenant(&caller).await.map_err(Error::from)?;
@@ -126,7 +130,7 @@ impl Records for OpsService {
         &self,
         request: Request<pb::SetArtifactVisibilityRequest>,
     ) -> Answer<pb::SetArtifactVisibilityResponse> {
-        let caller = caller(&request)?;
+        let caller = operator(&request)?;
         let r = request.get_ref();
         let artifact = id("artifact_id", &r.artifact_id)?;
         let tag = messages::tag_given("visibility", r.visibility())?;

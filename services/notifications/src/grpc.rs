@@ -1,4 +1,5 @@
-//! Messages to use cases and back; no rules.
+//! Messages to use cases and back; no rules. Whoever has nothing of their own here is told so before the message is looked at:
+//! what is wrong with it is for those who have.
 //!
 //! Idempotency keys are the edge's: these verbs set a state, so that a repeat changes nothing.
 
@@ -116,6 +117,7 @@ impl Notifications for NotificationsService {
         request: Request<pb::UpdatePreferencesRequest>,
     ) -> Answer<pb::UpdatePreferencesResponse> {
         let caller = cs_rpc::caller(&request)?;
+        own(&caller)?;
         let change = change(request.into_inner())?;
         let mut tx = self.begin(&caller).await?;
         let changed = preferences::update(&mut tx, &caller, &self.deps, &change).await?;
@@ -146,6 +148,7 @@ impl Notifications for NotificationsService {
 
     async fn unfollow(&self, request: Request<pb::UnfollowRequest>) -> Answer<pb::UnfollowResponse> {
         let caller = cs_rpc::caller(&request)?;
+        own(&caller)?;
         let text = request.into_inner().id;
         let follow = id("id", &text)?;
         let mut tx = self.begin(&caller).await?;
@@ -179,9 +182,11 @@ impl Notifications for NotificationsService {
         request: Request<pb::DeleteSavedSearchRequest>,
     ) -> Answer<pb::DeleteSavedSearchResponse> {
         let caller = cs_rpc::caller(&request)?;
+        own(&caller)?;
         let text = request.into_inner().id;
+        let search = id("id", &text)?;
         let mut tx = self.begin(&caller).await?;
-        saved_search::delete(&mut tx, &caller, id("id", &text)?).await?;
+        saved_search::delete(&mut tx, &caller, search).await?;
         commit(tx).await?;
         Ok(Response::new(pb::DeleteSavedSearchResponse { id: text }))
     }
@@ -217,9 +222,11 @@ impl Notifications for NotificationsService {
         request: Request<pb::RemovePushSubscriptionRequest>,
     ) -> Answer<pb::RemovePushSubscriptionResponse> {
         let caller = cs_rpc::caller(&request)?;
+        own(&caller)?;
         let text = request.into_inner().id;
+        let browser = id("id", &text)?;
         let mut tx = self.begin(&caller).await?;
-        addresses::remove(&mut tx, &caller, id("id", &text)?).await?;
+        addresses::remove(&mut tx, &caller, browser).await?;
         commit(tx).await?;
         Ok(Response::new(pb::RemovePushSubscriptionResponse { id: text }))
     }
@@ -249,9 +256,11 @@ impl Notifications for NotificationsService {
         request: Request<pb::RemoveWebhookRequest>,
     ) -> Answer<pb::RemoveWebhookResponse> {
         let caller = cs_rpc::caller(&request)?;
+        own(&caller)?;
         let text = request.into_inner().id;
+        let webhook = id("id", &text)?;
         let mut tx = self.begin(&caller).await?;
-        addresses::remove_webhook(&mut tx, &caller, id("id", &text)?).await?;
+        addresses::remove_webhook(&mut tx, &caller, webhook).await?;
         commit(tx).await?;
         Ok(Response::new(pb::RemoveWebhookResponse { id: text }))
     }
@@ -267,6 +276,7 @@ impl Notifications for NotificationsService {
         request: Request<pb::ListNotificationsRequest>,
     ) -> Answer<pb::ListNotificationsResponse> {
         let caller = cs_rpc::caller(&request)?;
+        own(&caller)?;
         let pb::ListNotificationsRequest { page, unread_only } = request.into_inner();
         let page = page.unwrap_or_default();
         let page: Page<i64> =
@@ -290,6 +300,7 @@ impl Notifications for NotificationsService {
 
     async fn mark_read(&self, request: Request<pb::MarkReadRequest>) -> Answer<pb::MarkReadResponse> {
         let caller = cs_rpc::caller(&request)?;
+        own(&caller)?;
         let pb::MarkReadRequest { ids, all } = request.into_inner();
         let which = match (all, ids.is_empty()) {
             (true, true) => Which::All,

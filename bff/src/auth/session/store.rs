@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
-use cs_core::{Clock, UserId};
+use cs_core::{Clock, TenantId, UserId};
 use ring::digest::{SHA256, digest};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -185,6 +185,37 @@ impl Sessions {
     pub(crate) async fn end(&self, user: UserId, session: Uuid) -> Result<Option<SignedIn>, StoreError> {
         let ended = self.end_where(Which::Named(session), |row| row.user == user.uuid()).await?;
         Ok(ended.into_iter().next())
+    }
+
+    /// A person's sessions in a tenant, the most recently used first, with who each is. A row that does not open is left
+    /// out: reading it ends it.
+    pub(crate) async fn of_tenant(
+        &self,
+        tenant: TenantId,
+        user: UserId,
+    ) -> Result<Vec<(Row, SignedIn)>, StoreError> {
+        let mut rows = self.engine.find(Which::Of(user.uuid()), self.clock.now()).await?;
+        rows.sort_by_key(|row| (std::cmp::Reverse(row.last_seen_at), row.id));
+        let opened = rows.into_iter().filter_map(|row| {
+            let data: HashMap<String, Value> = self.keys.open(&row.sealed, &row.hash).ok()?;
+            person_in(&data).filter(|who| who.tenant == tenant).map(|who| (row, who))
+        });
+        Ok(opened.collect())
+    }
+
+    /// Ends a person's sessions in a tenant; who they were.
+    pub(crate) async fn end_of_tenant(
+        &self,
+        tenant: TenantId,
+        user: UserId,
+    ) -> Result<Vec<SignedIn>, StoreError> {
+        let mut ended = Vec::new();
+        for (row, who) in self.of_tenant(tenant, user).await? {
+            if self.engine.remove(&row.hash).await? {
+                ended.push(who);
+            }
+        }
+        Ok(ended)
     }
 
     /// Ends sessions; who they were.

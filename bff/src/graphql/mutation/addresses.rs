@@ -90,6 +90,7 @@ impl AddressMutations {
         input: RegisterPushSubscriptionInput,
     ) -> Result<RegisterPushSubscriptionPayload> {
         let scope = Scope::of(context);
+        scope.person()?;
         let request = pb::RegisterPushSubscriptionRequest {
             endpoint: input.endpoint.clone(),
             p256dh: input.p256dh.clone(),
@@ -115,6 +116,7 @@ impl AddressMutations {
         input: RemovePushSubscriptionInput,
     ) -> Result<RemovePushSubscriptionPayload> {
         let scope = Scope::of(context);
+        scope.person()?;
         let id = Kind::PushSubscription.own(&input.id, "input.id")?;
         let request = pb::RemovePushSubscriptionRequest { id };
         let change = async { Ok(write!(scope.calls, notifications.remove_push_subscription, request)?.id) };
@@ -127,6 +129,7 @@ impl AddressMutations {
     /// Calls an address of the person's own from now on. The same address again gives the same webhook and secret.
     async fn add_webhook(&self, context: &Context<'_>, input: AddWebhookInput) -> Result<AddWebhookPayload> {
         let scope = Scope::of(context);
+        scope.person()?;
         let request = pb::AddWebhookRequest { url: input.url.clone(), ..Default::default() };
         let change = async { write!(scope.calls, notifications.add_webhook, request) };
         // No key: a repetition gives the same answer, and a kept answer would keep the secret.
@@ -143,6 +146,7 @@ impl AddressMutations {
         input: RemoveWebhookInput,
     ) -> Result<RemoveWebhookPayload> {
         let scope = Scope::of(context);
+        scope.person()?;
         let request = pb::RemoveWebhookRequest { id: Kind::Webhook.own(&input.id, "input.id")? };
         let change = async { Ok(write!(scope.calls, notifications.remove_webhook, request)?.id) };
         let outcome = once(scope, "removeWebhook", input.idempotency_key.as_ref(), &input, change).await?;

@@ -62,6 +62,7 @@ impl FollowMutations {
     /// Follows a city, a body, a topic or a saved search. What is followed already stays as it is.
     async fn follow(&self, context: &Context<'_>, input: FollowInput) -> Result<FollowPayload> {
         let scope = Scope::of(context);
+        scope.person()?;
         let (kind, target_id) = target(&input)?;
         let idempotency_key = input.idempotency_key.clone().unwrap_or_default();
         let request = pb::FollowRequest { kind: kind.to_owned(), target_id, idempotency_key };
@@ -75,6 +76,7 @@ impl FollowMutations {
     /// Ends a follow.
     async fn unfollow(&self, context: &Context<'_>, input: UnfollowInput) -> Result<UnfollowPayload> {
         let scope = Scope::of(context);
+        scope.person()?;
         let request = pb::UnfollowRequest { id: Kind::Follow.own(&input.id, "input.id")? };
         let change = async { Ok(write!(scope.calls, notifications.unfollow, request)?.id) };
         let outcome = once(scope, "unfollow", input.idempotency_key.as_ref(), &input, change).await?;

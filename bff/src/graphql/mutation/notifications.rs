@@ -65,6 +65,7 @@ impl NotificationMutations {
         input: UpdateNotificationPreferencesInput,
     ) -> Result<UpdateNotificationPreferencesPayload> {
         let scope = Scope::of(context);
+        scope.person()?;
         let request = pb::UpdatePreferencesRequest {
             enabled: input.enabled,
             pause_until: match &input.pause_until {
@@ -105,6 +106,7 @@ impl NotificationMutations {
         input: MarkNotificationsReadInput,
     ) -> Result<MarkNotificationsReadPayload> {
         let scope = Scope::of(context);
+        scope.person()?;
         let all = input.all.unwrap_or(false);
         let ids = input
             .ids

@@ -1,8 +1,9 @@
-//! What operators and reviewers set going; the services decide who is one.
+//! What operators set going. The services decide who is one, by the same policies as are asked here first.
 
 use std::sync::Arc;
 
 use async_graphql::{Context, ID, InputObject, Object, Result, SimpleObject};
+use cs_policy::Action;
 use cs_proto::ops::v1 as pb;
 
 use crate::graphql::error::Fault;
@@ -62,6 +63,7 @@ impl OperationMutations {
         input: RerunMeetingInput,
     ) -> Result<RerunMeetingPayload> {
         let scope = Scope::of(context);
+        scope.may(Action::Operate)?;
         let request = pb::RerunMeetingRequest {
             meeting_id: Kind::Meeting.own(&input.meeting_id, "input.meetingId")?,
             idempotency_key: input.idempotency_key.clone().unwrap_or_default(),
@@ -76,6 +78,7 @@ impl OperationMutations {
     /// Looks for new and changed meetings of a city now.
     async fn scan_city(&self, context: &Context<'_>, input: ScanCityInput) -> Result<ScanCityPayload> {
         let scope = Scope::of(context);
+        scope.may(Action::Operate)?;
         let city = Kind::City.own(&input.city_id, "input.cityId")?;
         let request = pb::ScanCityRequest { city: city.clone() };
         let change = async { write!(scope.calls, sources.scan_city, request) };
@@ -100,6 +103,7 @@ impl OperationMutations {
         input: ReplayDeadLetterInput,
     ) -> Result<ReplayDeadLetterPayload> {
         let scope = Scope::of(context);
+        scope.may(Action::Operate)?;
         let request = pb::ReplayDeadLetterRequest { id: Kind::DeadLetter.own(&input.id, "input.id")? };
         let (service, remote) = scope
             .calls

@@ -57,6 +57,7 @@ impl ProfileMutations {
         input: UpdateProfileInput,
     ) -> Result<UpdateProfilePayload> {
         let scope = Scope::of(context);
+        scope.person()?;
         let request = pb::UpdateProfileRequest {
             display_name: input.display_name.clone(),
             locale: input.locale.clone(),
@@ -77,6 +78,7 @@ impl ProfileMutations {
         input: SetHomeCityInput,
     ) -> Result<SetHomeCityPayload> {
         let scope = Scope::of(context);
+        scope.person()?;
         let city_id =
             input.city_id.as_ref().map_or(Ok(String::new()), |id| Kind::City.own(id, "input.cityId"))?;
         let idempotency_key = input.idempotency_key.clone().unwrap_or_default();

@@ -50,6 +50,7 @@ impl SavedSearchMutations {
     /// Keeps a search. The same one again gets the new name.
     async fn save_search(&self, context: &Context<'_>, input: SaveSearchInput) -> Result<SaveSearchPayload> {
         let scope = Scope::of(context);
+        scope.person()?;
         let owns = |kind: Kind, ids: &Option<Vec<ID>>, field: &str| -> Result<Vec<String>, Fault> {
             ids.iter().flatten().map(|id| kind.own(id, field)).collect()
         };
@@ -79,6 +80,7 @@ impl SavedSearchMutations {
         input: DeleteSavedSearchInput,
     ) -> Result<DeleteSavedSearchPayload> {
         let scope = Scope::of(context);
+        scope.person()?;
         let request = pb::DeleteSavedSearchRequest { id: Kind::SavedSearch.own(&input.id, "input.id")? };
         let change = async { Ok(write!(scope.calls, notifications.delete_saved_search, request)?.id) };
         let outcome =

@@ -1,10 +1,11 @@
-//! Runs, sources and dead letters: for operators; the services decide who is one.
+//! Runs, sources and dead letters: for operators. The services decide who is one, by the same policies as are asked here first.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 
 use async_graphql::connection::Connection;
 use async_graphql::{Context, ID, Object, Result};
+use cs_policy::Action;
 use cs_proto::ops::v1::{ListDeadLettersRequest, ListRunsRequest, ListSourcesRequest};
 use futures::future::join_all;
 
@@ -33,29 +34,35 @@ impl OperationQueries {
         first: Option<i32>,
         after: Option<String>,
     ) -> Result<Connection<String, Run>> {
+        let scope = Scope::of(context);
+        scope.may(Action::Operate)?;
         let request = ListRunsRequest {
             meeting_id: own(Kind::Meeting, meeting_id, "meetingId")?,
             city_id: own(Kind::City, city_id, "cityId")?,
             state: state.unwrap_or_default().to_lowercase(),
             page: Some(page::request(first, after, None, None)?),
         };
-        let answer = read!(Scope::of(context).calls, runs.list_runs, request)?;
+        let answer = read!(scope.calls, runs.list_runs, request)?;
         Ok(page::connection(answer.runs, answer.cursors, answer.page_info, |run| Run(Arc::new(run))))
     }
 
     /// Where cities publish, and how the last scans went.
     #[graphql(complexity = "10 * child_complexity")]
     async fn sources(&self, context: &Context<'_>, city_id: Option<ID>) -> Result<Vec<Source>> {
+        let scope = Scope::of(context);
+        scope.may(Action::Operate)?;
         let request = ListSourcesRequest { city_id: own(Kind::City, city_id, "cityId")? };
-        let answer = read!(Scope::of(context).calls, sources.list_sources, request)?;
+        let answer = read!(scope.calls, sources.list_sources, request)?;
         Ok(answer.sources.into_iter().map(Arc::new).map(Source).collect())
     }
 
     /// What was given up on, in every service; the newest first.
     #[graphql(complexity = "page::size(first, None) * child_complexity")]
     async fn dead_letters(&self, context: &Context<'_>, first: Option<i32>) -> Result<Vec<DeadLetter>> {
+        let scope = Scope::of(context);
+        scope.may(Action::Operate)?;
         let first = page::request(first, None, None, None)?.first;
-        let calls = &Scope::of(context).calls;
+        let calls = &scope.calls;
         let answers = join_all(calls.clients.dead_letters().map(|(service, remote)| async move {
             let request = ListDeadLettersRequest { r#type: String::new(), first };
             let answer = remote

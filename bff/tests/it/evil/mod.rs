@@ -3,7 +3,7 @@
 mod id_tokens;
 mod linking;
 mod logout_tokens;
-mod renewal;
+pub(crate) mod renewal;
 
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Mutex};

@@ -13,7 +13,7 @@ use super::{Evil, Plan, Sign};
 use crate::browser::Browser;
 use crate::stack::Stack;
 
-pub(super) async fn signed_in(stack: &Stack) -> Browser {
+pub(crate) async fn signed_in(stack: &Stack) -> Browser {
     let mut browser = Browser::new(stack);
     let page = browser.begin("/auth/login").await;
     let back = browser.begin(page.as_str()).await;
@@ -21,7 +21,7 @@ pub(super) async fn signed_in(stack: &Stack) -> Browser {
     browser
 }
 
-async fn is_open(browser: &mut Browser) -> bool {
+pub(crate) async fn is_open(browser: &mut Browser) -> bool {
     browser.graphql("{ viewer { id } }", Value::Null).await["data"]["viewer"] != Value::Null
 }
 

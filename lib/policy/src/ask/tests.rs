@@ -26,21 +26,27 @@ fn callers() -> Vec<(&'static str, Caller)> {
     ]
 }
 
-const ACTIONS: [Action; 5] =
-    [Action::Read, Action::ManageOwn, Action::Operate, Action::Administer, Action::Serve];
+const ACTIONS: [Action; 6] = [
+    Action::Read,
+    Action::ManageOwn,
+    Action::Operate,
+    Action::ManageSessions,
+    Action::Administer,
+    Action::Serve,
+];
 
 #[test]
 fn the_whole_table() {
     let policies = Policies::built_in();
-    let due = |name: &str| -> ([bool; 5], usize) {
+    let due = |name: &str| -> ([bool; 6], usize) {
         match name {
-            "anonymous" | "forged" => ([true, false, false, false, false], 1),
-            "signed in" | "resident" => ([true, true, false, false, false], 2),
-            "reviewer" => ([true, true, false, false, false], 3),
-            "operator" => ([true, true, true, false, false], 3),
-            "terminal" => ([true, false, true, false, false], 3),
-            "owner" => ([true, true, true, true, false], 3),
-            _ => ([true, false, true, true, true], 3),
+            "anonymous" | "forged" => ([true, false, false, false, false, false], 1),
+            "signed in" | "resident" => ([true, true, false, false, false, false], 2),
+            "reviewer" => ([true, true, false, false, false, false], 3),
+            "operator" => ([true, true, true, true, false, false], 3),
+            "terminal" => ([true, false, true, true, false, false], 3),
+            "owner" => ([true, true, true, true, true, false], 3),
+            _ => ([true, false, true, false, true, true], 3),
         }
     };
     for (name, caller) in callers() {
@@ -59,6 +65,8 @@ fn who_may_not_is_told_what_it_takes() {
     assert_eq!(told("anonymous", Action::Operate), Denied::SignInFirst);
     assert_eq!(told("anonymous", Action::ManageOwn), Denied::SignInFirst);
     assert_eq!(told("resident", Action::Operate), Denied::NeedsRole("operator"));
+    assert_eq!(told("reviewer", Action::ManageSessions), Denied::NeedsRole("operator"));
+    assert_eq!(told("service", Action::ManageSessions), Denied::NeedsRole("operator"));
     assert_eq!(told("operator", Action::Administer), Denied::NeedsRole("owner"));
     assert_eq!(told("owner", Action::Serve), Denied::ServicesOnly);
 }
@@ -96,7 +104,7 @@ fn a_check_is_fast() {
     let callers = callers();
     let mut took: Vec<_> = (0..2_000)
         .map(|n| {
-            let (caller, action) = (&callers[n % callers.len()].1, ACTIONS[1 + n % 4]);
+            let (caller, action) = (&callers[n % callers.len()].1, ACTIONS[1 + n % 5]);
             let begun = Instant::now();
             std::hint::black_box(policies.allow(caller, action)).ok();
             begun.elapsed()
