@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use async_graphql::Context;
 use cs_core::{Caller, UserId};
+use tower_sessions::Session;
 
 use super::batch::Queue;
 use super::error::Fault;
@@ -46,6 +47,7 @@ pub(crate) struct Scope {
     pub(crate) app: Arc<App>,
     pub(crate) calls: Calls,
     pub(crate) signed_in: Option<SignedIn>,
+    pub(crate) session: Option<Session>,
     pub(crate) loaders: Loaders,
     pub(crate) queue: Queue,
 }
@@ -66,7 +68,8 @@ impl Scope {
     fn new(app: Arc<App>, visitor: Visitor, time: Time) -> Self {
         let calls = Calls { clients: app.clients.clone(), caller: visitor.caller, time };
         let queue = Queue::default();
-        Self { loaders: Loaders::new(&calls, &queue), app, calls, signed_in: visitor.signed_in, queue }
+        let Visitor { signed_in, session, .. } = visitor;
+        Self { loaders: Loaders::new(&calls, &queue), app, calls, signed_in, session, queue }
     }
 
     /// The scope of the request being executed.

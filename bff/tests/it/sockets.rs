@@ -14,9 +14,9 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 use crate::browser::Browser;
 use crate::stack::Stack;
 
-type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+pub(crate) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
-async fn connect(browser: &Browser, headers: &[(&'static str, &str)]) -> Result<Socket, u16> {
+pub(crate) async fn connect(browser: &Browser, headers: &[(&'static str, &str)]) -> Result<Socket, u16> {
     let address = format!("{}/graphql/ws", browser.origin.replace("http://", "ws://"));
     let mut request = address.into_client_request().unwrap();
     for (name, value) in headers {
@@ -32,14 +32,14 @@ async fn connect(browser: &Browser, headers: &[(&'static str, &str)]) -> Result<
     }
 }
 
-const PROTOCOL: (&str, &str) = ("sec-websocket-protocol", "graphql-transport-ws");
+pub(crate) const PROTOCOL: (&str, &str) = ("sec-websocket-protocol", "graphql-transport-ws");
 
-async fn say(socket: &mut Socket, message: Value) {
+pub(crate) async fn say(socket: &mut Socket, message: Value) {
     socket.send(Message::text(message.to_string())).await.unwrap();
 }
 
 /// The next message, or the code that the socket was closed with.
-async fn hear(socket: &mut Socket) -> Result<Value, u16> {
+pub(crate) async fn hear(socket: &mut Socket) -> Result<Value, u16> {
     loop {
         let next = tokio::time::timeout(Duration::from_secs(15), socket.next()).await.expect("in time");
         match next {
