@@ -19,7 +19,7 @@ use cs_proto::summaries::v1::summaries_client::SummariesClient;
 use cs_rpc::{Channel, Outbound};
 use tonic::{Code, Request, Response, Status};
 
-/// A page of summaries with all their evidence is larger than tonic's default of 4 MB.
+/// A page of summaries with all their evidence, or all that is kept about a person, is larger than tonic's default of 4 MB.
 const LARGEST_ANSWER: usize = 32 * 1024 * 1024;
 /// What sign-in gives accounts.
 const SIGN_IN_DEADLINE: Duration = Duration::from_secs(5);
@@ -169,7 +169,8 @@ impl Clients {
             ),
             notifications: remote(
                 "notifications",
-                NotificationsClient::new(channels.notifications.clone()),
+                NotificationsClient::new(channels.notifications.clone())
+                    .max_decoding_message_size(LARGEST_ANSWER),
                 outbound,
             ),
             search: remote(

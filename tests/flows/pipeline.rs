@@ -35,7 +35,10 @@ async fn search(h: &Harness, caller: &cs_core::Caller, query: &str) -> Vec<cs_pr
     client.search(h.request(caller, request)).await.unwrap().into_inner().hits
 }
 
-async fn inbox(h: &Harness, caller: &cs_core::Caller) -> Vec<cs_proto::notifications::v1::Notification> {
+pub(crate) async fn inbox(
+    h: &Harness,
+    caller: &cs_core::Caller,
+) -> Vec<cs_proto::notifications::v1::Notification> {
     let mut client = NotificationsClient::new(h.channel(Role::Notifications));
     client
         .list_notifications(h.request(caller, ListNotificationsRequest::default()))

@@ -2,6 +2,7 @@
 
 pub(crate) mod cookies;
 pub(crate) mod csrf;
+mod leaving;
 pub(crate) mod memory;
 pub(crate) mod oidc;
 mod return_to;
@@ -9,6 +10,7 @@ pub(crate) mod session;
 mod status;
 mod visitor;
 
+pub(crate) use leaving::leave;
 pub(crate) use return_to::local_path;
 pub(crate) use status::session_status;
 pub(crate) use visitor::Visitor;

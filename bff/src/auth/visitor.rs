@@ -18,6 +18,8 @@ use crate::http::RequestContext;
 pub(crate) struct Visitor {
     pub(crate) caller: Caller,
     pub(crate) signed_in: Option<SignedIn>,
+    /// What holds the cookie of this request's browser.
+    pub(crate) session: Option<Session>,
 }
 
 /// Nobody can be told from anybody now.
@@ -54,7 +56,8 @@ impl Visitor {
         }
         let caller =
             Caller { tenant, subject, roles, request_id: context.request_id.clone(), trace: context.trace };
-        Ok(Self { caller, signed_in })
+        let session = signed_in.is_some().then(|| session.clone());
+        Ok(Self { caller, signed_in, session })
     }
 
     /// Who signed in, as was read a moment ago, or as the store says now.

@@ -63,6 +63,7 @@ pub(crate) fn code(reason: Reason) -> Code {
         | Reason::Conflict
         | Reason::InvalidTransition
         | Reason::StaleVersion
+        | Reason::LastOwner
         | Reason::ClaimWithoutEvidence
         | Reason::ExcerptMismatch => Code::Conflict,
         Reason::Forbidden => Code::Forbidden,

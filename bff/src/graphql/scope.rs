@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use async_graphql::Context;
 use cs_core::{Caller, UserId};
 use cs_policy::{Action, allow};
+use tower_sessions::Session;
 
 use super::batch::Queue;
 use super::error::Fault;
@@ -48,6 +49,7 @@ pub(crate) struct Scope {
     pub(crate) app: Arc<App>,
     pub(crate) calls: Calls,
     pub(crate) signed_in: Option<SignedIn>,
+    pub(crate) session: Option<Session>,
     pub(crate) loaders: Loaders,
     pub(crate) queue: Queue,
     /// Calls so far that no loader could join with others.
@@ -73,8 +75,9 @@ impl Scope {
     fn new(app: Arc<App>, visitor: Visitor, time: Time) -> Self {
         let calls = Calls { clients: app.clients.clone(), caller: visitor.caller, time };
         let queue = Queue::default();
+        let Visitor { signed_in, session, .. } = visitor;
         let loaders = Loaders::new(&calls, &queue);
-        Self { loaders, app, calls, signed_in: visitor.signed_in, queue, alone: AtomicUsize::new(0) }
+        Self { loaders, app, calls, signed_in, session, queue, alone: AtomicUsize::new(0) }
     }
 
     /// The scope of the request being executed.

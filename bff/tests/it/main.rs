@@ -11,6 +11,7 @@ mod evil;
 mod fakes;
 mod graphql;
 mod http;
+mod leaving;
 mod notifying;
 mod operators;
 mod schema;

@@ -42,8 +42,9 @@ pub struct Db {
     system: PgPool,
 }
 
-/// How long to wait for a connection before saying that the database is not there.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long to wait for a connection before saying that the database is not there: less than a request may take, and more
+/// than a burst after a quiet hour needs to open its connections.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(6);
 
 impl DbOptions {
     /// A pool of the schema's role `app` or `system`, for an owner that has no tenants (the sessions). Connects when

@@ -40,6 +40,7 @@ pub fn code(reason: Reason) -> Code {
         Reason::Conflict
         | Reason::InvalidTransition
         | Reason::StaleVersion
+        | Reason::LastOwner
         | Reason::ClaimWithoutEvidence
         | Reason::ExcerptMismatch => Code::FailedPrecondition,
         Reason::Forbidden => Code::PermissionDenied,

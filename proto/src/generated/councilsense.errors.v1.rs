@@ -25,6 +25,8 @@ pub enum Reason {
     ExcerptMismatch = 25,
     StorageFull = 26,
     IndexUnavailable = 27,
+    /// The only owner of a tenant would leave it without one.
+    LastOwner = 28,
 }
 impl Reason {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -53,6 +55,7 @@ impl Reason {
             Self::ExcerptMismatch => "EXCERPT_MISMATCH",
             Self::StorageFull => "STORAGE_FULL",
             Self::IndexUnavailable => "INDEX_UNAVAILABLE",
+            Self::LastOwner => "LAST_OWNER",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -78,6 +81,7 @@ impl Reason {
             "EXCERPT_MISMATCH" => Some(Self::ExcerptMismatch),
             "STORAGE_FULL" => Some(Self::StorageFull),
             "INDEX_UNAVAILABLE" => Some(Self::IndexUnavailable),
+            "LAST_OWNER" => Some(Self::LastOwner),
             _ => None,
         }
     }

@@ -25,6 +25,9 @@ pub enum Error {
     /// A person's only identity.
     #[error("this is the only way to sign in to this account: link another first")]
     LastIdentity,
+    /// A tenant's only owner.
+    #[error("this account is the only owner of its space: grant the role to somebody else first")]
+    LastOwner,
     /// Another tenant has the host name.
     #[error("the host name {0:?} leads to another tenant; a host name leads to one")]
     HostTaken(String),
@@ -73,6 +76,7 @@ impl Error {
             Self::Denied(Denied::NeedsRole(_) | Denied::ServicesOnly | Denied::NotPermitted)
             | Self::TerminalOnly => Reason::Forbidden,
             Self::Meetings(failure) if failure.retryable => Reason::Unavailable,
+            Self::LastOwner => Reason::LastOwner,
             Self::LastIdentity | Self::Db(DbError::Refused { .. }) => Reason::InvalidTransition,
             Self::Db(DbError::StorageFull) => Reason::StorageFull,
             Self::Db(DbError::Unavailable(_) | DbError::Conflict(_)) => Reason::Unavailable,
@@ -90,6 +94,7 @@ impl From<Error> for Status {
             Error::HostTaken(_) => vec![FieldViolation::new("hosts", error.to_string())],
             Error::NotFound(_)
             | Error::IdentityTaken
+            | Error::LastOwner
             | Error::Denied(_)
             | Error::TerminalOnly
             | Error::Meetings(_)

@@ -8,7 +8,8 @@ use cs_db::TenantTx;
 use cs_policy::{Action, allow};
 use cs_proto::accounts::v1::accounts_server::Accounts;
 use cs_proto::accounts::v1::{
-    BatchGetUsersResponse, EnsureTenantRequest, EnsureTenantResponse, GetViewerRequest, GetViewerResponse,
+    BatchGetUsersResponse, DeleteAccountRequest, DeleteAccountResponse, EnsureTenantRequest,
+    EnsureTenantResponse, ExportAccountRequest, ExportAccountResponse, GetViewerRequest, GetViewerResponse,
     GrantRoleRequest, GrantRoleResponse, LinkIdentityRequest, LinkIdentityResponse, ListIdentitiesRequest,
     ListIdentitiesResponse, ListTenantsRequest, ListTenantsResponse, ResolveIdentityRequest,
     ResolveIdentityResponse, ResolveTenantRequest, ResolveTenantResponse, SetHomeCityRequest,
@@ -20,7 +21,7 @@ use tonic::{Request, Response, Status};
 
 use crate::roles::Grantee;
 use crate::tenants::By;
-use crate::{Deps, Error, home_city, identity, profile, roles, tenants, users};
+use crate::{Deps, Error, deletion, export, home_city, identity, profile, roles, tenants, users};
 
 /// `accounts.v1.Accounts`.
 #[derive(Clone)]
@@ -149,6 +150,27 @@ impl Accounts for AccountsService {
         let gone = identity::unlink(&mut tx, &caller, identity).await?;
         commit(tx).await?;
         Ok(Response::new(UnlinkIdentityResponse { identity: Some(gone.into()) }))
+    }
+
+    async fn delete_account(
+        &self,
+        request: Request<DeleteAccountRequest>,
+    ) -> Result<Response<DeleteAccountResponse>, Status> {
+        let caller = cs_rpc::caller(&request)?;
+        let confirmation = &request.get_ref().confirmation;
+        let mut tx = self.begin(&caller).await?;
+        let gone = deletion::delete(&mut tx, &caller, &self.deps.ids, confirmation).await?;
+        commit(tx).await?;
+        Ok(Response::new(DeleteAccountResponse { user_id: gone.to_string() }))
+    }
+
+    async fn export_account(
+        &self,
+        request: Request<ExportAccountRequest>,
+    ) -> Result<Response<ExportAccountResponse>, Status> {
+        let caller = cs_rpc::caller(&request)?;
+        let kept = export::account(&mut self.begin(&caller).await?, &caller).await?;
+        Ok(Response::new(ExportAccountResponse { json: kept.to_string() }))
     }
 
     async fn ensure_tenant(

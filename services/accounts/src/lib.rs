@@ -4,7 +4,9 @@
 //! asks meetings. What a home city means for notifications it does not know; it tells the change by event. Start with
 //! [`identity`], which is what a sign-in ends in.
 
+pub mod deletion;
 mod error;
+pub mod export;
 mod grpc;
 pub mod home_city;
 pub mod identity;

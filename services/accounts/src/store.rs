@@ -1,5 +1,7 @@
 //! All SQL of this service.
 
+pub(crate) mod deletion;
+
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};

@@ -13,7 +13,7 @@ use crate::hand_over::hex;
 use crate::home::parse;
 use crate::schedule::Due;
 use crate::store::deliveries::{self, NewDelivery};
-use crate::store::{follows, notices};
+use crate::store::{erasure, follows, notices};
 use crate::{Deps, Error, reason};
 
 /// Followers in one transaction.
@@ -35,6 +35,7 @@ pub async fn fan_out(
     };
     let (now, most) = (deps.ids.now(), i64::try_from(BATCH).unwrap_or(i64::MAX));
     let mut tx = deps.db.tenant(caller).await?;
+    erasure::hold_off(&mut tx).await?;
     let notice = notices::of(&mut tx, meeting, kind).await?.ok_or(Error::NotFound("notice"))?;
     let followers = if request.saved_searches {
         follows::searchers(&mut tx, notice.id, after, most).await?

@@ -21,7 +21,9 @@ use crate::follow::{Target, own};
 use crate::inbox::Which;
 use crate::saved_search::Wanted;
 use crate::schedule::{Digest, QuietHours};
-use crate::{Deps, Error, addresses, follow, inbox, messages, preferences, saved_search, unsubscribe, watch};
+use crate::{
+    Deps, Error, addresses, export, follow, inbox, messages, preferences, saved_search, unsubscribe, watch,
+};
 
 /// `notifications.v1.Notifications`.
 #[derive(Clone)]
@@ -318,5 +320,14 @@ impl Notifications for NotificationsService {
         let caller = cs_rpc::caller(&request)?;
         let stream = watch::inbox(&self.deps, caller, &request.get_ref().after, self.stream_life).await?;
         Ok(Response::new(Box::pin(stream)))
+    }
+
+    async fn export_person(
+        &self,
+        request: Request<pb::ExportPersonRequest>,
+    ) -> Answer<pb::ExportPersonResponse> {
+        let caller = cs_rpc::caller(&request)?;
+        let kept = export::person(&mut self.begin(&caller).await?, &caller).await?;
+        Ok(Response::new(pb::ExportPersonResponse { json: kept.to_string() }))
     }
 }

@@ -18,6 +18,7 @@ use uuid::Uuid;
 use crate::preferences::{EMAIL, IN_APP, PUSH, WEBHOOK};
 use crate::store::addresses;
 use crate::store::deliveries::{self, Claim, Ended, Outcome, Ready};
+use crate::store::erasure;
 use crate::store::messages::{self, NewMessage};
 use crate::{Deps, Error, SCHEMA};
 
@@ -54,6 +55,7 @@ async fn hand_over(deps: &Deps, tenant: TenantId, claims: &[Claim]) -> Result<()
     let caller = Caller::service(SCHEMA, tenant, Trace::start());
     let now = deps.ids.now();
     let mut tx = deps.db.tenant(&caller).await?;
+    erasure::hold_off(&mut tx).await?;
     let ready = deliveries::ready(&mut tx, claims).await?;
     let targets = targets(&mut tx, &ready).await?;
     let ended = ready

@@ -10,6 +10,7 @@ pub mod addresses;
 pub mod announce;
 pub mod channel;
 mod error;
+pub mod export;
 pub mod fan_out;
 pub mod follow;
 mod grpc;

@@ -85,10 +85,9 @@ impl From<pb::SavedSearchFilter> for Filter {
 
 impl From<PushSubscription> for pb::PushSubscription {
     fn from(subscription: PushSubscription) -> Self {
-        let url: Option<url::Url> = subscription.endpoint.parse().ok();
         Self {
             id: PushSubscriptionId::from(subscription.id).to_string(),
-            host: url.and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_default(),
+            host: endpoint_host(&subscription.endpoint),
             user_agent: subscription.user_agent,
             created_at: rfc3339(subscription.created_at),
         }
@@ -122,7 +121,13 @@ impl From<Notification> for pb::Notification {
     }
 }
 
-fn rfc3339(time: DateTime<Utc>) -> String {
+/// The push service of an endpoint; the whole address is a secret.
+pub(crate) fn endpoint_host(endpoint: &str) -> String {
+    let url: Option<url::Url> = endpoint.parse().ok();
+    url.and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_default()
+}
+
+pub(crate) fn rfc3339(time: DateTime<Utc>) -> String {
     time.to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 

@@ -21,6 +21,7 @@ use crate::people::{self, Person};
 use crate::preferences::EMAIL;
 use crate::store::addresses;
 use crate::store::deliveries::Claim;
+use crate::store::erasure;
 use crate::store::messages::{self, Ended, Outcome};
 use crate::store::outgoing::{self, Outgoing};
 use crate::{Deps, Error, SCHEMA, hand_over, keys};
@@ -129,6 +130,7 @@ impl Sender {
         let gone: Vec<Uuid> = gone.into_iter().flatten().collect();
         let tries = ended.len();
         let mut tx = self.deps.db.tenant(&caller).await?;
+        erasure::hold_off(&mut tx).await?;
         let kept = messages::end(&mut tx, &self.deps.ids, ended).await?;
         if !gone.is_empty() {
             addresses::forget(&mut tx, &gone).await?;

@@ -7,6 +7,7 @@ import { humanize } from '../text/words.ts';
 import { Page } from '../ui/page.tsx';
 import { ForViewer } from '../viewer/for-viewer.tsx';
 import type { Viewer } from '../viewer/viewer.tsx';
+import { OwnData } from './own-data.tsx';
 import { Sessions } from './sessions.tsx';
 
 const UpdateProfile = graphql(`
@@ -48,6 +49,7 @@ function Profile({ viewer }: { viewer: Viewer }) {
         <h2 id="roles">Roles</h2>
         <p>{viewer.roles.map(humanize).join(', ') || 'None'}</p>
       </section>
+      <OwnData />
     </Page>
   );
 }

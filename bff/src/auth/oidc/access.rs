@@ -179,6 +179,21 @@ impl Default for Tokens {
     }
 }
 
+impl Tokens {
+    /// Believes nothing any more of what was said of a person.
+    pub(crate) fn forget(&self, user: UserId) {
+        let mut tokens = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let theirs: Vec<Vec<u8>> = tokens
+            .iter()
+            .filter(|(_, (person, _))| person.user == user)
+            .map(|(hash, _)| hash.clone())
+            .collect();
+        for hash in theirs {
+            tokens.pop(&hash);
+        }
+    }
+}
+
 /// Who a bearer token speaks for.
 pub(crate) async fn bearer(app: &App, context: &RequestContext, token: &str) -> Result<Visitor, AccessError> {
     // Which tenant it speaks in depends on the host too.
@@ -207,7 +222,7 @@ pub(crate) async fn bearer(app: &App, context: &RequestContext, token: &str) -> 
         request_id: context.request_id.clone(),
         trace: context.trace,
     };
-    Ok(Visitor { caller, signed_in: None })
+    Ok(Visitor { caller, signed_in: None, session: None })
 }
 
 async fn believed(

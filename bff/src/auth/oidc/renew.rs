@@ -149,6 +149,11 @@ async fn renewed(app: &App, id: Id, mut held: Held, provider: &Provider, granted
                 logout::revoke(app, &who).await;
                 return over(app, id, &who, "the person's roles have changed").await;
             }
+            // The account was deleted, and this made another: what was ended everywhere does not go on as it.
+            Ok(user) if user.id != who.user.to_string() => {
+                logout::revoke(app, &who).await;
+                return over(app, id, &who, "the account was deleted").await;
+            }
             Ok(_) => {}
             Err(error) => tracing::warn!(%error, "a person's roles were not looked at"),
         }

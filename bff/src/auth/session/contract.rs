@@ -187,6 +187,11 @@ async fn an_answer_is_repeated(engine: &dyn Engine) {
     engine.answer(user, "a:b", &answer, now + TimeDelta::days(1), now).await.unwrap();
     engine.unclaim(user, "a:b").await.unwrap();
     assert_eq!(engine.claim(user, "a:b", &one, until, now).await.unwrap(), Claim::Answered(answer));
+    engine.forget_answers(id()).await.unwrap();
+    assert!(matches!(engine.claim(user, "a:b", &one, until, now).await.unwrap(), Claim::Answered(_)));
+    engine.forget_answers(user).await.unwrap();
+    engine.forget_answers(user).await.unwrap();
+    assert_eq!(engine.claim(user, "a:b", &two, until, now).await.unwrap(), Claim::New, "forgotten");
     engine.claim(user, "c", &one, until, now).await.unwrap();
     engine.unclaim(user, "c").await.unwrap();
     assert_eq!(engine.claim(user, "c", &two, until, now).await.unwrap(), Claim::New);

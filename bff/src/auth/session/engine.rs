@@ -156,6 +156,8 @@ pub(crate) trait Engine: Send + Sync {
     ) -> Result<(), StoreError>;
     /// Gives a claimed key back that has no answer.
     async fn unclaim(&self, user: Uuid, key: &str) -> Result<(), StoreError>;
+    /// Forgets every answer that a person was given.
+    async fn forget_answers(&self, user: Uuid) -> Result<(), StoreError>;
 
     /// Deletes what has run out, where that does not happen by itself. Returns how many rows.
     async fn sweep(&self, now: DateTime<Utc>) -> Result<u64, StoreError>;

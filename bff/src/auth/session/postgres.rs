@@ -309,6 +309,14 @@ impl Engine for PostgresEngine {
         Ok(())
     }
 
+    async fn forget_answers(&self, user: Uuid) -> Result<(), StoreError> {
+        sqlx::query("DELETE FROM idempotent_answers WHERE user_id = $1")
+            .bind(user)
+            .execute(&self.pool)
+            .await?;
+        Ok(())
+    }
+
     async fn sweep(&self, now: DateTime<Utc>) -> Result<u64, StoreError> {
         let mut gone = 0;
         for sql in [

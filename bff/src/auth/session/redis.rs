@@ -2,7 +2,7 @@
 //!
 //! Keys, below a prefix: `s:` a session by the hash of its id, `n:` its hash by its name, `u:` `j:` `i:` the hashes of a
 //! person's, an identity's and a provider's sign-in's sessions, `l:` who renews a session, `b:` what is under way, `o:`
-//! what must not come twice, `a:` answers. Everything has a time to live; an index may name sessions that are gone, which
+//! what must not come twice, `a:` answers, `w:` the keys of a person's answers. Everything has a time to live; an index may name sessions that are gone, which
 //! costs a look. Times are kept too, since the clock that decides is the application's. Scripts name keys of several
 //! slots: a Redis Cluster is not served, one primary with its replicas is.
 
@@ -66,14 +66,22 @@ local kept = redis.call('GET', KEYS[1])
 if kept and not cjson.decode(kept).answer then return redis.call('DEL', KEYS[1]) end
 return 0";
 
-/// KEYS: answer. ARGV: answer, time to live. Keeps it beside the claim.
+/// KEYS: answer, index of the person's. ARGV: answer, time to live. Keeps it beside the claim. What comes later lives
+/// longer, so the index lives as long as all that it names.
 const ANSWERED: &str = r"
 local kept = redis.call('GET', KEYS[1])
 if not kept then return 0 end
 local claim = cjson.decode(kept)
 claim.answer = ARGV[1]
 redis.call('SET', KEYS[1], cjson.encode(claim), 'PX', ARGV[2])
+redis.call('SADD', KEYS[2], KEYS[1])
+redis.call('PEXPIRE', KEYS[2], ARGV[2])
 return 1";
+
+/// KEYS: index of a person's answers. Deletes them and it.
+const FORGET: &str = r"
+for _, answer in ipairs(redis.call('SMEMBERS', KEYS[1])) do redis.call('DEL', answer) end
+return redis.call('DEL', KEYS[1])";
 
 /// Over one connection that is made anew when it breaks.
 pub(crate) struct RedisEngine {
@@ -85,6 +93,7 @@ pub(crate) struct RedisEngine {
     take: Script,
     unclaim: Script,
     answered: Script,
+    forget: Script,
 }
 
 impl RedisEngine {
@@ -105,6 +114,7 @@ impl RedisEngine {
             take: Script::new(TAKE),
             unclaim: Script::new(UNCLAIM),
             answered: Script::new(ANSWERED),
+            forget: Script::new(FORGET),
         })
     }
 
@@ -448,6 +458,7 @@ impl Engine for RedisEngine {
         let _: i32 = self
             .answered
             .key(self.pair('a', &user.to_string(), key))
+            .key(self.key('w', &user.simple().to_string()))
             .arg(answer.to_string())
             .arg(left(until, now))
             .invoke_async(&mut self.connection.clone())
@@ -459,6 +470,15 @@ impl Engine for RedisEngine {
         let _: i32 = self
             .unclaim
             .key(self.pair('a', &user.to_string(), key))
+            .invoke_async(&mut self.connection.clone())
+            .await?;
+        Ok(())
+    }
+
+    async fn forget_answers(&self, user: Uuid) -> Result<(), StoreError> {
+        let _: i32 = self
+            .forget
+            .key(self.key('w', &user.simple().to_string()))
             .invoke_async(&mut self.connection.clone())
             .await?;
         Ok(())

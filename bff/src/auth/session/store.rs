@@ -296,6 +296,11 @@ impl Sessions {
         self.engine.unclaim(user.uuid(), key).await
     }
 
+    /// Forgets every answer that a person was given.
+    pub(crate) async fn forget_answers(&self, user: UserId) -> Result<(), StoreError> {
+        self.engine.forget_answers(user.uuid()).await
+    }
+
     /// Deletes what has run out. Returns how many rows.
     pub(crate) async fn sweep(&self) -> Result<u64, StoreError> {
         self.engine.sweep(self.clock.now()).await

@@ -1,5 +1,6 @@
 //! What can be changed.
 
+mod account;
 mod addresses;
 mod follows;
 mod notifications;
@@ -11,6 +12,7 @@ mod sessions;
 /// Everything that can be changed.
 #[derive(async_graphql::MergedObject, Default)]
 pub(crate) struct Mutation(
+    account::AccountMutations,
     addresses::AddressMutations,
     follows::FollowMutations,
     notifications::NotificationMutations,

@@ -25,6 +25,7 @@ pub(crate) fn domain(fault: Fault) -> Result<Vec<UserError>, Fault> {
         Reason::AlreadyExists => "It is there already.",
         Reason::Conflict | Reason::StaleVersion => "It has changed meanwhile. Look at it again.",
         Reason::InvalidTransition => "This is not possible in its present state.",
+        Reason::LastOwner => "You are the only owner of this space: make somebody else an owner first.",
         Reason::Unspecified
         | Reason::InvalidArgument
         | Reason::Forbidden

@@ -5,10 +5,12 @@ use std::sync::Arc;
 use async_graphql::{Context, Enum, ID, Object, Result};
 use cs_proto::accounts::v1 as pb;
 use cs_proto::common::v1::PageRequest;
+use cs_proto::errors::v1::Reason;
 use cs_proto::notifications::v1 as notifications;
 
 use super::city::City;
 use super::preferences::NotificationPreferences;
+use crate::auth::leave;
 use crate::graphql::error::Fault;
 use crate::graphql::global_id::Kind;
 use crate::graphql::scalars::text;
@@ -31,13 +33,20 @@ pub(crate) enum Role {
 pub(crate) struct Viewer(pub(crate) Arc<pb::User>);
 
 impl Viewer {
-    /// The caller's own account; `None` for anybody else's eyes.
+    /// The caller's own account; `None` for anybody else's eyes. A session that outlived its account, because it was
+    /// beginning when the account was deleted, ends here.
     pub(crate) async fn load(scope: &Scope) -> Result<Option<Self>, Fault> {
-        if scope.caller().user().is_none() {
-            return Ok(None);
+        let Some(person) = scope.caller().user() else { return Ok(None) };
+        match read!(scope.calls, accounts.get_viewer, pb::GetViewerRequest {}) {
+            Err(fault) if fault.reason == Reason::NotFound => {
+                leave(&scope.app, person, scope.session.as_ref()).await.map_err(|error| {
+                    tracing::warn!(%error, "the sessions of a deleted account were not ended");
+                    Fault::unavailable()
+                })?;
+                Ok(None)
+            }
+            answer => Ok(answer?.user.map(Arc::new).map(Self)),
         }
-        let answer = read!(scope.calls, accounts.get_viewer, pb::GetViewerRequest {})?;
-        Ok(answer.user.map(Arc::new).map(Self))
     }
 }
 

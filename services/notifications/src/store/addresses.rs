@@ -45,6 +45,7 @@ pub(crate) async fn put_subscription(
     new: &NewSubscription<'_>,
     now: DateTime<Utc>,
 ) -> Result<PushSubscription, DbError> {
+    super::erasure::hold_off(tx).await?;
     // A new row under a new id where the person changes: what is on its way to the old one must not reach this one.
     sqlx::query("DELETE FROM push_subscriptions WHERE endpoint = $1 AND user_id <> $2")
         .bind(new.endpoint)

@@ -4,8 +4,23 @@ use chrono::{DateTime, Utc};
 use cs_core::{MeetingId, UserId};
 use cs_db::{DbError, TenantTx, Tx};
 
-/// Erases a person and keeps the memory that they were; gives the number of rows that are gone.
+/// Writes rows of people until the transaction ends: nobody is erased meanwhile. First of all, so that whoever was erased
+/// before is not found, and nothing that is held is waited for by an erasure that this waits for.
+pub(crate) async fn hold_off(tx: &mut TenantTx) -> Result<(), DbError> {
+    sqlx::query("SELECT pg_advisory_xact_lock_shared(hashtextextended('erasure in ' || $1, 0))")
+        .bind(tx.tenant().uuid().to_string())
+        .execute(tx.conn())
+        .await?;
+    Ok(())
+}
+
+/// Erases a person and keeps the memory that they were; gives the number of rows that are gone. Who writes rows of people
+/// is done before, or begins afterwards.
 pub(crate) async fn erase(tx: &mut TenantTx, user: UserId, now: DateTime<Utc>) -> Result<i64, DbError> {
+    sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended('erasure in ' || $1, 0))")
+        .bind(tx.tenant().uuid().to_string())
+        .execute(tx.conn())
+        .await?;
     let gone: i64 =
         sqlx::query_scalar("SELECT erase_person($1)").bind(user.uuid()).fetch_one(tx.conn()).await?;
     sqlx::query("INSERT INTO erased_people (tenant_id, user_id, erased_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING")
@@ -17,8 +32,9 @@ pub(crate) async fn erase(tx: &mut TenantTx, user: UserId, now: DateTime<Utc>) -
     Ok(gone)
 }
 
-/// Whether a person was erased.
+/// Whether a person was erased; where not, they are not until the transaction ends.
 pub(crate) async fn is_erased(tx: &mut TenantTx, user: UserId) -> Result<bool, DbError> {
+    hold_off(tx).await?;
     Ok(sqlx::query_scalar("SELECT EXISTS (SELECT FROM erased_people WHERE user_id = $1)")
         .bind(user.uuid())
         .fetch_one(tx.conn())

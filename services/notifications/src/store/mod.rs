@@ -3,6 +3,7 @@
 pub(crate) mod addresses;
 pub(crate) mod deliveries;
 pub(crate) mod erasure;
+pub(crate) mod export;
 pub(crate) mod follows;
 pub(crate) mod inbox;
 pub(crate) mod messages;

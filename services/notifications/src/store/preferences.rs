@@ -65,6 +65,7 @@ pub(crate) async fn of(tx: &mut TenantTx, user: UserId) -> Result<Option<Prefere
 
 /// The same, held until the transaction ends, so that two changes at once lose nothing of each other.
 pub(crate) async fn held(tx: &mut TenantTx, user: UserId) -> Result<Option<Preferences>, DbError> {
+    super::erasure::hold_off(tx).await?;
     sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended('preferences of ' || $1, 0))")
         .bind(user.to_string())
         .execute(tx.conn())

@@ -4,10 +4,10 @@ use cs_core::{MeetingId, UserId};
 use cs_db::Tx;
 use cs_proto::events::v1::{AccountDeleted, MeetingWithdrawn};
 use notifications::addresses::{self, Browser};
-use notifications::follow::Target;
-use notifications::preferences::Change;
+use notifications::follow::{self, Target};
+use notifications::preferences::{self, Change};
 use notifications::saved_search::{self, Wanted};
-use notifications::{inbox, retract};
+use notifications::{export, inbox, retract};
 
 use crate::support::World;
 
@@ -180,8 +180,141 @@ async fn who_is_erased_leaves_nothing_and_does_not_come_back() {
     for table in ["homes", "follows", "preferences", "deliveries"] {
         assert_eq!(world.count(&format!("{table} WHERE user_id = '{}'", gone.uuid())).await, 0, "{table}");
     }
+    // Nor does what the person's other browser does meanwhile, or a call that was under way.
+    let caller = world.person(gone);
+    for attempt in 0..3 {
+        let mut tx = world.tx(&caller).await;
+        let refused = match attempt {
+            0 => follow::follow(&mut tx, &caller, &world.ids, &Target::Topic("housing".into())).await.err(),
+            1 => addresses::add_webhook(&mut tx, &caller, &world.deps, "https://x.example.org/").await.err(),
+            _ => preferences::update(&mut tx, &caller, &world.deps, &Change::default()).await.err(),
+        };
+        let rule = match refused {
+            Some(notifications::Error::Db(cs_db::DbError::Refused { rule, .. })) => rule,
+            other => panic!("{attempt}: {other:?}"),
+        };
+        assert_eq!(rule, "CS004");
+    }
+    assert_eq!(world.count("erased_people").await, 1);
     // Nobody else may delete what is append-only, even with the word of the erasure.
     let mut tx = world.tx(&world.service()).await;
     sqlx::query("SELECT set_config('app.erasing', 'on', true)").execute(tx.conn()).await.unwrap();
     assert!(sqlx::query("DELETE FROM message_attempts").execute(tx.conn()).await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_erasure_is_whole_while_everything_else_goes_on() {
+    let world = World::start("erasing").await;
+    let people: Vec<UserId> = (0..12).map(|_| world.ids.next()).collect();
+    for user in &people {
+        world.follow(*user, &Target::City(world.places.city)).await;
+        let channels = Some(["in_app", "email"].map(str::to_owned).to_vec());
+        world.prefer(*user, &Change { channels, ..Change::default() }).await;
+    }
+    let told = async {
+        for _ in 0..6 {
+            world.announce(&world.published(world.ids.next(), |_| {})).await.unwrap();
+            world.work().await;
+            world.send(&world.sender(vec![])).await;
+        }
+    };
+    let erased = async {
+        for user in &people[..8] {
+            let event =
+                world.envelope("account.deleted", &AccountDeleted { user_id: user.to_string(), version: 1 });
+            retract::deleted(&world.deps, &event.caller("notifications"), &event).await.unwrap();
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    let writing = async {
+        for n in 0..40 {
+            for user in &people[..8] {
+                let caller = world.person(*user);
+                let mut tx = world.tx(&caller).await;
+                let topic = Target::Topic(format!("topic{n}"));
+                if follow::follow(&mut tx, &caller, &world.ids, &topic).await.is_ok() {
+                    tx.commit().await.unwrap();
+                }
+            }
+        }
+    };
+    tokio::join!(told, erased, writing);
+    assert_eq!(world.count("erased_people").await, 8);
+    for table in ["follows", "preferences", "deliveries", "messages"] {
+        let of = |user: &UserId| format!("{table} WHERE user_id = '{}'", user.uuid());
+        for user in &people[..8] {
+            assert_eq!(world.count(&of(user)).await, 0, "{table}");
+        }
+        for user in &people[8..] {
+            let rows = if matches!(table, "deliveries" | "messages") { 6 } else { 1 };
+            assert_eq!(world.count(&of(user)).await, rows, "{table}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_export_tells_what_every_table_holds_and_no_secret() {
+    let world = World::start("exporting").await;
+    let (user, other): (UserId, UserId) = (world.ids.next(), world.ids.next());
+    for user in [user, other] {
+        world.move_home(user, Some(world.places.city), 1).await;
+        let channels = Some(["in_app", "email", "webhook"].map(str::to_owned).to_vec());
+        world.prefer(user, &Change { channels, ..Change::default() }).await;
+    }
+    let caller = world.person(user);
+    let mut tx = world.tx(&caller).await;
+    let search = Wanted { query: "rentals".into(), follow: true, ..Wanted::default() };
+    saved_search::save(&mut tx, &caller, &world.ids, search).await.unwrap();
+    let browser = Browser {
+        endpoint: "https://push.example.org/secret".into(),
+        p256dh: world.deps.keys.push_public(),
+        auth: "AAAAAAAAAAAAAAAAAAAAAA".into(),
+        user_agent: "A browser".into(),
+    };
+    addresses::register(&mut tx, &caller, &world.deps, &browser).await.unwrap();
+    let (_, secret) =
+        addresses::add_webhook(&mut tx, &caller, &world.deps, "https://hook.example.org/").await.unwrap();
+    tx.commit().await.unwrap();
+    *world.places.found.lock().unwrap() = vec!["rentals".into()];
+    world.publish(world.ids.next()).await;
+
+    let mut tx = world.tx(&caller).await;
+    let kept = export::person(&mut tx, &caller).await.unwrap();
+    assert_eq!(kept["homes"]["city_id"], world.places.city.to_string());
+    assert_eq!(kept["preferences"]["channels"], serde_json::json!(["in_app", "email", "push", "webhook"]));
+    assert_eq!(kept["follows"].as_array().unwrap().len(), 2);
+    assert_eq!(kept["saved_searches"][0]["query"], "rentals");
+    assert_eq!(kept["push_subscriptions"][0]["host"], "push.example.org");
+    assert_eq!(kept["webhooks"][0]["url"], "https://hook.example.org/");
+    assert_eq!(kept["deliveries"][0]["title"].as_str().map(str::is_empty), Some(false));
+    assert_eq!(kept["deliveries"][0]["delivery_attempts"][0]["channel"], "in_app");
+    assert_eq!(kept["messages"].as_array().unwrap().len(), 3);
+    assert_eq!(kept["messages"][0]["message_deliveries"][0], kept["deliveries"][0]["id"]);
+    let text = kept.to_string();
+    for hidden in ["/secret", "AAAAAAAAAAAA", &secret, &other.to_string()] {
+        assert!(!text.contains(hidden), "{hidden}");
+    }
+    let nobody = world.service();
+    assert!(export::person(&mut world.tx(&nobody).await, &nobody).await.is_err());
+
+    // Who adds a table of people has to say here what of it is exported, and in `erase_person` that it is erased.
+    let mut owner = world.owner().await;
+    let tables: Vec<String> = sqlx::query_scalar(
+        "SELECT table_name::text FROM information_schema.columns
+         WHERE table_schema = 'notifications' AND column_name = 'user_id' AND table_name <> 'erased_people' ORDER BY 1",
+    )
+    .fetch_all(&mut owner)
+    .await
+    .unwrap();
+    assert_eq!(tables.len(), 8, "{tables:?}");
+    let erasing: String = sqlx::query_scalar(
+        "SELECT prosrc FROM pg_proc WHERE proname = 'erase_person' AND pronamespace = 'notifications'::regnamespace",
+    )
+    .fetch_one(&mut owner)
+    .await
+    .unwrap();
+    for table in &tables {
+        assert!(kept.get(table).is_some(), "{table} is not exported");
+        assert!(erasing.contains(&format!("'{table}'")), "{table} is not erased");
+    }
 }
