@@ -54,6 +54,25 @@ async fn a_meeting_that_matches_is_told_once_with_the_search_as_the_reason() {
 }
 
 #[tokio::test]
+async fn a_search_that_cannot_be_read_stops_no_other() {
+    let world = World::start("unreadable_search").await;
+    *world.places.found.lock().unwrap() = ["regular", "rentals", "housing"].map(str::to_owned).to_vec();
+    let (one, two): (UserId, UserId) = (world.ids.next(), world.ids.next());
+    let minutes = Filter { artifact_kinds: vec!["minutes".into()], ..Filter::default() };
+    save(&world, one, Wanted { filter: minutes, ..wanted("rentals") }).await.unwrap();
+    save(&world, two, wanted("housing")).await.unwrap();
+    // Kept before kinds were checked.
+    let mut owner = world.owner().await;
+    let old = "UPDATE notifications.saved_searches SET filter = jsonb_set(filter, '{artifact_kinds}', '[\"video\"]')
+               WHERE query = 'rentals'";
+    sqlx::raw_sql(old).execute(&mut owner).await.unwrap();
+    world.announce(&world.published(world.ids.next(), |_| {})).await.unwrap();
+    world.work().await;
+    assert_eq!(world.texts("SELECT reason FROM deliveries").await, ["You follow the search “housing”"]);
+    assert_eq!(world.count("jobs WHERE state = 'dead'").await, 0);
+}
+
+#[tokio::test]
 async fn it_is_waited_until_the_index_has_the_meeting() {
     let world = World::start("not_yet").await;
     let user: UserId = world.ids.next();
@@ -101,6 +120,10 @@ async fn a_search_is_its_owner_s_and_ends_with_its_follow() {
         Wanted { filter: Filter { city_ids: vec!["boston".into()], ..Filter::default() }, ..wanted("x") },
         Wanted {
             filter: Filter { artifact_kinds: vec!["Minutes; --".into()], ..Filter::default() },
+            ..wanted("x")
+        },
+        Wanted {
+            filter: Filter { artifact_kinds: vec!["minutes".into(), "video".into()], ..Filter::default() },
             ..wanted("x")
         },
     ] {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use chrono::{DateTime, Utc};
+use cs_core::document::ArtifactKind;
 use cs_core::{
     BodyId, Caller, CityId, Clock, Ids, ManualClock, MeetingId, Role, Subject, TenantId, Trace, UserId,
 };
@@ -14,6 +15,7 @@ use cs_db::{Db, DbOptions, SchemaSpec, TenantTx, Tx, Wakeups};
 use cs_events::{Envelope, Fact, HandlerError};
 use cs_proto::accounts::v1::{BatchGetUsersResponse, User};
 use cs_proto::common::v1::BatchGetRequest;
+use cs_proto::errors::v1::Reason;
 use cs_proto::events::v1::{AccountHomeCityChanged, MeetingPublished};
 use cs_proto::meetings::v1::{BatchGetBodiesResponse, BatchGetCitiesResponse, Body as MeetingsBody, City};
 use cs_proto::search::v1::{MatchSavedSearchesRequest, MatchSavedSearchesResponse, SavedSearchMatch};
@@ -72,6 +74,10 @@ impl UnaryService<MatchSavedSearchesRequest> for Found {
         Box::pin(async move {
             let request = request.into_inner();
             assert!(request.visible.is_empty(), "matched against what residents may read");
+            let kinds = request.searches.iter().filter_map(|s| s.filter.as_ref()).flat_map(|f| &f.artifact_kinds);
+            if let Some(Err(unknown)) = kinds.map(|kind| kind.parse::<ArtifactKind>()).find(Result::is_err) {
+                return Err(cs_rpc::status(Reason::InvalidArgument, &unknown.to_string(), &[]));
+            }
             let all = |query: &str| query.split_whitespace().all(|word| known.contains(&word.to_lowercase()));
             let matches = request.searches.into_iter().filter(|search| all(&search.query));
             let matches = matches.map(|search| SavedSearchMatch { id: search.id, ..Default::default() });
