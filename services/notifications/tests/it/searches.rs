@@ -1,9 +1,10 @@
 //! Saved searches: kept, followed, tried on each meeting.
 
-use cs_core::{SavedSearchId, UserId};
+use cs_core::{MeetingId, SavedSearchId, UserId};
+use cs_proto::events::v1::MeetingWithdrawn;
 use notifications::follow::{self, Target};
 use notifications::saved_search::{self, Filter, SavedSearch, Wanted};
-use notifications::{Deps, Error};
+use notifications::{Deps, Error, retract};
 
 use crate::support::World;
 
@@ -90,6 +91,39 @@ async fn it_is_waited_until_the_index_has_the_meeting() {
     world.clock.advance(chrono::TimeDelta::minutes(6));
     world.work().await;
     assert_eq!(world.count("deliveries").await, 1);
+}
+
+#[tokio::test]
+async fn an_index_that_lags_for_hours_drops_no_notice() {
+    let world = World::start("lagging_index").await;
+    let user: UserId = world.ids.next();
+    save(&world, user, wanted("rentals")).await.unwrap();
+    world.announce(&world.published(world.ids.next(), |_| {})).await.unwrap();
+    // One that was published without any text is never in the index, and not waited for.
+    world.announce(&world.published(world.ids.next(), |event| event.text_sha256.clear())).await.unwrap();
+    let worker = notifications::job_worker(&world.deps, world.clock.clone());
+    for _ in 0..15 {
+        while worker.step().await.unwrap() > 0 {}
+        world.clock.advance(chrono::TimeDelta::minutes(10));
+    }
+    assert_eq!(world.count("jobs WHERE state = 'ready' AND type = 'notification.match.requested'").await, 1);
+    assert_eq!(world.count("deliveries").await, 0);
+    *world.places.found.lock().unwrap() = ["regular", "rentals"].map(str::to_owned).to_vec();
+    world.work().await;
+    assert_eq!(world.count("deliveries").await, 1);
+}
+
+#[tokio::test]
+async fn a_meeting_that_was_withdrawn_meanwhile_is_not_waited_for() {
+    let world = World::start("withdrawn_search").await;
+    save(&world, world.ids.next(), wanted("rentals")).await.unwrap();
+    let meeting: MeetingId = world.ids.next();
+    world.announce(&world.published(meeting, |_| {})).await.unwrap();
+    let event = MeetingWithdrawn { meeting_id: meeting.to_string(), version: 1, ..Default::default() };
+    let event = world.envelope("meeting.withdrawn", &event);
+    retract::withdrawn(&world.deps, &event.caller("notifications"), &event).await.unwrap();
+    world.work().await;
+    assert_eq!(world.count("jobs WHERE state = 'done' AND type = 'notification.match.requested'").await, 1);
 }
 
 #[tokio::test]

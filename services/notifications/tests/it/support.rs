@@ -273,6 +273,7 @@ impl World {
             title: "Regular Meeting".into(),
             body_name: "City Council".into(),
             short_summary: "The council adopted the budget.".into(),
+            text_sha256: vec!["0".repeat(64)],
             ..Default::default()
         };
         change(&mut event);
