@@ -105,8 +105,8 @@ pub enum ChannelError {
 pub trait Channel: Send + Sync + 'static {
     /// Its name in messages and preferences.
     fn name(&self) -> &'static str;
-    /// Hands the message over. It may come twice with the same key: where a worker died before it could write that
-    /// the first was taken.
+    /// Hands the message over, and ends by itself, in time: it is never dropped in between. It may come twice with the
+    /// same key: where a worker died before it could write that the first was taken.
     async fn send(&self, message: &Message) -> Result<(), ChannelError>;
 }
 
