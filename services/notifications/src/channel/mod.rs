@@ -2,6 +2,7 @@
 
 mod email;
 mod push;
+mod smtp;
 mod text;
 mod webhook;
 
