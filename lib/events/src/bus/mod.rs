@@ -103,6 +103,8 @@ pub struct DeadFilter<'a> {
     pub kind: &'a str,
     /// This one only.
     pub event: Option<EventId>,
+    /// Those given up before that time, oldest first; `None`: all, newest first.
+    pub before: Option<DateTime<Utc>>,
 }
 
 impl DeadFilter<'_> {
@@ -144,7 +146,7 @@ pub trait Bus: Send + Sync {
     async fn park(&self, delivery: &Delivery, why: &str) -> Result<(), BusError>;
     /// Gives back what was parked and can be read now: types, each with the newest version. Gives how many.
     async fn unpark(&self, queue: &str, readable: &[(&str, u32)]) -> Result<u64, BusError>;
-    /// The newest dead letters of a queue.
+    /// Dead letters of a queue.
     async fn dead(&self, queue: &str, which: DeadFilter<'_>, most: u32)
     -> Result<Vec<DeadMessage>, BusError>;
     /// Sends dead letters again; gives those that were dead.

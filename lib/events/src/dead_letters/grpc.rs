@@ -61,7 +61,7 @@ impl Service for DeadLetters {
         let letters = self.find(&caller, &request.get_ref().id).await?;
         let only = event("id", &request.get_ref().id)?;
         for part in &self.parts {
-            let here = self.of(part, &caller, "", Some(only)).await?;
+            let here = self.of(part, &caller, "", Some(only), None).await?;
             if !here.is_empty() {
                 self.replay(part, &caller, &here).await?;
             }
@@ -80,25 +80,25 @@ impl Service for DeadLetters {
             return Err(invalid("ids", "say which: ids, a type, or all"));
         }
         let only: Vec<EventId> = asked.iter().map(|id| event("ids", id)).collect::<Result<_, _>>()?;
+        let began = self.clock.now();
         let mut ids = Vec::new();
         for part in &self.parts {
             if only.is_empty() {
+                // What dies again meanwhile has a later time, and waits for the next call.
                 loop {
-                    let here = self.of(part, &caller, &kind, None).await?;
+                    let here = self.of(part, &caller, &kind, None, Some(began)).await?;
                     let replayed =
                         if here.is_empty() { Vec::new() } else { self.replay(part, &caller, &here).await? };
-                    // Fewer than a page: that was the rest. What dies again meanwhile waits for the next call.
-                    let last = replayed.is_empty() || here.len() < MOST as usize;
-                    ids.extend(replayed);
-                    if last {
+                    if replayed.is_empty() {
                         break;
                     }
+                    ids.extend(replayed);
                 }
                 continue;
             }
             let mut here = Vec::new();
             for id in &only {
-                here.extend(self.of(part, &caller, &kind, Some(*id)).await?);
+                here.extend(self.of(part, &caller, &kind, Some(*id), None).await?);
             }
             if !here.is_empty() {
                 ids.extend(self.replay(part, &caller, &here).await?);
@@ -119,7 +119,7 @@ impl Service for DeadLetters {
         let only = event("id", &id)?;
         self.find(&caller, &id).await?;
         for part in &self.parts {
-            let here = self.of(part, &caller, "", Some(only)).await?;
+            let here = self.of(part, &caller, "", Some(only), None).await?;
             if here.is_empty() {
                 continue;
             }

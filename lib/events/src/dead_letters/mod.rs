@@ -49,21 +49,22 @@ impl DeadLetters {
         Self { parts, bus, ledger, clock }
     }
 
-    /// The letters of one part that the caller may see.
+    /// The letters of one part that the caller may see: the newest, or the oldest of those given up before a time.
     async fn of(
         &self,
         part: &DeadLetterPart,
         caller: &Caller,
         kind: &str,
         only: Option<EventId>,
+        before: Option<DateTime<Utc>>,
     ) -> Result<Vec<DeadLetter>, Status> {
         let mut found = Vec::new();
         if let Some(db) = &part.db {
-            let jobs = jobs::dead(db, caller.tenant, kind, only, MOST).await;
+            let jobs = jobs::dead(db, caller.tenant, kind, only, before, MOST).await;
             found.extend(jobs.map_err(|e| unavailable(&e))?);
         }
         if !part.queue.is_empty() {
-            let which = DeadFilter { tenant: caller.tenant, kind, event: only };
+            let which = DeadFilter { tenant: caller.tenant, kind, event: only, before };
             let dead = self.bus.dead(&part.queue, which, MOST).await.map_err(|e| refused(&e))?;
             found.extend(dead.into_iter().map(|message| letter(message, &part.queue)));
         }
@@ -79,7 +80,7 @@ impl DeadLetters {
     ) -> Result<Vec<DeadLetter>, Status> {
         let mut found = Vec::new();
         for part in &self.parts {
-            found.extend(self.of(part, caller, kind, only).await?);
+            found.extend(self.of(part, caller, kind, only, None).await?);
         }
         found.sort_by(|a, b| b.failed_at.cmp(&a.failed_at));
         Ok(found)
