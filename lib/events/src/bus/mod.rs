@@ -124,6 +124,8 @@ impl DeadFilter<'_> {
 pub trait Bus: Send + Sync {
     /// Makes `queue` get `types`, and no others.
     async fn subscribe(&self, queue: &str, types: &[&str]) -> Result<(), BusError>;
+    /// Makes `queue` get `types` as well: what a replica of another version asked for stays.
+    async fn want(&self, queue: &str, types: &[&str]) -> Result<(), BusError>;
     /// Sends each envelope to every queue that asked for its type.
     async fn publish(&self, envelopes: &[Envelope]) -> Result<(), BusError>;
     /// Sends those envelopes to one queue that it asked for; gives how many.

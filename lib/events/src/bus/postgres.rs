@@ -69,6 +69,11 @@ impl Bus for PostgresBus {
         Ok(())
     }
 
+    async fn want(&self, queue: &str, types: &[&str]) -> Result<(), BusError> {
+        call!(self, sqlx::query("SELECT bus_want($1, $2)").bind(queue).bind(types), execute);
+        Ok(())
+    }
+
     async fn publish(&self, envelopes: &[Envelope]) -> Result<(), BusError> {
         let query = sqlx::query("SELECT bus_publish($1, $2)").bind(rows(envelopes)).bind(self.clock.now());
         call!(self, query, execute);

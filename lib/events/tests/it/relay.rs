@@ -8,6 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use cs_core::EventId;
+use cs_db::Reason;
 use cs_events::bus::{DeadFilter, DeadMessage};
 use cs_events::{Bus, BusError, Delivery, Envelope, PostgresBus, Relay, chores, outbox};
 
@@ -31,6 +32,9 @@ impl Bus for Notes {
     }
     async fn subscribe(&self, queue: &str, types: &[&str]) -> Result<(), BusError> {
         self.inner.subscribe(queue, types).await
+    }
+    async fn want(&self, queue: &str, types: &[&str]) -> Result<(), BusError> {
+        self.inner.want(queue, types).await
     }
     async fn send(&self, queue: &str, envelopes: &[Envelope]) -> Result<u64, BusError> {
         self.inner.send(queue, envelopes).await
@@ -146,4 +150,18 @@ async fn what_is_old_is_forgotten_and_nothing_else() {
     world.manual.advance(TimeDelta::days(365));
     chores::retention(&world.db, bus.as_ref(), world.clock.now()).await.unwrap();
     assert_eq!(world.number("SELECT count(*) FROM toy.outbox").await, 1, "what is not published stays");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_chore_that_is_rolled_back_is_due_again() {
+    let world = World::manual("chores").await;
+    let week = TimeDelta::weeks(1);
+    let mut tx = world.db.system(Reason::Scheduler).await.unwrap();
+    let first = chores::take_in(&mut tx, "audit", week, world.clock.now()).await.unwrap();
+    assert_eq!(first, Some(world.clock.now() - week));
+    drop(tx);
+    let mut tx = world.db.system(Reason::Scheduler).await.unwrap();
+    assert_eq!(chores::take_in(&mut tx, "audit", week, world.clock.now()).await.unwrap(), first);
+    tx.commit().await.unwrap();
+    assert_eq!(chores::take(&world.db, "audit", week, world.clock.now()).await.unwrap(), None);
 }

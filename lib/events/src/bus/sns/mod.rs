@@ -187,6 +187,21 @@ impl Bus for SnsBus {
         }
     }
 
+    async fn want(&self, queue: &str, types: &[&str]) -> Result<(), BusError> {
+        let mut all = match self.types_of(queue).await {
+            Ok(there) => there,
+            Err(BusError::Missing(_)) => Vec::new(),
+            Err(error) => return Err(error),
+        };
+        for kind in types {
+            if !all.iter().any(|there| there == kind) {
+                all.push((*kind).to_owned());
+            }
+        }
+        let all: Vec<&str> = all.iter().map(String::as_str).collect();
+        self.subscribe(queue, &all).await
+    }
+
     async fn publish(&self, envelopes: &[Envelope]) -> Result<(), BusError> {
         let topic = self.topic().await?;
         let wires = self.wires(envelopes).await?;
