@@ -94,6 +94,17 @@ pub struct DeadMessage {
     pub parked: bool,
 }
 
+/// An envelope that was not sent with the others.
+#[derive(Clone, Debug)]
+pub struct Unpublished {
+    /// Which.
+    pub event: EventId,
+    /// Why.
+    pub error: String,
+    /// For what it is: sent again as it is, it is refused again.
+    pub refused: bool,
+}
+
 /// Which dead letters.
 #[derive(Clone, Copy, Debug)]
 pub struct DeadFilter<'a> {
@@ -126,8 +137,8 @@ pub trait Bus: Send + Sync {
     async fn subscribe(&self, queue: &str, types: &[&str]) -> Result<(), BusError>;
     /// Makes `queue` get `types` as well: what a replica of another version asked for stays.
     async fn want(&self, queue: &str, types: &[&str]) -> Result<(), BusError>;
-    /// Sends each envelope to every queue that asked for its type.
-    async fn publish(&self, envelopes: &[Envelope]) -> Result<(), BusError>;
+    /// Sends each envelope to every queue that asked for its type; gives those that were not sent. An error: none was.
+    async fn publish(&self, envelopes: &[Envelope]) -> Result<Vec<Unpublished>, BusError>;
     /// Sends those envelopes to one queue that it asked for; gives how many.
     async fn send(&self, queue: &str, envelopes: &[Envelope]) -> Result<u64, BusError>;
     /// Takes up to `most` messages; what is not ended within `lease` comes again.

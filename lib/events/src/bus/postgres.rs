@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use sqlx::types::Json;
 use uuid::Uuid;
 
-use super::{Bus, BusError, DeadFilter, DeadMessage, Delivery, Malformed, Receipt};
+use super::{Bus, BusError, DeadFilter, DeadMessage, Delivery, Malformed, Receipt, Unpublished};
 use crate::Envelope;
 
 type TakenRow = (i64, Json<Value>, i32, i32, String);
@@ -74,10 +74,10 @@ impl Bus for PostgresBus {
         Ok(())
     }
 
-    async fn publish(&self, envelopes: &[Envelope]) -> Result<(), BusError> {
+    async fn publish(&self, envelopes: &[Envelope]) -> Result<Vec<Unpublished>, BusError> {
         let query = sqlx::query("SELECT bus_publish($1, $2)").bind(rows(envelopes)).bind(self.clock.now());
         call!(self, query, execute);
-        Ok(())
+        Ok(Vec::new())
     }
 
     async fn send(&self, queue: &str, envelopes: &[Envelope]) -> Result<u64, BusError> {

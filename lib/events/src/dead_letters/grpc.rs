@@ -9,7 +9,7 @@ use cs_proto::ops::v1::dead_letters_server::DeadLetters as Service;
 use cs_rpc::{FieldViolation, status};
 use tonic::{Request, Response, Status};
 
-use super::{DeadLetters, MOST, event, jobs, refused, unavailable};
+use super::{DeadLetters, MOST, event, jobs, outbox, refused, unavailable};
 use crate::dead_letters::ledger::Touched;
 
 type Answer<T> = Result<Response<T>, Status>;
@@ -129,6 +129,9 @@ impl Service for DeadLetters {
                     .await
                     .map_err(|e| unavailable(&e))?;
             }
+            if let (Some(db), true) = (&part.db, here.iter().any(|l| l.origin == "outbox")) {
+                outbox::discard(db, &caller, only).await.map_err(|e| unavailable(&e))?;
+            }
             if here.iter().any(|l| l.origin == "queue") {
                 self.bus.discard(&part.queue, only).await.map_err(|e| refused(&e))?;
             }
@@ -178,9 +181,9 @@ impl Service for DeadLetters {
             if let Some(db) = &part.db {
                 let mut tx = db.system(Reason::Operations).await.map_err(|e| unavailable(&e))?;
                 let (outbox, jobs, dead): (i64, i64, i64) = sqlx::query_as(
-                    "SELECT (SELECT count(*) FROM outbox WHERE published_at IS NULL),
+                    "SELECT (SELECT count(*) FROM outbox WHERE published_at IS NULL AND refused_at IS NULL),
                             (SELECT count(*) FROM jobs WHERE state IN ('ready', 'running')),
-                            (SELECT count(*) FROM jobs WHERE state = 'dead')",
+                            (SELECT count(*) FROM jobs WHERE state = 'dead') + (SELECT count(*) FROM outbox WHERE refused_at IS NOT NULL)",
                 )
                 .fetch_one(tx.conn())
                 .await

@@ -1,4 +1,4 @@
-//! Dead letters of jobs and queues, for operators (`ops.v1.DeadLetters`).
+//! Dead letters of jobs, queues and outboxes, for operators (`ops.v1.DeadLetters`).
 //!
 //! What is replayed is handled like any other delivery: its effects are had once, so a replay of what was done after
 //! all changes nothing. Who replays or discards is written down before it is done.
@@ -6,6 +6,7 @@
 mod grpc;
 mod jobs;
 mod ledger;
+mod outbox;
 
 use std::sync::Arc;
 
@@ -62,6 +63,8 @@ impl DeadLetters {
         if let Some(db) = &part.db {
             let jobs = jobs::dead(db, caller.tenant, kind, only, before, MOST).await;
             found.extend(jobs.map_err(|e| unavailable(&e))?);
+            let facts = outbox::refused(db, caller.tenant, kind, only, before, MOST).await;
+            found.extend(facts.map_err(|e| unavailable(&e))?);
         }
         if !part.queue.is_empty() {
             let which = DeadFilter { tenant: caller.tenant, kind, event: only, before };
@@ -112,6 +115,11 @@ impl DeadLetters {
         {
             let changed = jobs::change(db, caller, &jobs, "ready", None, self.clock.now()).await;
             replayed.extend(changed.map_err(|e| unavailable(&e))?);
+        }
+        if let (Some(db), facts) = (&part.db, ids("outbox"))
+            && !facts.is_empty()
+        {
+            replayed.extend(outbox::replay(db, caller, &facts).await.map_err(|e| unavailable(&e))?);
         }
         let queued = ids("queue");
         if !queued.is_empty() {
