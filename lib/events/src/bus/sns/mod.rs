@@ -27,7 +27,7 @@ use cs_core::{Clock, EventId};
 use cs_db::Db;
 use tokio::sync::OnceCell;
 
-use super::{Bus, BusError, DeadFilter, DeadMessage, Delivery, Receipt};
+use super::{Bus, BusError, DeadFilter, DeadMessage, Delivery, Receipt, Unpublished};
 use crate::Envelope;
 
 pub use ensure::{Names, QueueReport};
