@@ -154,7 +154,7 @@ async fn dialogue(connection: &mut AsyncSmtpConnection, letter: &Message) -> Res
     if !bytes.is_ascii() {
         parameters.push(MailParameter::Body(MailBodyParameter::EightBitMime));
     }
-    if envelope.has_non_ascii_addresses() {
+    if envelope.from().into_iter().chain(envelope.to()).any(|address| !address.to_string().is_ascii()) {
         if !connection.server_info().supports_feature(Extension::SmtpUtfEight) {
             let error = "the mail server takes no addresses with letters beyond ASCII".to_owned();
             return Err((Step::Recipient, Failure::Never(error)));
