@@ -7,10 +7,10 @@
 //! Sequences of inboxes are given under a lock of the tenant that is held until the commit: without it, a later number
 //! could become visible before an earlier one, and a watcher whose cursor has passed would never see the earlier.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
-use cs_core::{Caller, MessageId, TenantId, Trace, UserId};
+use cs_core::{Caller, MeetingId, MessageId, TenantId, Trace, UserId};
 use cs_db::{Reason, TenantTx};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
@@ -19,7 +19,7 @@ use crate::preferences::{EMAIL, IN_APP, PUSH, WEBHOOK};
 use crate::store::addresses;
 use crate::store::deliveries::{self, Claim, Ended, Outcome, Ready};
 use crate::store::messages::{self, NewMessage};
-use crate::{Deps, Error, SCHEMA};
+use crate::{Deps, Error, SCHEMA, places};
 
 /// Deliveries claimed at once.
 const BATCH: i64 = 1_000;
@@ -54,7 +54,14 @@ async fn hand_over(deps: &Deps, tenant: TenantId, claims: &[Claim]) -> Result<()
     let caller = Caller::service(SCHEMA, tenant, Trace::start());
     let now = deps.ids.now();
     let mut tx = deps.db.tenant(&caller).await?;
-    let ready = deliveries::ready(&mut tx, claims).await?;
+    let meetings = deliveries::meetings(&mut tx, claims).await?;
+    tx.commit().await?;
+    let gone = gone(deps, &caller, meetings).await;
+    let mut tx = deps.db.tenant(&caller).await?;
+    let mut ready = deliveries::ready(&mut tx, claims).await?;
+    for delivery in &mut ready {
+        delivery.withdrawn |= gone.contains(&delivery.meeting_id);
+    }
     let targets = targets(&mut tx, &ready).await?;
     let ended = ready
         .iter()
@@ -88,6 +95,19 @@ async fn hand_over(deps: &Deps, tenant: TenantId, claims: &[Claim]) -> Result<()
     tx.commit().await?;
     tracing::info!(tenant_id = %tenant, told = told.len(), messages = count, claimed = claims.len(), "notifications handed over");
     Ok(())
+}
+
+/// Those of the meetings that are not there any more, though nobody has told it here yet. Where meetings cannot be asked
+/// none is: what is told then is what was true when it was announced.
+async fn gone(deps: &Deps, caller: &Caller, meetings: Vec<Uuid>) -> HashSet<Uuid> {
+    let ids: Vec<MeetingId> = meetings.into_iter().map(MeetingId::from).collect();
+    match places::standing(deps, caller, &ids).await {
+        Ok(there) => ids.into_iter().filter(|id| !there.contains(id)).map(|id| id.uuid()).collect(),
+        Err(error) => {
+            tracing::warn!(%error, "whether meetings still stand could not be asked");
+            HashSet::new()
+        }
+    }
 }
 
 /// Where the people of a batch are reached outside, beside e-mail: by person, channel and row.

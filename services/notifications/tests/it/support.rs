@@ -17,7 +17,9 @@ use cs_proto::accounts::v1::{BatchGetUsersResponse, User};
 use cs_proto::common::v1::BatchGetRequest;
 use cs_proto::errors::v1::Reason;
 use cs_proto::events::v1::{AccountHomeCityChanged, MeetingPublished};
-use cs_proto::meetings::v1::{BatchGetBodiesResponse, BatchGetCitiesResponse, Body as MeetingsBody, City};
+use cs_proto::meetings::v1::{
+    BatchGetBodiesResponse, BatchGetCitiesResponse, BatchGetMeetingsResponse, Body as MeetingsBody, City, Meeting,
+};
 use cs_proto::search::v1::{MatchSavedSearchesRequest, MatchSavedSearchesResponse, SavedSearchMatch};
 use cs_rpc::{InMemory, Outbound, SigningKey};
 use cs_testkit::postgres::{ROLE_SECRET, database};
@@ -41,6 +43,8 @@ static MIGRATING: Mutex<()> = Mutex::const_new(());
 pub(crate) struct Places {
     pub(crate) city: CityId,
     pub(crate) body: BodyId,
+    /// Meetings that were taken back.
+    pub(crate) gone: Arc<std::sync::Mutex<Vec<String>>>,
     /// Words that stand in every meeting.
     pub(crate) found: Arc<std::sync::Mutex<Vec<String>>>,
 }
@@ -103,6 +107,21 @@ impl UnaryService<BatchGetRequest> for Cities {
     }
 }
 
+/// Those that are not gone.
+struct Standing(Vec<String>);
+impl UnaryService<BatchGetRequest> for Standing {
+    type Response = BatchGetMeetingsResponse;
+    type Future = Answer<Self::Response>;
+    fn call(&mut self, request: Request<BatchGetRequest>) -> Self::Future {
+        let gone = self.0.clone();
+        Box::pin(async move {
+            let ids = request.into_inner().ids.into_iter().filter(|id| !gone.contains(id));
+            let meetings = ids.map(|id| Meeting { id, ..Meeting::default() }).collect();
+            Ok(Response::new(BatchGetMeetingsResponse { meetings }))
+        })
+    }
+}
+
 struct Bodies(String);
 impl UnaryService<BatchGetRequest> for Bodies {
     type Response = BatchGetBodiesResponse;
@@ -128,12 +147,15 @@ impl tower::Service<http::Request<Body>> for Places {
 
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
         let (city, body) = (self.city.to_string(), self.body.to_string());
-        let found = self.found.lock().unwrap().clone();
+        let (found, gone) = (self.found.lock().unwrap().clone(), self.gone.lock().unwrap().clone());
         Box::pin(async move {
             assert!(request.headers().contains_key("authorization"), "the call is signed");
             Ok(match request.uri().path().rsplit('/').next() {
                 Some("BatchGetCities") => {
                     Grpc::new(tonic_prost::ProstCodec::default()).unary(Cities(city), request).await
+                }
+                Some("BatchGetMeetings") => {
+                    Grpc::new(tonic_prost::ProstCodec::default()).unary(Standing(gone), request).await
                 }
                 Some("BatchGetUsers") => {
                     Grpc::new(tonic_prost::ProstCodec::default()).unary(People, request).await
@@ -176,7 +198,7 @@ impl World {
         };
         let clock = Arc::new(ManualClock::default());
         let ids = Ids::new(clock.clone());
-        let places = Places { city: ids.next(), body: ids.next(), found: Arc::default() };
+        let places = Places { city: ids.next(), body: ids.next(), gone: Arc::default(), found: Arc::default() };
         let (listener, stop) = (InMemory::default(), CancellationToken::new());
         let meetings = listener.channel();
         let answers = places.clone();
