@@ -68,7 +68,7 @@ async fn hand_over(deps: &Deps, tenant: TenantId, claims: &[Claim]) -> Result<()
         .map(|delivery| Ended {
             id: delivery.id,
             attempt: delivery.attempt,
-            outcome: outcome(delivery, &targets, now),
+            outcome: outcome(deps, delivery, &targets, now),
         })
         .collect::<Vec<_>>();
     let told: Vec<Uuid> =
@@ -128,9 +128,12 @@ async fn targets(tx: &mut TenantTx, ready: &[Ready]) -> Result<Targets, Error> {
     Ok(targets)
 }
 
-/// Where a delivery goes beside the inbox.
-fn lanes(delivery: &Ready, targets: &Targets) -> Vec<(&'static str, Option<Uuid>)> {
-    let wants = |channel: &str| delivery.preferences.channels.iter().any(|name| name == channel);
+/// Where a delivery goes beside the inbox: by what the person chose and this instance sends by. A message for a channel
+/// that nobody here works on would lie for ever.
+fn lanes(deps: &Deps, delivery: &Ready, targets: &Targets) -> Vec<(&'static str, Option<Uuid>)> {
+    let wants = |channel: &str| {
+        delivery.preferences.channels.iter().any(|name| name == channel) && deps.available.contains(&channel)
+    };
     let mail = wants(EMAIL).then_some((EMAIL, None));
     let others = targets.get(&delivery.user_id).into_iter().flatten();
     mail.into_iter()
@@ -138,7 +141,7 @@ fn lanes(delivery: &Ready, targets: &Targets) -> Vec<(&'static str, Option<Uuid>
         .collect()
 }
 
-fn outcome(delivery: &Ready, targets: &Targets, now: DateTime<Utc>) -> Outcome {
+fn outcome(deps: &Deps, delivery: &Ready, targets: &Targets, now: DateTime<Utc>) -> Outcome {
     if delivery.withdrawn {
         return Outcome::Suppressed("the meeting was withdrawn".to_owned());
     }
@@ -151,8 +154,15 @@ fn outcome(delivery: &Ready, targets: &Targets, now: DateTime<Utc>) -> Outcome {
         return Outcome::Held(after);
     }
     let in_app = delivery.preferences.channels.iter().any(|name| name == IN_APP);
-    if !in_app && lanes(delivery, targets).is_empty() {
-        return Outcome::Suppressed("no channel is switched on".to_owned());
+    if !in_app && lanes(deps, delivery, targets).is_empty() {
+        let sent_by = |name: &String| deps.available.contains(&name.as_str());
+        let why = match delivery.preferences.channels.as_slice() {
+            [_, ..] if !delivery.preferences.channels.iter().any(sent_by) => {
+                "this instance does not send by the channels that are switched on"
+            }
+            _ => "no channel is switched on",
+        };
+        return Outcome::Suppressed(why.to_owned());
     }
     Outcome::Sent { in_app }
 }
@@ -162,7 +172,7 @@ fn compose(deps: &Deps, told: &[&Ready], targets: &Targets, now: DateTime<Utc>) 
     let mut made = Vec::new();
     let mut digests: BTreeMap<(String, Option<Uuid>, &str), NewMessage> = BTreeMap::new();
     for delivery in told {
-        for (channel, target) in lanes(delivery, targets) {
+        for (channel, target) in lanes(deps, delivery, targets) {
             let message = NewMessage {
                 id: deps.ids.next::<MessageId>().uuid(),
                 user: delivery.user_id,

@@ -126,7 +126,7 @@ pub(crate) async fn claim(
         "UPDATE messages SET state = 'sending', attempt = attempt + 1, due_at = $2
          WHERE (tenant_id, id) IN (
              SELECT tenant_id, id FROM messages WHERE state IN ('pending', 'sending') AND due_at <= $1 AND channel = $4
-             ORDER BY due_at, id LIMIT $3 FOR UPDATE SKIP LOCKED)
+             ORDER BY channel, due_at, id LIMIT $3 FOR UPDATE SKIP LOCKED)
          RETURNING id, tenant_id, attempt",
     )
     .bind(now)

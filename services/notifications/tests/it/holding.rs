@@ -209,6 +209,24 @@ async fn what_is_due_after_its_digest_was_sent_goes_in_one_of_its_own() {
 }
 
 #[tokio::test]
+async fn nothing_is_made_for_a_channel_that_this_instance_does_not_send_by() {
+    let mut world = World::start("no_mail").await;
+    person(&world, Change::default()).await;
+    let only = person(&world, Change::default()).await;
+    let mail = Change { channels: Some(vec!["email".into()]), ..Change::default() };
+    world.prefer(only, &mail).await;
+    world.deps.available.retain(|channel| *channel != "email");
+    publish(&world).await;
+    world.send(&world.sender(vec![])).await;
+    assert_eq!(world.count("messages").await, 0);
+    assert_eq!(world.count("deliveries WHERE state = 'sent'").await, 1);
+    assert_eq!(
+        world.texts("SELECT state_reason FROM deliveries WHERE state = 'suppressed'").await,
+        ["this instance does not send by the channels that are switched on"]
+    );
+}
+
+#[tokio::test]
 async fn who_wants_nothing_in_the_application_finds_nothing_there() {
     let world = World::start("mail_only").await;
     let user = person(&world, Change::default()).await;
