@@ -25,7 +25,7 @@ use crate::{Deps, Error, SCHEMA, places};
 const BATCH: i64 = 1_000;
 /// A worker that died is waited for this long.
 pub const LEASE: TimeDelta = TimeDelta::seconds(120);
-/// A digest stays open for this long, so that all that is due with it is in it.
+/// A digest stays open for this long at least, and until all that is due with it has been handed over.
 pub const SETTLE: TimeDelta = TimeDelta::seconds(20);
 
 /// Hands over one batch of what is due; gives its size.

@@ -8,6 +8,7 @@ use cs_db::{DbError, SystemTx, TenantTx, Tx};
 use uuid::Uuid;
 
 use super::deliveries::Claim;
+use crate::hand_over::LEASE;
 
 /// A message to be made, or the open digest that its deliveries join.
 #[derive(Clone, Debug)]
@@ -113,7 +114,8 @@ async fn make(
     Ok(open.into_iter().map(|(id, key, lane)| ((key, lane), id)).collect())
 }
 
-/// Takes what is due of a channel, of every tenant, oldest first; what another sender holds is passed over.
+/// Takes what is due of a channel, of every tenant, oldest first; what another sender holds is passed over, and a digest
+/// of which a part is due and not handed over, or in the hands of somebody who hands it over.
 pub(crate) async fn claim(
     tx: &mut SystemTx,
     channel: &str,
@@ -125,7 +127,10 @@ pub(crate) async fn claim(
     Ok(sqlx::query_as(
         "UPDATE messages SET state = 'sending', attempt = attempt + 1, due_at = $2
          WHERE (tenant_id, id) IN (
-             SELECT tenant_id, id FROM messages WHERE state IN ('pending', 'sending') AND due_at <= $1 AND channel = $4
+             SELECT tenant_id, id FROM messages m WHERE state IN ('pending', 'sending') AND due_at <= $1 AND channel = $4
+             AND (digest_at IS NULL OR state = 'sending' OR NOT EXISTS (
+                 SELECT FROM deliveries d WHERE d.tenant_id = m.tenant_id AND d.user_id = m.user_id
+                 AND d.digest_at = m.digest_at AND d.state IN ('pending', 'sending') AND d.due_at <= $5))
              ORDER BY channel, due_at, id LIMIT $3 FOR UPDATE SKIP LOCKED)
          RETURNING id, tenant_id, attempt",
     )
@@ -133,6 +138,7 @@ pub(crate) async fn claim(
     .bind(until)
     .bind(most)
     .bind(channel)
+    .bind(now + LEASE)
     .fetch_all(tx.conn())
     .await?)
 }
