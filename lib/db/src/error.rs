@@ -58,6 +58,8 @@ pub fn classify(error: sqlx::Error) -> DbError {
                 "40001" | "40P01" | "55P03" => DbError::Conflict(error),
                 "53100" => DbError::StorageFull,
                 "23505" => DbError::Unique { constraint: db.constraint().unwrap_or_default().to_owned() },
+                // A primary that became a standby takes no changes; a server that ended an idle or long transaction.
+                "25006" | "25P03" | "25P04" => DbError::Unavailable(error),
                 // 57P0x: the server is going down; 53x00: too many connections or no memory; 08: connection.
                 c if c.starts_with("57P") || c.starts_with("53") || c.starts_with("08") || c == "57014" => {
                     DbError::Unavailable(error)

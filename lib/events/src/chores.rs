@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use cs_core::Clock;
-use cs_db::{Db, DbError, Reason, Tx};
+use cs_db::{Db, DbError, Reason, SystemTx, Tx};
 use cs_rpc::Tasks;
 
 use crate::{Bus, BusError};
@@ -33,6 +33,18 @@ pub async fn take(
     now: DateTime<Utc>,
 ) -> Result<Option<DateTime<Utc>>, DbError> {
     let mut tx = db.system(Reason::Scheduler).await?;
+    let last = take_in(&mut tx, name, every, now).await?;
+    tx.commit().await?;
+    Ok(last)
+}
+
+/// The same in the transaction of what is to be done, where that must not be missed: rolled back, it is due as before.
+pub async fn take_in(
+    tx: &mut SystemTx,
+    name: &str,
+    every: TimeDelta,
+    now: DateTime<Utc>,
+) -> Result<Option<DateTime<Utc>>, DbError> {
     // A chore never seen is due at once and says so by having no last time.
     let taken: Option<Option<DateTime<Utc>>> = sqlx::query_scalar(
         "WITH old AS (SELECT last_at FROM chores WHERE name = $1)
@@ -45,7 +57,6 @@ pub async fn take(
     .bind(now + every)
     .fetch_optional(tx.conn())
     .await?;
-    tx.commit().await?;
     Ok(taken.map(|last| last.unwrap_or(now - every)))
 }
 

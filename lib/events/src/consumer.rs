@@ -19,6 +19,10 @@ const BATCH: u32 = 8;
 /// A consumer that died is waited for this long; one that works renews it.
 const LEASE: Duration = Duration::from_secs(60);
 const RENEW: Duration = Duration::from_secs(20);
+/// How often what is parked is given back, by a bus that finds it at once, and by one that looks through every dead letter
+/// and hides them from operators while it does.
+const UNPARK: Duration = Duration::from_secs(60);
+const UNPARK_BY_LOOKING: Duration = Duration::from_secs(300);
 /// What is still being handled this long after the word to stop is handed back.
 pub(crate) const HAND_BACK: Duration = Duration::from_secs(10);
 
@@ -65,10 +69,15 @@ impl Consumer {
         (&self.queue, self.handler.types())
     }
 
-    /// Makes the queue get what the handler wants, and gives it what was parked until it could be read.
+    /// Makes the queue get what the handler wants, and gives it what was parked until it could be read. What a newer
+    /// replica asked for stays: an older one that starts again during an upgrade takes nothing from it.
     pub async fn subscribe(&self) -> Result<(), BusError> {
+        self.bus.want(&self.queue, self.handler.types()).await?;
+        self.unpark().await
+    }
+
+    async fn unpark(&self) -> Result<(), BusError> {
         let types = self.handler.types();
-        self.bus.subscribe(&self.queue, types).await?;
         let readable: Vec<(&str, u32)> =
             types.iter().map(|kind| (*kind, self.handler.newest(kind))).collect();
         let revived = self.bus.unpark(&self.queue, &readable).await?;
@@ -84,6 +93,7 @@ impl Consumer {
         // A bus that waits for messages itself needs no sleep; a moment, so that one that does not wait is not hammered.
         let idle = if self.bus.waits() { Duration::from_millis(50) } else { lanes::POLL };
         let name = format!("queue.{}", self.queue);
+        self.clone().keep_unparking(tasks);
         lanes::run(tasks, wakeups, &name, lanes, idle, move || {
             let consumer = self.clone();
             async move {
@@ -91,6 +101,18 @@ impl Consumer {
                     // What a long poll brings after the word to stop comes again when its lease ends.
                     () = consumer.stop.cancelled(), if consumer.bus.waits() => Ok(0),
                     deliveries = consumer.receive() => consumer.handle(deliveries?).await,
+                }
+            }
+        });
+    }
+
+    /// Gives back what can be read, now and then: an older replica parks events for as long as it runs beside this one.
+    fn keep_unparking(self, tasks: &Tasks) {
+        let every = if self.bus.waits() { UNPARK_BY_LOOKING } else { UNPARK };
+        tasks.spawn(async move {
+            while tokio::time::timeout(every, self.stop.cancelled()).await.is_err() {
+                if let Err(error) = self.unpark().await {
+                    tracing::warn!(%error, queue = self.queue, "what is parked could not be looked through; it is tried again");
                 }
             }
         });

@@ -16,7 +16,6 @@ pub async fn put(tx: &mut TenantTx, envelope: &Envelope) -> Result<(), DbError> 
         .bind(Json(envelope))
         .bind(envelope.occurred_at)
         .bind(format!("{}:{}", envelope.resource.kind, envelope.resource.id))
-    .bind(format!("{}:{}", envelope.resource.kind, envelope.resource.id))
         .execute(tx.conn())
         .await?;
     Ok(())

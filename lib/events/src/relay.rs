@@ -1,5 +1,6 @@
 //! Moves the outbox to the bus: nothing else publishes.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -9,6 +10,7 @@ use cs_rpc::Tasks;
 use sqlx::types::Json;
 use uuid::Uuid;
 
+use crate::bus::Unpublished;
 use crate::{Bus, BusError, Envelope, fault, lanes};
 
 /// Facts in one batch.
@@ -56,24 +58,72 @@ impl Relay {
         let envelopes: Vec<Envelope> = batch.into_iter().map(|(_, envelope, _)| envelope.0).collect();
         let published = self.bus.publish(&envelopes).await;
         fault!("relay.published");
-        let ids: Vec<Uuid> = envelopes.iter().map(|e| e.id.uuid()).collect();
-        let mut tx = self.db.system(Reason::Relay).await?;
-        let mark = match &published {
-            Ok(()) => "UPDATE outbox SET published_at = $2, leased_until = NULL WHERE id = ANY ($1)",
-            Err(_) => "UPDATE outbox SET leased_until = NULL WHERE id = ANY ($1) AND $2 IS NOT NULL",
+        let left = match published {
+            Ok(left) => left,
+            Err(error) => {
+                self.mark(&[], &[], &ids_of(&envelopes)).await?;
+                return Err(error);
+            }
         };
-        sqlx::query(mark)
-            .bind(&ids)
-            .bind(self.clock.now())
-            .execute(tx.conn())
-            .await
-            .map_err(DbError::from)?;
-        fault!("relay.marked");
-        tx.commit().await?;
-        published?;
+        let (refused, later): (Vec<Unpublished>, Vec<Unpublished>) =
+            left.into_iter().partition(|u| u.refused);
+        for one in &refused {
+            tracing::error!(event_id = %one.event, error = one.error, schema = self.schema,
+                "the bus refuses a fact: it waits among the dead letters, the others go on");
+        }
+        let unpublished: HashSet<Uuid> = refused.iter().chain(&later).map(|u| u.event.uuid()).collect();
+        let ids: Vec<Uuid> = ids_of(&envelopes).into_iter().filter(|id| !unpublished.contains(id)).collect();
+        self.mark(&ids, &refused, &later.iter().map(|u| u.event.uuid()).collect::<Vec<_>>()).await?;
         metrics::counter!("councilsense_facts_published_total", "schema" => self.schema)
             .increment(ids.len() as u64);
-        Ok(ids.len())
+        match later.into_iter().next() {
+            Some(first) => Err(BusError::Remote { action: "publishing", message: first.error }),
+            None => Ok(envelopes.len()),
+        }
+    }
+
+    /// Writes what became of a batch: what was published, what the bus refuses, what is tried again.
+    async fn mark(
+        &self,
+        published: &[Uuid],
+        refused: &[Unpublished],
+        again: &[Uuid],
+    ) -> Result<(), BusError> {
+        let mut tx = self.db.system(Reason::Relay).await?;
+        sqlx::query(
+            "UPDATE outbox o SET leased_until = NULL, error = u.error,
+                 published_at = CASE WHEN u.outcome = 'published' THEN $4::timestamptz END,
+                 refused_at = CASE WHEN u.outcome = 'refused' THEN $4::timestamptz END
+             FROM unnest($1::uuid[], $2::text[], $3::text[]) AS u (id, outcome, error) WHERE o.id = u.id",
+        )
+        .bind(
+            published
+                .iter()
+                .copied()
+                .chain(refused.iter().map(|u| u.event.uuid()))
+                .chain(again.iter().copied())
+                .collect::<Vec<_>>(),
+        )
+        .bind(
+            std::iter::repeat_n("published", published.len())
+                .chain(std::iter::repeat_n("refused", refused.len()))
+                .chain(std::iter::repeat_n("again", again.len()))
+                .collect::<Vec<_>>(),
+        )
+        .bind(
+            published
+                .iter()
+                .map(|_| None)
+                .chain(refused.iter().map(|u| Some(u.error.replace('\0', ""))))
+                .chain(again.iter().map(|_| None))
+                .collect::<Vec<Option<String>>>(),
+        )
+        .bind(self.clock.now())
+        .execute(tx.conn())
+        .await
+        .map_err(DbError::from)?;
+        fault!("relay.marked");
+        Ok(tx.commit().await?)
     }
 
     async fn claim(&self) -> Result<Vec<(i64, Json<Envelope>, DateTime<Utc>)>, DbError> {
@@ -91,6 +141,10 @@ impl Relay {
         batch.sort_unstable_by_key(|(sequence, _, _)| *sequence);
         Ok(batch)
     }
+}
+
+fn ids_of(envelopes: &[Envelope]) -> Vec<Uuid> {
+    envelopes.iter().map(|envelope| envelope.id.uuid()).collect()
 }
 
 fn seconds(span: TimeDelta) -> f64 {

@@ -53,8 +53,13 @@ pub enum NetError {
     #[error("no answer: {0}")]
     Failed(String),
     /// The answer is larger than allowed.
-    #[error("the answer is larger than {0} bytes")]
-    TooLarge(usize),
+    #[error("the answer is larger than {most} bytes")]
+    TooLarge {
+        /// What is allowed.
+        most: usize,
+        /// Status, headers and as much of the body as was read: what happened there is known all the same.
+        cut: Box<Answer>,
+    },
     /// Redirected more often than allowed.
     #[error("redirected too often")]
     TooManyRedirects,
@@ -261,19 +266,21 @@ impl Guarded {
         }
         let response = request.send().await.map_err(failed)?;
         let (status, headers) = (response.status(), response.headers().clone());
-        if response.content_length().is_some_and(|length| length > most as u64) {
-            return Err(NetError::TooLarge(most));
-        }
+        let told = response.content_length();
+        let answer = |body: Vec<u8>| Answer { status, headers, body: body.into(), url: url.clone() };
         let mut body = Vec::new();
+        if told.is_some_and(|length| length > most as u64) {
+            return Err(NetError::TooLarge { most, cut: Box::new(answer(body)) });
+        }
         let mut chunks = response.bytes_stream();
         while let Some(chunk) = chunks.next().await {
             let chunk = chunk.map_err(failed)?;
             if body.len() + chunk.len() > most {
-                return Err(NetError::TooLarge(most));
+                return Err(NetError::TooLarge { most, cut: Box::new(answer(body)) });
             }
             body.extend_from_slice(&chunk);
         }
-        Ok(Answer { status, headers, body: body.into(), url: url.clone() })
+        Ok(answer(body))
     }
 }
 

@@ -37,6 +37,7 @@ async fn server() -> (u16, Arc<AtomicUsize>) {
     let router = Router::new()
         .route("/", get(|| async { "hello" }).post(|body: String| async move { body }))
         .route("/large", get(|| async { "x".repeat(100_000) }))
+        .route("/error", get(|| async { (http::StatusCode::SERVICE_UNAVAILABLE, "x".repeat(100_000)) }))
         .route("/slow", get(|| async { tokio::time::sleep(Duration::from_secs(20)).await }))
         .route("/loop", get(|| async { Redirect::temporary("/loop") }))
         .route("/inside", get(|| async { Redirect::temporary("http://169.254.169.254/latest/meta-data") }))
@@ -178,7 +179,12 @@ async fn size_and_time_are_bounded() {
     let client = Guarded::new(Trust::Loopback).unwrap();
     let limits = Limits { bytes: 99_999, ..Limits::default() };
     let large = client.get(&here(port, "/large"), HeaderMap::new(), limits).await;
-    assert!(matches!(large, Err(NetError::TooLarge(99_999))), "{large:?}");
+    assert!(matches!(large, Err(NetError::TooLarge { most: 99_999, .. })), "{large:?}");
+    let error = client.get(&here(port, "/error"), HeaderMap::new(), Limits::default()).await;
+    assert!(
+        matches!(&error, Err(NetError::TooLarge { cut, .. }) if cut.status == http::StatusCode::SERVICE_UNAVAILABLE),
+        "{error:?}"
+    );
     let limits = Limits { bytes: 100_000, ..Limits::default() };
     assert_eq!(
         client.get(&here(port, "/large"), HeaderMap::new(), limits).await.unwrap().body.len(),

@@ -19,10 +19,11 @@ const LOW: f64 = 0.85;
 /// Asks for the audit of every tenant where a week has passed since the last; gives how many.
 pub async fn schedule(db: &Db, ids: &Ids) -> Result<usize, Error> {
     let until = ids.now();
-    let Some(since) = chores::take(db, "evidence audit", TimeDelta::weeks(1), until).await? else {
+    // The jobs are put in the transaction in which the week is taken: a crash in between would lose it.
+    let mut tx = db.system(Reason::Scheduler).await?;
+    let Some(since) = chores::take_in(&mut tx, "evidence audit", TimeDelta::weeks(1), until).await? else {
         return Ok(0);
     };
-    let mut tx = db.system(Reason::Scheduler).await?;
     let tenants = audits::tenants(&mut tx, since, until).await?;
     for tenant in &tenants {
         let caller = Caller::service(SCHEMA, (*tenant).into(), Trace::start());

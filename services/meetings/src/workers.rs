@@ -82,7 +82,8 @@ pub fn job_worker(deps: &Deps, clock: Arc<dyn cs_core::Clock>) -> JobWorker {
 
 /// The consumer of this service's queue.
 pub fn consumer(deps: &Deps, bus: Arc<dyn Bus>) -> Consumer {
-    Consumer::new(bus, QUEUE, Arc::new(Verdicts(deps.clone())), RetryPolicy::STANDARD)
+    // Half a minute without the database must not cost a verdict or a publication.
+    Consumer::new(bus, QUEUE, Arc::new(Verdicts(deps.clone())), RetryPolicy::PATIENT)
 }
 
 /// Asks for scans as they become due, until the tasks drain.

@@ -9,10 +9,29 @@ use std::time::Instant;
 use cs_core::{BodyId, Caller, CityId, Clock, Ids, MeetingId, SystemClock, TenantId, Trace};
 use cs_db::{Db, DbOptions, SchemaSpec, Tx, Wakeups};
 use cs_events::{Envelope, Fact};
+use cs_proto::common::v1::BatchGetRequest;
 use cs_proto::events::v1::MeetingPublished;
+use cs_proto::meetings::v1::{BatchGetMeetingsResponse, Meeting};
 use cs_rpc::{InMemory, Outbound, SigningKey};
 use cs_testkit::postgres::{ROLE_SECRET, database};
 use notifications::{Deps, Sender, Settings, announce, keys::Keys};
+use tonic::body::Body;
+use tonic::server::{Grpc, UnaryService};
+use tonic::{Request, Response, Status};
+
+/// Whatever is asked for is there.
+struct Standing;
+
+impl UnaryService<BatchGetRequest> for Standing {
+    type Response = BatchGetMeetingsResponse;
+    type Future = std::future::Ready<Result<Response<Self::Response>, Status>>;
+
+    fn call(&mut self, request: Request<BatchGetRequest>) -> Self::Future {
+        let ids = request.into_inner().ids.into_iter();
+        let meetings = ids.map(|id| Meeting { id, ..Meeting::default() }).collect();
+        std::future::ready(Ok(Response::new(BatchGetMeetingsResponse { meetings })))
+    }
+}
 
 #[tokio::main]
 async fn main() {
@@ -29,12 +48,16 @@ async fn main() {
     };
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let ids = Ids::new(clock.clone());
-    // Meetings is asked for the city's name, and answers with an empty message: there is none.
+    // Meetings is asked for the city's name, and answers with an empty message: there is none. All meetings stand.
     let listener = InMemory::default();
     let meetings = listener.channel();
-    let empty = axum::Router::new().fallback(async || {
+    let empty = axum::Router::new().fallback(async |request: http::Request<axum::body::Body>| {
+        if request.uri().path().ends_with("/BatchGetMeetings") {
+            let codec = tonic_prost::ProstCodec::default();
+            return Grpc::new(codec).unary(Standing, request.map(Body::new)).await.map(axum::body::Body::new);
+        }
         let headers = [("content-type", "application/grpc"), ("grpc-status", "0")];
-        (headers, vec![0u8; 5])
+        axum::response::IntoResponse::into_response((headers, vec![0u8; 5]))
     });
     let stop = tokio_util::sync::CancellationToken::new();
     tokio::spawn(cs_rpc::serve(listener.incoming(), tonic::service::Routes::from(empty), stop));

@@ -37,6 +37,8 @@ pub async fn published(deps: &Deps, caller: &Caller, envelope: &Envelope) -> Res
     let city: CityId = parse("city_id", &event.city_id)?;
     parse::<BodyId>("body_id", &event.body_id)?;
     let city_name = places::city_name(deps, caller, city).await?.unwrap_or_else(|| "this city".to_owned());
+    // It may have been taken back while its summary was under way, and that have been told before this.
+    let gone = places::standing(deps, caller, &[meeting]).await?.is_empty();
     let version = i64::try_from(event.version).map_err(|e| HandlerError::Permanent(e.to_string()))?;
     let title = title(&event);
     let mut notice = NewNotice {
@@ -51,6 +53,10 @@ pub async fn published(deps: &Deps, caller: &Caller, envelope: &Envelope) -> Res
     let mut tx = deps.db.tenant(caller).await?;
     if !inbox::first_time(&mut tx, HANDLER, envelope).await? {
         return Ok(());
+    }
+    if gone {
+        tracing::info!(meeting_id = %meeting, "a meeting that was withdrawn is not announced");
+        return Ok(tx.commit().await?);
     }
     let changed = format!("summary_changed:{version}");
     let told = notices::latest(&mut tx, meeting).await?;

@@ -7,10 +7,10 @@
 //! Sequences of inboxes are given under a lock of the tenant that is held until the commit: without it, a later number
 //! could become visible before an earlier one, and a watcher whose cursor has passed would never see the earlier.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
-use cs_core::{Caller, MessageId, TenantId, Trace, UserId};
+use cs_core::{Caller, MeetingId, MessageId, TenantId, Trace, UserId};
 use cs_db::{Reason, TenantTx};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
@@ -20,13 +20,13 @@ use crate::store::addresses;
 use crate::store::deliveries::{self, Claim, Ended, Outcome, Ready};
 use crate::store::erasure;
 use crate::store::messages::{self, NewMessage};
-use crate::{Deps, Error, SCHEMA};
+use crate::{Deps, Error, SCHEMA, places};
 
 /// Deliveries claimed at once.
 const BATCH: i64 = 1_000;
 /// A worker that died is waited for this long.
 pub const LEASE: TimeDelta = TimeDelta::seconds(120);
-/// A digest stays open for this long, so that all that is due with it is in it.
+/// A digest stays open for this long at least, and until all that is due with it has been handed over.
 pub const SETTLE: TimeDelta = TimeDelta::seconds(20);
 
 /// Hands over one batch of what is due; gives its size.
@@ -55,15 +55,22 @@ async fn hand_over(deps: &Deps, tenant: TenantId, claims: &[Claim]) -> Result<()
     let caller = Caller::service(SCHEMA, tenant, Trace::start());
     let now = deps.ids.now();
     let mut tx = deps.db.tenant(&caller).await?;
+    let meetings = deliveries::meetings(&mut tx, claims).await?;
+    tx.commit().await?;
+    let gone = gone(deps, &caller, meetings).await;
+    let mut tx = deps.db.tenant(&caller).await?;
     erasure::hold_off(&mut tx).await?;
-    let ready = deliveries::ready(&mut tx, claims).await?;
+    let mut ready = deliveries::ready(&mut tx, claims).await?;
+    for delivery in &mut ready {
+        delivery.withdrawn |= gone.contains(&delivery.meeting_id);
+    }
     let targets = targets(&mut tx, &ready).await?;
     let ended = ready
         .iter()
         .map(|delivery| Ended {
             id: delivery.id,
             attempt: delivery.attempt,
-            outcome: outcome(delivery, &targets, now),
+            outcome: outcome(deps, delivery, &targets, now),
         })
         .collect::<Vec<_>>();
     let told: Vec<Uuid> =
@@ -92,6 +99,19 @@ async fn hand_over(deps: &Deps, tenant: TenantId, claims: &[Claim]) -> Result<()
     Ok(())
 }
 
+/// Those of the meetings that are not there any more, though nobody has told it here yet. Where meetings cannot be asked
+/// none is: what is told then is what was true when it was announced.
+async fn gone(deps: &Deps, caller: &Caller, meetings: Vec<Uuid>) -> HashSet<Uuid> {
+    let ids: Vec<MeetingId> = meetings.into_iter().map(MeetingId::from).collect();
+    match places::standing(deps, caller, &ids).await {
+        Ok(there) => ids.into_iter().filter(|id| !there.contains(id)).map(|id| id.uuid()).collect(),
+        Err(error) => {
+            tracing::warn!(%error, "whether meetings still stand could not be asked");
+            HashSet::new()
+        }
+    }
+}
+
 /// Where the people of a batch are reached outside, beside e-mail: by person, channel and row.
 type Targets = HashMap<Uuid, Vec<(&'static str, Uuid)>>;
 
@@ -110,9 +130,12 @@ async fn targets(tx: &mut TenantTx, ready: &[Ready]) -> Result<Targets, Error> {
     Ok(targets)
 }
 
-/// Where a delivery goes beside the inbox.
-fn lanes(delivery: &Ready, targets: &Targets) -> Vec<(&'static str, Option<Uuid>)> {
-    let wants = |channel: &str| delivery.preferences.channels.iter().any(|name| name == channel);
+/// Where a delivery goes beside the inbox: by what the person chose and this instance sends by. A message for a channel
+/// that nobody here works on would lie for ever.
+fn lanes(deps: &Deps, delivery: &Ready, targets: &Targets) -> Vec<(&'static str, Option<Uuid>)> {
+    let wants = |channel: &str| {
+        delivery.preferences.channels.iter().any(|name| name == channel) && deps.available.contains(&channel)
+    };
     let mail = wants(EMAIL).then_some((EMAIL, None));
     let others = targets.get(&delivery.user_id).into_iter().flatten();
     mail.into_iter()
@@ -120,7 +143,7 @@ fn lanes(delivery: &Ready, targets: &Targets) -> Vec<(&'static str, Option<Uuid>
         .collect()
 }
 
-fn outcome(delivery: &Ready, targets: &Targets, now: DateTime<Utc>) -> Outcome {
+fn outcome(deps: &Deps, delivery: &Ready, targets: &Targets, now: DateTime<Utc>) -> Outcome {
     if delivery.withdrawn {
         return Outcome::Suppressed("the meeting was withdrawn".to_owned());
     }
@@ -133,8 +156,15 @@ fn outcome(delivery: &Ready, targets: &Targets, now: DateTime<Utc>) -> Outcome {
         return Outcome::Held(after);
     }
     let in_app = delivery.preferences.channels.iter().any(|name| name == IN_APP);
-    if !in_app && lanes(delivery, targets).is_empty() {
-        return Outcome::Suppressed("no channel is switched on".to_owned());
+    if !in_app && lanes(deps, delivery, targets).is_empty() {
+        let sent_by = |name: &String| deps.available.contains(&name.as_str());
+        let why = match delivery.preferences.channels.as_slice() {
+            [_, ..] if !delivery.preferences.channels.iter().any(sent_by) => {
+                "this instance does not send by the channels that are switched on"
+            }
+            _ => "no channel is switched on",
+        };
+        return Outcome::Suppressed(why.to_owned());
     }
     Outcome::Sent { in_app }
 }
@@ -144,7 +174,7 @@ fn compose(deps: &Deps, told: &[&Ready], targets: &Targets, now: DateTime<Utc>) 
     let mut made = Vec::new();
     let mut digests: BTreeMap<(String, Option<Uuid>, &str), NewMessage> = BTreeMap::new();
     for delivery in told {
-        for (channel, target) in lanes(delivery, targets) {
+        for (channel, target) in lanes(deps, delivery, targets) {
             let message = NewMessage {
                 id: deps.ids.next::<MessageId>().uuid(),
                 user: delivery.user_id,

@@ -14,15 +14,14 @@ use cs_proto::search::v1::{
 
 use crate::announce::{MEETING_PUBLISHED, ask, ask_match};
 use crate::home::parse;
-use crate::store::notices;
 use crate::store::searches::{self, Followed};
+use crate::store::{erasure, notices};
 use crate::{Deps, Error, SCHEMA};
 
 /// Searches tried in one job.
-const BATCH: i64 = 100;
-const DEADLINE: Duration = Duration::from_secs(5);
-/// A meeting that is not in the index after this many tries matches nothing: it may have no text at all.
-const PATIENCE: i32 = 8;
+const BATCH: i64 = 50;
+/// Search tries them one after another; a cluster that is busy takes some hundred milliseconds for each.
+const DEADLINE: Duration = Duration::from_secs(30);
 
 /// `notification.match.requested`: the searches after the last one tried.
 pub async fn matching(
@@ -37,11 +36,18 @@ pub async fn matching(
     let us = Caller::service(SCHEMA, caller.tenant, caller.trace.child());
     let mut tx = deps.db.tenant(caller).await?;
     let notice = notices::of(&mut tx, meeting, kind).await?.ok_or(Error::NotFound("notice"))?;
+    if erasure::is_withdrawn(&mut tx, meeting, event.version).await? {
+        // The index lets go of it, and nobody is to be told.
+        jobs::finish(&mut tx, job, deps.ids.now()).await?;
+        return Ok(tx.commit().await?);
+    }
     let tried = searches::followed(&mut tx, &request.after_key, BATCH).await?;
     tx.commit().await?;
-    let asked: Vec<&Followed> = tried.iter().filter(|search| concerns(search, event)).collect();
+    let asked: Vec<&Followed> =
+        tried.iter().filter(|search| readable(search) && concerns(search, event)).collect();
     let answer = if asked.is_empty() { all_there() } else { ask_search(deps, &us, event, &asked).await? };
-    if !answer.indexed && request.after_key.is_empty() && job.attempt < PATIENCE {
+    // How long the index lags says nothing about the meeting: only what was published without any text is never found.
+    if !answer.indexed && !event.text_sha256.is_empty() {
         return Err(HandlerError::Transient("the index does not have the meeting yet".to_owned()));
     }
     let matched: Vec<String> = answer.matches.into_iter().map(|matched| matched.id).collect();
@@ -68,6 +74,15 @@ pub async fn matching(
     tx.commit().await?;
     tracing::info!(meeting_id = %meeting, searches = tried.len(), matched = matched.len(), "saved searches were tried");
     Ok(())
+}
+
+/// Whether search can read it. One that was kept before kinds were checked must not fail the others of its batch.
+fn readable(search: &Followed) -> bool {
+    let kinds = search.filter.kinds();
+    if let Err(unknown) = &kinds {
+        tracing::warn!(match_key = search.match_key, %unknown, "a saved search cannot be tried and is passed over");
+    }
+    kinds.is_ok()
 }
 
 /// Whether a search looks where the meeting was.

@@ -1,5 +1,6 @@
 //! Searches that a resident keeps, to repeat them or to be told of meetings that match.
 
+use cs_core::document::{ArtifactKind, UnknownArtifactKind};
 use cs_core::{BodyId, Caller, CityId, Ids, SavedSearchId};
 use cs_db::TenantTx;
 use serde::{Deserialize, Serialize};
@@ -26,6 +27,16 @@ pub struct Filter {
     pub body_ids: Vec<String>,
     /// In these kinds of documents.
     pub artifact_kinds: Vec<String>,
+}
+
+impl Filter {
+    /// The kinds of documents, which are words here.
+    ///
+    /// # Errors
+    /// A word that names none.
+    pub fn kinds(&self) -> Result<Vec<ArtifactKind>, UnknownArtifactKind> {
+        self.artifact_kinds.iter().map(|kind| kind.parse()).collect()
+    }
 }
 
 /// What is to be kept.
@@ -98,11 +109,15 @@ fn checked(mut filter: Filter) -> Result<Filter, Error> {
             return Err(Error::invalid(field, format!("must be at most {MOST_PLACES} ids")));
         }
     }
-    let word = |kind: &String| {
-        (1..=32).contains(&kind.len()) && kind.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
-    };
-    if filter.artifact_kinds.len() > MOST_PLACES || !filter.artifact_kinds.iter().all(word) {
-        return Err(Error::invalid("filter.artifact_kinds", "must be kinds of documents, such as minutes"));
+    // A kind that search does not know would be refused there, long after its owner could put it right.
+    if let Err(unknown) = filter.kinds() {
+        return Err(Error::invalid("filter.artifact_kinds", unknown.to_string()));
+    }
+    if filter.artifact_kinds.len() > MOST_PLACES {
+        return Err(Error::invalid(
+            "filter.artifact_kinds",
+            format!("must be at most {MOST_PLACES} kinds of documents"),
+        ));
     }
     for list in [&mut filter.city_ids, &mut filter.body_ids, &mut filter.artifact_kinds] {
         list.sort();

@@ -1,7 +1,8 @@
 //! When somebody may be told: quiet hours and digests, by the clocks of where they live.
 //!
 //! Times of day are those on the wall. A night with the change to summer time is an hour shorter, and a time that the
-//! clocks leap over counts as the moment after the leap; a time that comes twice counts the first time.
+//! clocks leap over counts as the moment after the leap; a time that comes twice counts the first time, but quiet hours that
+//! end at it end at both.
 
 use chrono::{
     DateTime, Datelike, Days, NaiveDateTime, NaiveTime, TimeDelta, TimeZone, Timelike, Utc, Weekday,
@@ -79,8 +80,8 @@ impl Schedule {
         let minute = u16::from(self.digest_hour) * 60;
         let digest = match self.digest {
             Digest::Off => return Due { at: self.after_quiet(now), digest_at: None },
-            Digest::Daily => self.next(now, minute, |_| true),
-            Digest::Weekly => self.next(now, minute, |day| day == Weekday::Mon),
+            Digest::Daily => self.next(now, minute, |_| true, false),
+            Digest::Weekly => self.next(now, minute, |day| day == Weekday::Mon, false),
         };
         let at = self.after_quiet(digest);
         Due { at, digest_at: Some(at) }
@@ -94,18 +95,29 @@ impl Schedule {
         let (start, end) = (u32::from(from), u32::from(until));
         let quiet =
             if start < end { (start..end).contains(&minute) } else { minute >= start || minute < end };
-        if quiet { self.next(moment, until, |_| true) } else { moment }
+        if quiet { self.next(moment, until, |_| true, true) } else { moment }
     }
 
-    /// The first moment after `now` at which the clocks show `minute` on a day that counts.
-    fn next(&self, now: DateTime<Utc>, minute: u16, counts: impl Fn(Weekday) -> bool) -> DateTime<Utc> {
+    /// The first moment after `now` at which the clocks show `minute` on a day that counts, or show it again where
+    /// `again`: who waits within the hour that comes twice waits for its end, and not for the next day's.
+    fn next(
+        &self,
+        now: DateTime<Utc>,
+        minute: u16,
+        counts: impl Fn(Weekday) -> bool,
+        again: bool,
+    ) -> DateTime<Utc> {
         let (hour, minute) = (u32::from(minute) / 60, u32::from(minute) % 60);
         let time = NaiveTime::from_hms_opt(hour, minute, 0).unwrap_or(NaiveTime::MIN);
         let today = now.with_timezone(&self.zone).date_naive();
         (0..=8)
             .filter_map(|days| today.checked_add_days(Days::new(days)))
             .filter(|day| counts(day.weekday()))
-            .map(|day| self.moment(day.and_time(time)))
+            .flat_map(|day| {
+                let local = day.and_time(time);
+                let second = self.zone.from_local_datetime(&local).latest().filter(|_| again);
+                std::iter::once(self.moment(local)).chain(second.map(|moment| moment.to_utc()))
+            })
             .find(|moment| *moment > now)
             .unwrap_or(now)
     }
@@ -164,6 +176,11 @@ mod tests {
         // 02:00 to 03:00 is not on 12 March 2023; 01:00 to 02:00 is twice on 5 November.
         assert_eq!(until(150).due(at("2023-03-12T07:00:00Z")).at, at("2023-03-12T08:00:00Z"));
         assert_eq!(until(90).due(at("2023-11-05T05:30:00Z")).at, at("2023-11-05T06:30:00Z"));
+        // Within the hour that comes again: its end, and not the next day's.
+        assert_eq!(until(90).due(at("2023-11-05T07:10:00Z")).at, at("2023-11-05T07:30:00Z"));
+        let daily = Schedule { digest: Digest::Daily, digest_hour: 1, ..until(30) };
+        let daily = Schedule { quiet: None, ..daily };
+        assert_eq!(daily.due(at("2023-11-05T06:00:00Z")).at, at("2023-11-06T07:00:00Z"), "one digest a day");
     }
 
     #[test]

@@ -1,8 +1,10 @@
-//! Transaction C: claim with a lease, commit; send; commit attempt and state.
+//! Transaction C: claim with a lease, commit; send, renewing the lease; commit attempt and state of each as it ends.
 //!
 //! One logical send a dedupe key and lane. A worker that dies between the claim and the last commit leaves the message
 //! `sending`; when its lease ends another takes it and sends it again with the same key. The attempt is the receipt: who
 //! lost the lease writes nothing.
+
+mod lease;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -13,27 +15,31 @@ use cs_core::{Caller, TenantId, Trace, UserId};
 use cs_db::{Reason, Wakeups};
 use cs_events::RetryPolicy;
 use cs_rpc::Tasks;
-use futures::{StreamExt, stream};
+use futures::future::join_all;
+use tokio::sync::{Semaphore, mpsc};
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::channel::{Address, Channel, ChannelError, Item, Message, Stop};
 use crate::people::{self, Person};
 use crate::preferences::EMAIL;
-use crate::store::addresses;
 use crate::store::deliveries::Claim;
-use crate::store::erasure;
 use crate::store::messages::{self, Ended, Outcome};
 use crate::store::outgoing::{self, Outgoing};
 use crate::{Deps, Error, SCHEMA, hand_over, keys};
+use lease::{Lease, Tried};
 
-/// Messages claimed at once.
-const BATCH: i64 = 200;
-/// Sent at once.
-const CONCURRENT: usize = 64;
-/// Longest a channel may take for one.
-const TIMEOUT: Duration = Duration::from_secs(20);
-/// A sender that died is waited for this long: more than a whole batch may take, 200 ÷ 64 × 20 s = 80 s.
+/// Loops of one channel: a receiver that keeps one waiting for minutes does not hold up what is due after it.
+const LANES: usize = 4;
+/// Messages claimed at once by one loop.
+const BATCH: i64 = 50;
+/// Sent at once by one loop.
+const CONCURRENT: usize = 16;
+/// Tenants whose messages one loop reads at once.
+const READING: usize = 4;
+/// A sender that died is waited for this long; one that works renews it.
 pub const LEASE: TimeDelta = TimeDelta::seconds(120);
+const RENEW: Duration = Duration::from_secs(30);
 /// Longest sleep: a wake-up call can be lost with its connection.
 const POLL: Duration = Duration::from_secs(1);
 /// Mail servers ask for minutes of patience, and may be down for an hour: some three hours in all.
@@ -45,23 +51,33 @@ pub const POLICY: RetryPolicy =
 pub struct Sender {
     deps: Deps,
     channels: Vec<Arc<dyn Channel>>,
+    renewal: Duration,
+    stop: CancellationToken,
 }
 
 impl Sender {
     /// A sender by these channels, beside the application.
     pub fn new(deps: &Deps, channels: Vec<Arc<dyn Channel>>) -> Self {
-        Self { deps: deps.clone(), channels }
+        Self { deps: deps.clone(), channels, renewal: RENEW, stop: CancellationToken::new() }
     }
 
-    /// Works until the tasks drain. Each channel has a loop of its own, so that a slow one holds up no other.
-    pub fn run(self, tasks: &Tasks, wakeups: &Wakeups) {
+    /// The same, saying that often that it is at work on what it claimed.
+    #[must_use]
+    pub fn renewing_every(self, renewal: Duration) -> Self {
+        Self { renewal, ..self }
+    }
+
+    /// Works until the tasks drain: then nothing more is begun, and what was claimed and not begun is handed back. Each
+    /// channel has loops of its own, so that a slow one holds up no other.
+    pub fn run(mut self, tasks: &Tasks, wakeups: &Wakeups) {
+        self.stop = tasks.stopping();
         let deps = self.deps.clone();
         looped(tasks, wakeups, "deliveries", move || {
             let deps = deps.clone();
             async move { hand_over::step(&deps).await }
         });
-        for channel in self.channels.clone() {
-            let sender = self.clone();
+        for channel in self.channels.iter().flat_map(|channel| std::iter::repeat_n(channel, LANES)) {
+            let (sender, channel) = (self.clone(), channel.clone());
             looped(tasks, wakeups, "messages", move || {
                 let (sender, channel) = (sender.clone(), channel.clone());
                 async move { sender.send_by(&channel).await }
@@ -81,36 +97,87 @@ impl Sender {
     /// Sends one batch of what is due by a channel; gives its size.
     async fn send_by(&self, channel: &Arc<dyn Channel>) -> Result<usize, Error> {
         let now = self.deps.ids.now();
+        let until = now + LEASE;
         let mut tx = self.deps.db.system(Reason::Jobs).await?;
-        let claims = messages::claim(&mut tx, channel.name(), BATCH, now, now + LEASE).await?;
+        let claims = messages::claim(&mut tx, channel.name(), BATCH, now, until).await?;
         tx.commit().await?;
         let size = claims.len();
+        if size == 0 {
+            return Ok(0);
+        }
+        let lease = Lease::new(&self.deps, &claims, until);
+        tokio::select! {
+            sent = self.send_all(channel, claims, &lease) => sent.map(|()| size),
+            never = lease.renew(self.renewal) => match never {},
+        }
+    }
+
+    /// Sends what was claimed. What becomes of each is written as it is known, and not at the end of the batch: whatever
+    /// happens to this process, no more is sent twice than what is under way.
+    async fn send_all(
+        &self,
+        channel: &Arc<dyn Channel>,
+        claims: Vec<Claim>,
+        lease: &Lease<'_>,
+    ) -> Result<(), Error> {
         let mut by_tenant: BTreeMap<TenantId, Vec<Claim>> = BTreeMap::new();
         for claim in claims {
             by_tenant.entry(claim.tenant_id.into()).or_default().push(claim);
         }
-        let mut failure = None;
-        for (tenant, claims) in by_tenant {
-            // One tenant's trouble is no other's; what was claimed comes again when the lease ends.
-            if let Err(error) = self.send_for(channel, tenant, &claims).await {
-                tracing::warn!(%error, tenant_id = %tenant, "a batch of messages could not be ended");
-                failure = Some(error);
+        let (reading, turns) = (Semaphore::new(READING), Semaphore::new(CONCURRENT));
+        let (tried, mut ends) = mpsc::unbounded_channel();
+        let sending = async {
+            let batch = Batch { channel, lease, reading: &reading, turns: &turns, tried };
+            let tenants = by_tenant.into_iter().map(|(tenant, claims)| self.send_for(&batch, tenant, claims));
+            let failures: Vec<Error> = join_all(tenants).await.into_iter().filter_map(Result::err).collect();
+            drop(batch);
+            failures.into_iter().next()
+        };
+        let ending = async {
+            let (mut failure, mut ready) = (None, Vec::new());
+            while ends.recv_many(&mut ready, CONCURRENT).await > 0 {
+                failure = lease.end(std::mem::take(&mut ready)).await.err().or(failure);
             }
-        }
-        failure.map_or(Ok(size), Err)
+            failure
+        };
+        let (unsent, unwritten) = tokio::join!(sending, ending);
+        unsent.or(unwritten).map_or(Ok(()), Err)
     }
 
-    async fn send_for(
+    async fn send_for(&self, batch: &Batch<'_>, tenant: TenantId, claims: Vec<Claim>) -> Result<(), Error> {
+        let read = match batch.reading.acquire().await {
+            Ok(_turn) => self.read(batch.channel, tenant, &claims).await,
+            Err(_) => return Ok(()),
+        };
+        let (outgoing, mut items, people) = match read {
+            Ok(read) => read,
+            Err(error) => {
+                // One tenant's trouble is no other's; what was claimed comes again when the lease ends.
+                tracing::warn!(%error, tenant_id = %tenant, "messages could not be read");
+                batch.lease.let_go(&claims).await;
+                return Err(error);
+            }
+        };
+        let sends = outgoing.into_iter().map(|out| {
+            let items = items.remove(&out.id).unwrap_or_default();
+            self.send_in_turn(batch, tenant, out, items, people.as_ref())
+        });
+        join_all(sends).await;
+        Ok(())
+    }
+
+    /// What a tenant's messages say, and to whom.
+    async fn read(
         &self,
         channel: &Arc<dyn Channel>,
         tenant: TenantId,
         claims: &[Claim],
-    ) -> Result<(), Error> {
+    ) -> Result<(Vec<Outgoing>, HashMap<Uuid, Vec<Item>>, Option<People>), Error> {
         let caller = Caller::service(SCHEMA, tenant, Trace::start());
         let mut tx = self.deps.db.tenant(&caller).await?;
         let outgoing = outgoing::messages(&mut tx, claims).await?;
         let ids: Vec<Uuid> = outgoing.iter().map(|message| message.id).collect();
-        let mut items = outgoing::items(&mut tx, &ids).await?;
+        let items = outgoing::items(&mut tx, &ids).await?;
         tx.commit().await?;
         let people = if channel.name() == EMAIL {
             let users: Vec<UserId> = outgoing.iter().map(|message| message.user_id.into()).collect();
@@ -118,26 +185,33 @@ impl Sender {
         } else {
             None
         };
-        let tried: Vec<(Ended, Option<Uuid>)> = stream::iter(outgoing)
-            .map(|message| {
-                let items = items.remove(&message.id).unwrap_or_default();
-                self.send_one(channel, tenant, message, items, people.as_ref())
-            })
-            .buffer_unordered(CONCURRENT)
-            .collect()
-            .await;
-        let (ended, gone): (Vec<Ended>, Vec<Option<Uuid>>) = tried.into_iter().unzip();
-        let gone: Vec<Uuid> = gone.into_iter().flatten().collect();
-        let tries = ended.len();
-        let mut tx = self.deps.db.tenant(&caller).await?;
-        erasure::hold_off(&mut tx).await?;
-        let kept = messages::end(&mut tx, &self.deps.ids, ended).await?;
-        if !gone.is_empty() {
-            addresses::forget(&mut tx, &gone).await?;
-        }
-        tx.commit().await?;
-        tracing::info!(tenant_id = %tenant, tries, kept, gone = gone.len(), channel = channel.name(), "messages sent");
-        Ok(())
+        Ok((outgoing, items, people))
+    }
+
+    /// Sends one when it is its turn, or hands it back when the process stops before.
+    async fn send_in_turn(
+        &self,
+        batch: &Batch<'_>,
+        tenant: TenantId,
+        out: Outgoing,
+        items: Vec<Item>,
+        people: Option<&People>,
+    ) {
+        let (id, attempt) = (out.id, out.attempt);
+        let turn = tokio::select! {
+            biased;
+            () = self.stop.cancelled() => None,
+            turn = batch.turns.acquire() => turn.ok(),
+        };
+        let (ended, gone) = if turn.is_none() {
+            (Ended { id, attempt, outcome: Outcome::Held(self.deps.ids.now()) }, None)
+        } else if batch.lease.holds(id).await {
+            self.send_one(batch.channel, tenant, out, items, people).await
+        } else {
+            return;
+        };
+        // The other end goes with the batch only.
+        let _ = batch.tried.send(Tried { tenant, ended, gone });
     }
 
     /// Sends one; gives what became of it, and the address that is gone.
@@ -147,7 +221,7 @@ impl Sender {
         tenant: TenantId,
         out: Outgoing,
         items: Vec<Item>,
-        people: Option<&Result<HashMap<UserId, Person>, Error>>,
+        people: Option<&People>,
     ) -> (Ended, Option<Uuid>) {
         let (id, attempt, target) = (out.id, out.attempt, out.target_id);
         let ended = |outcome| Ended { id, attempt, outcome };
@@ -156,10 +230,8 @@ impl Sender {
             Ok(message) => message,
             Err(outcome) => return (ended(self.again(attempt, outcome)), None),
         };
-        let sent = match tokio::time::timeout(TIMEOUT, channel.send(&message)).await {
-            Ok(sent) => sent,
-            Err(_) => Err(ChannelError::Transient(format!("no answer within {} s", TIMEOUT.as_secs()))),
-        };
+        // How long is waited is the channel's to know: dropped in between, nobody knows whether it was taken.
+        let sent = channel.send(&message).await;
         let gone = matches!(sent, Err(ChannelError::Gone(_))).then_some(target).flatten();
         let outcome = match sent {
             Ok(()) => Outcome::Sent,
@@ -193,7 +265,7 @@ impl Sender {
         tenant: TenantId,
         out: Outgoing,
         items: Vec<Item>,
-        people: Option<&Result<HashMap<UserId, Person>, Error>>,
+        people: Option<&People>,
     ) -> Result<Message, Outcome> {
         let now = self.deps.ids.now();
         let suppressed = |why: &str| Err(Outcome::Suppressed(why.to_owned()));
@@ -241,6 +313,18 @@ impl Sender {
         };
         Ok(Message { dedupe_key, tenant, user, address, items, digest_at, created_at, now, stop })
     }
+}
+
+/// Who is written to, or why nobody knows.
+type People = Result<HashMap<UserId, Person>, Error>;
+
+/// What the messages of one claim have in common.
+struct Batch<'a> {
+    channel: &'a Arc<dyn Channel>,
+    lease: &'a Lease<'a>,
+    reading: &'a Semaphore,
+    turns: &'a Semaphore,
+    tried: mpsc::UnboundedSender<Tried>,
 }
 
 fn looped<F>(tasks: &Tasks, wakeups: &Wakeups, table: &str, step: impl Fn() -> F + Send + 'static)

@@ -47,8 +47,9 @@ impl JobHandler for Jobs {
 
     fn policy(&self, kind: &str) -> RetryPolicy {
         if kind == announce::MATCH {
-            // The index has a meeting seconds after it is published; where search is away, an hour is waited.
-            RetryPolicy { attempts: 20, base: Duration::from_secs(1), most: Duration::from_secs(300) }
+            // The index has a meeting seconds after it is published. Where search is away, or lags by an hour's
+            // backlog, some four hours are waited; then an operator finds it among the dead letters.
+            RetryPolicy { attempts: 60, base: Duration::from_secs(1), most: Duration::from_secs(600) }
         } else {
             RetryPolicy::STANDARD
         }

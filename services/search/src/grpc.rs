@@ -135,6 +135,21 @@ impl SearchService {
 }
 
 impl SearchService {
+    /// A saved search, read.
+    async fn saved(
+        &self,
+        caller: &Caller,
+        query: &str,
+        filter: Option<pb::SearchFilter>,
+    ) -> Result<(ParsedQuery, Filters), Error> {
+        let mut query = parse(query);
+        let mut filters = filters(filter.unwrap_or_default())?;
+        self.resolve_names(caller, &mut query, &mut filters).await?;
+        filters.from = filters.from.or(query.from);
+        filters.to = filters.to.or(query.to);
+        Ok((query, filters))
+    }
+
     async fn is_indexed(&self, tenant: Uuid, meeting: Uuid, summary: u64) -> Result<bool, Error> {
         let documents = self.0.index.version(tenant, meeting, Part::Documents).await?;
         let claims = self.0.index.version(tenant, meeting, Part::Claims).await?;
@@ -178,11 +193,15 @@ impl Search for SearchService {
             return Ok(Response::new(response));
         }
         for saved in request.searches {
-            let mut query = parse(&saved.query);
-            let mut filters = filters(saved.filter.unwrap_or_default())?;
-            self.resolve_names(&caller, &mut query, &mut filters).await?;
-            filters.from = filters.from.or(query.from);
-            filters.to = filters.to.or(query.to);
+            let (query, filters) = match self.saved(&caller, &saved.query, saved.filter).await {
+                Ok(read) => read,
+                // The others in the call are other people's: one that cannot be read fails none of them.
+                Err(error @ Error::Invalid(_)) => {
+                    tracing::warn!(saved_search = saved.id, %error, "a saved search that cannot be read matches nothing");
+                    continue;
+                }
+                Err(error) => return Err(error.into()),
+            };
             let found = best_match(&*self.0.index, tenant, visible, meeting, query, filters).await;
             if let Some(hit) = found.map_err(Error::from)? {
                 let pb::Hit { passage, highlights, .. } = self::hit(hit);

@@ -94,6 +94,17 @@ pub struct DeadMessage {
     pub parked: bool,
 }
 
+/// An envelope that was not sent with the others.
+#[derive(Clone, Debug)]
+pub struct Unpublished {
+    /// Which.
+    pub event: EventId,
+    /// Why.
+    pub error: String,
+    /// For what it is: sent again as it is, it is refused again.
+    pub refused: bool,
+}
+
 /// Which dead letters.
 #[derive(Clone, Copy, Debug)]
 pub struct DeadFilter<'a> {
@@ -103,6 +114,8 @@ pub struct DeadFilter<'a> {
     pub kind: &'a str,
     /// This one only.
     pub event: Option<EventId>,
+    /// Those given up before that time, oldest first; `None`: all, newest first.
+    pub before: Option<DateTime<Utc>>,
 }
 
 impl DeadFilter<'_> {
@@ -122,8 +135,10 @@ impl DeadFilter<'_> {
 pub trait Bus: Send + Sync {
     /// Makes `queue` get `types`, and no others.
     async fn subscribe(&self, queue: &str, types: &[&str]) -> Result<(), BusError>;
-    /// Sends each envelope to every queue that asked for its type.
-    async fn publish(&self, envelopes: &[Envelope]) -> Result<(), BusError>;
+    /// Makes `queue` get `types` as well: what a replica of another version asked for stays.
+    async fn want(&self, queue: &str, types: &[&str]) -> Result<(), BusError>;
+    /// Sends each envelope to every queue that asked for its type; gives those that were not sent. An error: none was.
+    async fn publish(&self, envelopes: &[Envelope]) -> Result<Vec<Unpublished>, BusError>;
     /// Sends those envelopes to one queue that it asked for; gives how many.
     async fn send(&self, queue: &str, envelopes: &[Envelope]) -> Result<u64, BusError>;
     /// Takes up to `most` messages; what is not ended within `lease` comes again.
@@ -144,7 +159,7 @@ pub trait Bus: Send + Sync {
     async fn park(&self, delivery: &Delivery, why: &str) -> Result<(), BusError>;
     /// Gives back what was parked and can be read now: types, each with the newest version. Gives how many.
     async fn unpark(&self, queue: &str, readable: &[(&str, u32)]) -> Result<u64, BusError>;
-    /// The newest dead letters of a queue.
+    /// Dead letters of a queue.
     async fn dead(&self, queue: &str, which: DeadFilter<'_>, most: u32)
     -> Result<Vec<DeadMessage>, BusError>;
     /// Sends dead letters again; gives those that were dead.

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use sqlx::types::Json;
 use uuid::Uuid;
 
-use super::{Bus, BusError, DeadFilter, DeadMessage, Delivery, Malformed, Receipt};
+use super::{Bus, BusError, DeadFilter, DeadMessage, Delivery, Malformed, Receipt, Unpublished};
 use crate::Envelope;
 
 type TakenRow = (i64, Json<Value>, i32, i32, String);
@@ -69,10 +69,15 @@ impl Bus for PostgresBus {
         Ok(())
     }
 
-    async fn publish(&self, envelopes: &[Envelope]) -> Result<(), BusError> {
+    async fn want(&self, queue: &str, types: &[&str]) -> Result<(), BusError> {
+        call!(self, sqlx::query("SELECT bus_want($1, $2)").bind(queue).bind(types), execute);
+        Ok(())
+    }
+
+    async fn publish(&self, envelopes: &[Envelope]) -> Result<Vec<Unpublished>, BusError> {
         let query = sqlx::query("SELECT bus_publish($1, $2)").bind(rows(envelopes)).bind(self.clock.now());
         call!(self, query, execute);
-        Ok(())
+        Ok(Vec::new())
     }
 
     async fn send(&self, queue: &str, envelopes: &[Envelope]) -> Result<u64, BusError> {
@@ -191,12 +196,13 @@ impl Bus for PostgresBus {
     ) -> Result<Vec<DeadMessage>, BusError> {
         let rows: Vec<DeadRow> = call!(
             self,
-            sqlx::query_as("SELECT * FROM bus_dead_letters($1, $2, $3, $4, $5, $6)")
+            sqlx::query_as("SELECT * FROM bus_dead_letters($1, $2, $3, $4, $5, $6, $7)")
                 .bind(queue)
                 .bind(which.tenant.to_string())
                 .bind(DeadFilter::unowned().to_string())
                 .bind(which.kind)
                 .bind(which.event.map(EventId::uuid))
+                .bind(which.before)
                 .bind(i32::try_from(most).unwrap_or(i32::MAX)),
             fetch_all
         );

@@ -9,7 +9,7 @@ use cs_proto::ops::v1::dead_letters_server::DeadLetters as Service;
 use cs_rpc::{FieldViolation, status};
 use tonic::{Request, Response, Status};
 
-use super::{DeadLetters, MOST, event, jobs, refused, unavailable};
+use super::{DeadLetters, MOST, event, jobs, outbox, refused, unavailable};
 use crate::dead_letters::ledger::Touched;
 
 type Answer<T> = Result<Response<T>, Status>;
@@ -61,7 +61,7 @@ impl Service for DeadLetters {
         let letters = self.find(&caller, &request.get_ref().id).await?;
         let only = event("id", &request.get_ref().id)?;
         for part in &self.parts {
-            let here = self.of(part, &caller, "", Some(only)).await?;
+            let here = self.of(part, &caller, "", Some(only), None).await?;
             if !here.is_empty() {
                 self.replay(part, &caller, &here).await?;
             }
@@ -80,25 +80,25 @@ impl Service for DeadLetters {
             return Err(invalid("ids", "say which: ids, a type, or all"));
         }
         let only: Vec<EventId> = asked.iter().map(|id| event("ids", id)).collect::<Result<_, _>>()?;
+        let began = self.clock.now();
         let mut ids = Vec::new();
         for part in &self.parts {
             if only.is_empty() {
+                // What dies again meanwhile has a later time, and waits for the next call.
                 loop {
-                    let here = self.of(part, &caller, &kind, None).await?;
+                    let here = self.of(part, &caller, &kind, None, Some(began)).await?;
                     let replayed =
                         if here.is_empty() { Vec::new() } else { self.replay(part, &caller, &here).await? };
-                    // Fewer than a page: that was the rest. What dies again meanwhile waits for the next call.
-                    let last = replayed.is_empty() || here.len() < MOST as usize;
-                    ids.extend(replayed);
-                    if last {
+                    if replayed.is_empty() {
                         break;
                     }
+                    ids.extend(replayed);
                 }
                 continue;
             }
             let mut here = Vec::new();
             for id in &only {
-                here.extend(self.of(part, &caller, &kind, Some(*id)).await?);
+                here.extend(self.of(part, &caller, &kind, Some(*id), None).await?);
             }
             if !here.is_empty() {
                 ids.extend(self.replay(part, &caller, &here).await?);
@@ -119,7 +119,7 @@ impl Service for DeadLetters {
         let only = event("id", &id)?;
         self.find(&caller, &id).await?;
         for part in &self.parts {
-            let here = self.of(part, &caller, "", Some(only)).await?;
+            let here = self.of(part, &caller, "", Some(only), None).await?;
             if here.is_empty() {
                 continue;
             }
@@ -128,6 +128,9 @@ impl Service for DeadLetters {
                 jobs::change(db, &caller, &[only], "discarded", Some(&reason), self.clock.now())
                     .await
                     .map_err(|e| unavailable(&e))?;
+            }
+            if let (Some(db), true) = (&part.db, here.iter().any(|l| l.origin == "outbox")) {
+                outbox::discard(db, &caller, only).await.map_err(|e| unavailable(&e))?;
             }
             if here.iter().any(|l| l.origin == "queue") {
                 self.bus.discard(&part.queue, only).await.map_err(|e| refused(&e))?;
@@ -178,9 +181,9 @@ impl Service for DeadLetters {
             if let Some(db) = &part.db {
                 let mut tx = db.system(Reason::Operations).await.map_err(|e| unavailable(&e))?;
                 let (outbox, jobs, dead): (i64, i64, i64) = sqlx::query_as(
-                    "SELECT (SELECT count(*) FROM outbox WHERE published_at IS NULL),
+                    "SELECT (SELECT count(*) FROM outbox WHERE published_at IS NULL AND refused_at IS NULL),
                             (SELECT count(*) FROM jobs WHERE state IN ('ready', 'running')),
-                            (SELECT count(*) FROM jobs WHERE state = 'dead')",
+                            (SELECT count(*) FROM jobs WHERE state = 'dead') + (SELECT count(*) FROM outbox WHERE refused_at IS NOT NULL)",
                 )
                 .fetch_one(tx.conn())
                 .await

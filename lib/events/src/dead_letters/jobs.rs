@@ -15,24 +15,27 @@ const BATCH: i64 = 200;
 
 type JobRow = (Uuid, String, Json<Envelope>, i32, Option<String>, Option<DateTime<Utc>>);
 
-/// The newest; of a type where `kind` is not empty, that one where `only` is given.
+/// The newest, or the oldest that died before a time; of a type where `kind` is not empty, that one where `only` is given.
 pub(super) async fn dead(
     db: &Db,
     tenant: TenantId,
     kind: &str,
     only: Option<EventId>,
+    before: Option<DateTime<Utc>>,
     most: u32,
 ) -> Result<Vec<DeadLetter>, DbError> {
     let mut tx = db.system(Reason::Operations).await?;
     let rows: Vec<JobRow> = sqlx::query_as(
         "SELECT id, type, envelope, attempt, error, finished_at FROM jobs
          WHERE tenant_id = $1 AND state = 'dead' AND ($2 = '' OR type = $2) AND ($3::uuid IS NULL OR id = $3)
-         ORDER BY finished_at DESC, id DESC LIMIT $4",
+         AND ($5::timestamptz IS NULL OR finished_at < $5)
+         ORDER BY CASE WHEN $5 IS NULL THEN -extract(epoch FROM finished_at) ELSE extract(epoch FROM finished_at) END, id LIMIT $4",
     )
     .bind(tenant.uuid())
     .bind(kind)
     .bind(only.map(EventId::uuid))
     .bind(i64::from(most))
+    .bind(before)
     .fetch_all(tx.conn())
     .await?;
     Ok(rows

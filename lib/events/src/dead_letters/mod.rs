@@ -1,4 +1,4 @@
-//! Dead letters of jobs and queues, for operators (`ops.v1.DeadLetters`).
+//! Dead letters of jobs, queues and outboxes, for operators (`ops.v1.DeadLetters`).
 //!
 //! What is replayed is handled like any other delivery: its effects are had once, so a replay of what was done after
 //! all changes nothing. Who replays or discards is written down before it is done.
@@ -6,6 +6,7 @@
 mod grpc;
 mod jobs;
 mod ledger;
+mod outbox;
 
 use std::sync::Arc;
 
@@ -49,21 +50,24 @@ impl DeadLetters {
         Self { parts, bus, ledger, clock }
     }
 
-    /// The letters of one part that the caller may see.
+    /// The letters of one part that the caller may see: the newest, or the oldest of those given up before a time.
     async fn of(
         &self,
         part: &DeadLetterPart,
         caller: &Caller,
         kind: &str,
         only: Option<EventId>,
+        before: Option<DateTime<Utc>>,
     ) -> Result<Vec<DeadLetter>, Status> {
         let mut found = Vec::new();
         if let Some(db) = &part.db {
-            let jobs = jobs::dead(db, caller.tenant, kind, only, MOST).await;
+            let jobs = jobs::dead(db, caller.tenant, kind, only, before, MOST).await;
             found.extend(jobs.map_err(|e| unavailable(&e))?);
+            let facts = outbox::refused(db, caller.tenant, kind, only, before, MOST).await;
+            found.extend(facts.map_err(|e| unavailable(&e))?);
         }
         if !part.queue.is_empty() {
-            let which = DeadFilter { tenant: caller.tenant, kind, event: only };
+            let which = DeadFilter { tenant: caller.tenant, kind, event: only, before };
             let dead = self.bus.dead(&part.queue, which, MOST).await.map_err(|e| refused(&e))?;
             found.extend(dead.into_iter().map(|message| letter(message, &part.queue)));
         }
@@ -79,7 +83,7 @@ impl DeadLetters {
     ) -> Result<Vec<DeadLetter>, Status> {
         let mut found = Vec::new();
         for part in &self.parts {
-            found.extend(self.of(part, caller, kind, only).await?);
+            found.extend(self.of(part, caller, kind, only, None).await?);
         }
         found.sort_by(|a, b| b.failed_at.cmp(&a.failed_at));
         Ok(found)
@@ -111,6 +115,11 @@ impl DeadLetters {
         {
             let changed = jobs::change(db, caller, &jobs, "ready", None, self.clock.now()).await;
             replayed.extend(changed.map_err(|e| unavailable(&e))?);
+        }
+        if let (Some(db), facts) = (&part.db, ids("outbox"))
+            && !facts.is_empty()
+        {
+            replayed.extend(outbox::replay(db, caller, &facts).await.map_err(|e| unavailable(&e))?);
         }
         let queued = ids("queue");
         if !queued.is_empty() {

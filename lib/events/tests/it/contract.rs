@@ -89,7 +89,7 @@ impl Fixture {
     }
 
     async fn dead(&self, queue: &str) -> Vec<cs_events::bus::DeadMessage> {
-        let which = DeadFilter { tenant: TenantId::of_slug("default"), kind: "", event: None };
+        let which = DeadFilter { tenant: TenantId::of_slug("default"), kind: "", event: None, before: None };
         self.bus.dead(queue, which, 100).await.unwrap()
     }
 }
@@ -158,6 +158,7 @@ promises!(
     poison,
     large,
     sends_to_one,
+    wants_more,
 );
 
 async fn filters(f: Fixture) {
@@ -239,7 +240,7 @@ async fn buries(f: Fixture) {
         assert!(dead[0].error.contains("it cannot be") && !dead[0].parked);
         assert_eq!(dead[0].envelope, serde_json::to_value(&sent).unwrap());
     }
-    let other = DeadFilter { tenant: TenantId::of_slug("other"), kind: "", event: None };
+    let other = DeadFilter { tenant: TenantId::of_slug("other"), kind: "", event: None, before: None };
     assert!(f.bus.dead("q", other, 10).await.unwrap().is_empty(), "another tenant sees nothing");
     assert_eq!(f.bus.replay("q", &[sent.id]).await.unwrap(), [sent.id]);
     assert!(f.bus.replay("q", &[sent.id]).await.unwrap().is_empty(), "a second replay does nothing");
@@ -351,6 +352,17 @@ async fn large(f: Fixture) {
     assert_eq!(f.dead("q").await[0].envelope["payload"]["text"], text);
     f.bus.replay("q", &[sent.id]).await.unwrap();
     assert_eq!(f.take("q", 1, SHORT).await[0].envelope.as_ref().unwrap(), &sent);
+}
+
+/// An older replica that starts again beside a newer one takes nothing from it.
+async fn wants_more(f: Fixture) {
+    let new = Consumer::new(f.bus.clone(), "q", Notes::new(&["a", "b"], 1), RetryPolicy::STANDARD);
+    new.subscribe().await.unwrap();
+    let old = Consumer::new(f.bus.clone(), "q", Notes::new(&["a"], 1), RetryPolicy::STANDARD);
+    old.subscribe().await.unwrap();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    f.bus.publish(&[f.world.envelope("a", "city"), f.world.envelope("b", "city")]).await.unwrap();
+    f.take("q", 2, SHORT).await;
 }
 
 async fn sends_to_one(f: Fixture) {

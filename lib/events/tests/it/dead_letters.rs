@@ -174,3 +174,47 @@ async fn what_was_published_is_sent_to_one_queue_again() {
     assert_eq!(replay("a", "other").await.unwrap(), 2);
     assert_eq!(replay("", "nowhere").await.unwrap_err().code(), Code::InvalidArgument);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replay_of_all_ends_though_everything_dies_again() {
+    let desk = Desk::new("letters_again").await;
+    for _ in 0..6 {
+        let sent: Vec<_> = (0..100).map(|_| desk.world.envelope("a", "city")).collect();
+        desk.bus.publish(&sent).await.unwrap();
+    }
+    let bus = desk.bus.clone();
+    let die = async move |until: usize| {
+        let mut died = 0;
+        while died < until {
+            let taken = bus.receive("q", 100, std::time::Duration::from_secs(30)).await.unwrap();
+            died += taken.len();
+            for delivery in taken {
+                bus.bury(&delivery, "again").await.unwrap();
+            }
+        }
+    };
+    die(600).await;
+    let dying = tokio::spawn(async move { die(usize::MAX).await });
+    let replayed =
+        tokio::time::timeout(std::time::Duration::from_secs(60), desk.replay(Vec::new(), "", true));
+    assert_eq!(replayed.await.expect("it ends").len(), 600);
+    dying.abort();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_changes_sides_is_waited_for() {
+    let world = World::new("transient").await;
+    let mut connection = <sqlx::PgConnection as sqlx::Connection>::connect(world.url.as_str()).await.unwrap();
+    for (code, passes) in [
+        ("25006", true),
+        ("25P03", true),
+        ("25P04", true),
+        ("57P01", true),
+        ("25001", false),
+        ("42P01", false),
+    ] {
+        let raise = format!("DO $$ BEGIN RAISE EXCEPTION 'x' USING ERRCODE = '{code}'; END $$");
+        let error = sqlx::raw_sql(sqlx::AssertSqlSafe(raise)).execute(&mut connection).await.unwrap_err();
+        assert_eq!(cs_db::DbError::from(error).is_transient(), passes, "{code}");
+    }
+}

@@ -8,8 +8,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use cs_core::EventId;
-use cs_events::bus::{DeadFilter, DeadMessage};
-use cs_events::{Bus, BusError, Delivery, Envelope, PostgresBus, Relay, chores, outbox};
+use cs_db::Reason;
+use cs_events::bus::{DeadFilter, DeadMessage, Unpublished};
+use cs_events::{
+    Bus, BusError, DeadLetterPart, DeadLetters, Delivery, Envelope, Ledger, PostgresBus, Relay, chores,
+    outbox,
+};
+use cs_proto::ops::v1 as pb;
+use cs_proto::ops::v1::dead_letters_server::DeadLetters as _;
 
 use crate::support::{SCHEMA, World};
 
@@ -18,19 +24,32 @@ struct Notes {
     inner: PostgresBus,
     published: Mutex<Vec<(String, EventId)>>,
     slow: Duration,
+    /// Types that it does not take: `odd` for good, others for now.
+    refuses: &'static [&'static str],
 }
 
 #[async_trait]
 impl Bus for Notes {
-    async fn publish(&self, envelopes: &[Envelope]) -> Result<(), BusError> {
+    async fn publish(&self, envelopes: &[Envelope]) -> Result<Vec<Unpublished>, BusError> {
         for envelope in envelopes {
             self.published.lock().unwrap().push((envelope.resource.id.clone(), envelope.id));
         }
         tokio::time::sleep(self.slow).await;
-        self.inner.publish(envelopes).await
+        let odd = |envelope: &&Envelope| self.refuses.contains(&envelope.kind.as_str());
+        let (odd, plain): (Vec<&Envelope>, Vec<&Envelope>) = envelopes.iter().partition(odd);
+        self.inner.publish(&plain.into_iter().cloned().collect::<Vec<_>>()).await?;
+        let unpublished = |envelope: &Envelope| Unpublished {
+            event: envelope.id,
+            error: format!("{} is not taken", envelope.kind),
+            refused: envelope.kind == "odd",
+        };
+        Ok(odd.into_iter().map(unpublished).collect())
     }
     async fn subscribe(&self, queue: &str, types: &[&str]) -> Result<(), BusError> {
         self.inner.subscribe(queue, types).await
+    }
+    async fn want(&self, queue: &str, types: &[&str]) -> Result<(), BusError> {
+        self.inner.want(queue, types).await
     }
     async fn send(&self, queue: &str, envelopes: &[Envelope]) -> Result<u64, BusError> {
         self.inner.send(queue, envelopes).await
@@ -82,7 +101,8 @@ impl Bus for Notes {
 async fn relays_share_the_work_and_keep_the_order_of_a_resource() {
     let world = World::new("relays").await;
     let inner = PostgresBus::new(world.bus_db.clone(), world.clock.clone());
-    let bus = Arc::new(Notes { inner, published: Mutex::default(), slow: Duration::from_millis(30) });
+    let bus =
+        Arc::new(Notes { inner, published: Mutex::default(), slow: Duration::from_millis(30), refuses: &[] });
     let mut written: HashMap<String, Vec<EventId>> = HashMap::new();
     let mut tx = world.db.tenant(&world.caller()).await.unwrap();
     for number in 0..2_000 {
@@ -146,4 +166,67 @@ async fn what_is_old_is_forgotten_and_nothing_else() {
     world.manual.advance(TimeDelta::days(365));
     chores::retention(&world.db, bus.as_ref(), world.clock.now()).await.unwrap();
     assert_eq!(world.number("SELECT count(*) FROM toy.outbox").await, 1, "what is not published stays");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_chore_that_is_rolled_back_is_due_again() {
+    let world = World::manual("chores").await;
+    let week = TimeDelta::weeks(1);
+    let mut tx = world.db.system(Reason::Scheduler).await.unwrap();
+    let first = chores::take_in(&mut tx, "audit", week, world.clock.now()).await.unwrap();
+    assert_eq!(first, Some(world.clock.now() - week));
+    drop(tx);
+    let mut tx = world.db.system(Reason::Scheduler).await.unwrap();
+    assert_eq!(chores::take_in(&mut tx, "audit", week, world.clock.now()).await.unwrap(), first);
+    tx.commit().await.unwrap();
+    assert_eq!(chores::take(&world.db, "audit", week, world.clock.now()).await.unwrap(), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fact_that_the_bus_refuses_stops_no_other() {
+    let world = World::new("refused").await;
+    let inner = PostgresBus::new(world.bus_db.clone(), world.clock.clone());
+    inner.subscribe("q", &["a", "odd", "busy"]).await.unwrap();
+    let notes = |refuses| {
+        let bus = PostgresBus::new(world.bus_db.clone(), world.clock.clone());
+        Arc::new(Notes { inner: bus, published: Mutex::default(), slow: Duration::ZERO, refuses })
+    };
+    let mut tx = world.db.tenant(&world.caller()).await.unwrap();
+    for kind in ["a", "odd", "busy", "a"] {
+        outbox::put(&mut tx, &world.envelope(kind, kind)).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+    let bus = notes(&["odd", "busy"]);
+    let relay = Relay::new(SCHEMA, world.db.clone(), bus.clone(), world.clock.clone());
+    for _ in 0..3 {
+        let error = relay.step().await.unwrap_err().to_string();
+        assert!(error.contains("busy is not taken"), "{error}");
+    }
+    assert_eq!(
+        bus.published.lock().unwrap().len(),
+        4 + 2,
+        "what was taken, and what is refused, is not sent again"
+    );
+    assert_eq!(
+        world.text("SELECT error FROM toy.outbox WHERE refused_at IS NOT NULL").await,
+        "odd is not taken"
+    );
+    let well = Relay::new(SCHEMA, world.db.clone(), notes(&[]), world.clock.clone());
+    assert_eq!((well.step().await.unwrap(), well.step().await.unwrap()), (1, 0));
+    assert_eq!(inner.count("q").await.unwrap(), (3, 0));
+
+    // An operator finds it, and sends it again.
+    let part = DeadLetterPart { db: Some(world.db.clone()), queue: String::new() };
+    let ledger = Ledger::new(world.bus_db.clone(), world.ids.clone());
+    let letters = DeadLetters::new(vec![part], notes(&[]), ledger, world.clock.clone());
+    let ask = || {
+        let mut request =
+            tonic::Request::new(pb::ReplayDeadLettersRequest { all: true, ..Default::default() });
+        request.extensions_mut().insert(world.caller());
+        request
+    };
+    assert_eq!(letters.replay_dead_letters(ask()).await.unwrap().into_inner().ids.len(), 1);
+    assert_eq!(letters.replay_dead_letters(ask()).await.unwrap().into_inner().ids.len(), 0);
+    assert_eq!(well.step().await.unwrap(), 1);
+    assert_eq!(inner.count("q").await.unwrap(), (4, 0));
 }

@@ -1,18 +1,13 @@
 //! E-mail by SMTP: text and HTML side by side, stopped by one click (RFC 2369, RFC 8058).
 
-use std::time::Duration;
-
 use async_trait::async_trait;
 use lettre::message::header::{ContentType, HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MultiPart, SinglePart};
-use lettre::{AsyncSmtpTransport, AsyncTransport, Tokio1Executor};
 use url::Url;
 
+use super::smtp::{Refusal, Server};
 use super::{Address, Channel, ChannelError, Message, text};
 use crate::preferences::EMAIL;
-
-/// A mail server is given this long for one command.
-const TIMEOUT: Duration = Duration::from_secs(15);
 
 /// The mail server cannot be used as configured.
 #[derive(Debug, thiserror::Error)]
@@ -29,7 +24,7 @@ pub enum EmailError {
 
 /// Sends by one mail server.
 pub struct Email {
-    transport: AsyncSmtpTransport<Tokio1Executor>,
+    server: Server,
     from: Mailbox,
     public: Url,
 }
@@ -37,11 +32,8 @@ pub struct Email {
 impl Email {
     /// By the server at `smtp`, from the mailbox `from`; links lead to `public`.
     pub fn new(smtp: &str, from: &str, public: &Url) -> Result<Self, EmailError> {
-        let transport = AsyncSmtpTransport::<Tokio1Executor>::from_url(smtp)
-            .map_err(EmailError::Url)?
-            .timeout(Some(TIMEOUT))
-            .build();
-        Ok(Self { transport, from: from.parse().map_err(EmailError::From)?, public: public.clone() })
+        let server = Server::at(smtp).map_err(EmailError::Url)?;
+        Ok(Self { server, from: from.parse().map_err(EmailError::From)?, public: public.clone() })
     }
 
     fn compose(&self, message: &Message, to: Mailbox) -> Result<lettre::Message, lettre::error::Error> {
@@ -87,10 +79,9 @@ impl Channel for Email {
         let mail = self
             .compose(message, Mailbox::new(name, address))
             .map_err(|error| ChannelError::Permanent(error.to_string()))?;
-        match self.transport.send(mail).await {
-            Ok(_) => Ok(()),
-            Err(error) if error.is_permanent() => Err(ChannelError::Permanent(error.to_string())),
-            Err(error) => Err(ChannelError::Transient(error.to_string())),
-        }
+        self.server.send(&mail).await.map_err(|refused| match refused {
+            Refusal::Letter(why) => ChannelError::Permanent(why),
+            Refusal::Other(why) => ChannelError::Transient(why),
+        })
     }
 }

@@ -2,6 +2,7 @@
 
 mod email;
 mod push;
+mod smtp;
 mod text;
 mod webhook;
 
@@ -105,8 +106,8 @@ pub enum ChannelError {
 pub trait Channel: Send + Sync + 'static {
     /// Its name in messages and preferences.
     fn name(&self) -> &'static str;
-    /// Hands the message over. It may come twice with the same key: where a worker died before it could write that
-    /// the first was taken.
+    /// Hands the message over, and ends by itself, in time: it is never dropped in between. It may come twice with the
+    /// same key: where a worker died before it could write that the first was taken.
     async fn send(&self, message: &Message) -> Result<(), ChannelError>;
 }
 
@@ -118,7 +119,8 @@ fn answered(answer: Result<Answer, NetError>) -> Result<(), ChannelError> {
     let answer = match answer {
         Ok(answer) => answer,
         Err(error) if error.is_transient() => return Err(ChannelError::Transient(error.to_string())),
-        Err(NetError::TooLarge(_)) => return Ok(()),
+        // However long its page is, the receiver has answered.
+        Err(NetError::TooLarge { cut, .. }) => *cut,
         Err(error) => return Err(ChannelError::Permanent(error.to_string())),
     };
     let said = format!("the receiver answered {}", answer.status.as_u16());
@@ -130,5 +132,27 @@ fn answered(answer: Result<Answer, NetError>) -> Result<(), ChannelError> {
             None => ChannelError::Transient(said),
         }),
         _ => Err(ChannelError::Permanent(said)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_page_says_what_its_status_says() {
+        let large = |status: u16| {
+            let cut = Answer {
+                status: http::StatusCode::from_u16(status).unwrap(),
+                headers: http::HeaderMap::new(),
+                body: Default::default(),
+                url: "https://hook.example.org/".parse().unwrap(),
+            };
+            answered(Err(NetError::TooLarge { most: 1, cut: Box::new(cut) }))
+        };
+        assert_eq!(large(200), Ok(()));
+        assert!(matches!(large(502), Err(ChannelError::Transient(_))));
+        assert!(matches!(large(403), Err(ChannelError::Permanent(_))));
+        assert!(matches!(large(410), Err(ChannelError::Gone(_))));
     }
 }

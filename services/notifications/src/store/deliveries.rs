@@ -107,9 +107,20 @@ pub(crate) struct Ready {
     pub(crate) dedupe_key: String,
     pub(crate) traceparent: String,
     pub(crate) digest_at: Option<DateTime<Utc>>,
+    pub(crate) meeting_id: Uuid,
     pub(crate) withdrawn: bool,
     #[sqlx(flatten)]
     pub(crate) preferences: Preferences,
+}
+
+/// The meetings that claims tell of.
+pub(crate) async fn meetings(tx: &mut TenantTx, claims: &[Claim]) -> Result<Vec<Uuid>, DbError> {
+    Ok(sqlx::query_scalar(
+        "SELECT DISTINCT n.meeting_id FROM deliveries d JOIN notices n ON n.id = d.notice_id WHERE d.id = ANY ($1)",
+    )
+    .bind(claims.iter().map(|c| c.id).collect::<Vec<_>>())
+    .fetch_all(tx.conn())
+    .await?)
 }
 
 /// What was claimed, in the order of the ids; what another sender holds by now is left out.
@@ -117,7 +128,8 @@ pub(crate) async fn ready(tx: &mut TenantTx, claims: &[Claim]) -> Result<Vec<Rea
     let ids: Vec<Uuid> = claims.iter().map(|c| c.id).collect();
     let attempts: Vec<i32> = claims.iter().map(|c| c.attempt).collect();
     Ok(sqlx::query_as(concat!(
-        "SELECT d.id, d.attempt, d.user_id, d.dedupe_key, d.traceparent, d.digest_at, w.meeting_id IS NOT NULL AS withdrawn, ",
+        "SELECT d.id, d.attempt, d.user_id, d.dedupe_key, d.traceparent, d.digest_at, n.meeting_id,
+                w.meeting_id IS NOT NULL AS withdrawn, ",
         columns!(),
         " FROM unnest($1::uuid[], $2::integer[]) AS c (id, attempt)
          JOIN deliveries d ON d.id = c.id AND d.attempt = c.attempt AND d.state = 'sending'

@@ -41,6 +41,19 @@ pub(crate) async fn is_erased(tx: &mut TenantTx, user: UserId) -> Result<bool, D
         .await?)
 }
 
+/// Whether a version of a meeting was taken back.
+pub(crate) async fn is_withdrawn(
+    tx: &mut TenantTx,
+    meeting: MeetingId,
+    version: u64,
+) -> Result<bool, DbError> {
+    Ok(sqlx::query_scalar("SELECT EXISTS (SELECT FROM withdrawals WHERE meeting_id = $1 AND version >= $2)")
+        .bind(meeting.uuid())
+        .bind(i64::try_from(version).unwrap_or(i64::MAX))
+        .fetch_one(tx.conn())
+        .await?)
+}
+
 /// Takes a meeting back up to a version; gives the number of deliveries that are stopped by it.
 pub(crate) async fn withdraw(
     tx: &mut TenantTx,

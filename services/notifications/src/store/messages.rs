@@ -1,6 +1,6 @@
 //! Messages to channels outside: made with the deliveries they tell of, claimed with a lease, ended.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use cs_core::{EventId, Ids};
@@ -8,6 +8,7 @@ use cs_db::{DbError, SystemTx, TenantTx, Tx};
 use uuid::Uuid;
 
 use super::deliveries::Claim;
+use crate::hand_over::LEASE;
 
 /// A message to be made, or the open digest that its deliveries join.
 #[derive(Clone, Debug)]
@@ -113,7 +114,8 @@ async fn make(
     Ok(open.into_iter().map(|(id, key, lane)| ((key, lane), id)).collect())
 }
 
-/// Takes what is due of a channel, of every tenant, oldest first; what another sender holds is passed over.
+/// Takes what is due of a channel, of every tenant, oldest first; what another sender holds is passed over, and a digest
+/// of which a part is due and not handed over, or in the hands of somebody who hands it over.
 pub(crate) async fn claim(
     tx: &mut SystemTx,
     channel: &str,
@@ -125,16 +127,39 @@ pub(crate) async fn claim(
     Ok(sqlx::query_as(
         "UPDATE messages SET state = 'sending', attempt = attempt + 1, due_at = $2
          WHERE (tenant_id, id) IN (
-             SELECT tenant_id, id FROM messages WHERE state IN ('pending', 'sending') AND due_at <= $1 AND channel = $4
-             ORDER BY due_at, id LIMIT $3 FOR UPDATE SKIP LOCKED)
+             SELECT tenant_id, id FROM messages m WHERE state IN ('pending', 'sending') AND due_at <= $1 AND channel = $4
+             AND (digest_at IS NULL OR state = 'sending' OR NOT EXISTS (
+                 SELECT FROM deliveries d WHERE d.tenant_id = m.tenant_id AND d.user_id = m.user_id
+                 AND d.digest_at = m.digest_at AND d.state IN ('pending', 'sending') AND d.due_at <= $5))
+             ORDER BY channel, due_at, id LIMIT $3 FOR UPDATE SKIP LOCKED)
          RETURNING id, tenant_id, attempt",
     )
     .bind(now)
     .bind(until)
     .bind(most)
     .bind(channel)
+    .bind(now + LEASE)
     .fetch_all(tx.conn())
     .await?)
+}
+
+/// Keeps messages in their sender's hands; gives those that still were.
+pub(crate) async fn renew(
+    tx: &mut SystemTx,
+    claims: &[&Claim],
+    until: DateTime<Utc>,
+) -> Result<HashSet<Uuid>, DbError> {
+    let kept: Vec<Uuid> = sqlx::query_scalar(
+        "UPDATE messages m SET due_at = $4 FROM unnest($1::uuid[], $2::uuid[], $3::integer[]) AS u (tenant_id, id, attempt)
+         WHERE m.tenant_id = u.tenant_id AND m.id = u.id AND m.attempt = u.attempt AND m.state = 'sending' RETURNING m.id",
+    )
+    .bind(claims.iter().map(|c| c.tenant_id).collect::<Vec<_>>())
+    .bind(claims.iter().map(|c| c.id).collect::<Vec<_>>())
+    .bind(claims.iter().map(|c| c.attempt).collect::<Vec<_>>())
+    .bind(until)
+    .fetch_all(tx.conn())
+    .await?;
+    Ok(kept.into_iter().collect())
 }
 
 /// What became of a try.
@@ -171,16 +196,18 @@ pub(crate) struct Ended {
 }
 
 /// Writes state and attempt of each try whose lease still holds; gives how many those are.
-pub(crate) async fn end(tx: &mut TenantTx, ids: &Ids, mut ended: Vec<Ended>) -> Result<usize, DbError> {
+pub(crate) async fn end(tx: &mut TenantTx, ids: &Ids, mut ended: Vec<&Ended>) -> Result<usize, DbError> {
     ended.sort_unstable_by_key(|e| e.id);
+    // What a server says may hold anything; a text of Postgres holds no NUL.
+    let text = |said: &str| said.replace('\0', "");
     let now = ids.now();
     let (mut states, mut reasons, mut dues) = (Vec::new(), Vec::new(), Vec::new());
     for Ended { outcome, .. } in &ended {
         let (state, reason, due) = match outcome {
             Outcome::Sent => ("sent", None, None),
-            Outcome::Suppressed(why) => ("suppressed", Some(why.as_str()), None),
-            Outcome::Failed(error) => ("failed", Some(error.as_str()), None),
-            Outcome::Again(error, at) => ("sending", Some(error.as_str()), Some(*at)),
+            Outcome::Suppressed(why) => ("suppressed", Some(text(why)), None),
+            Outcome::Failed(error) => ("failed", Some(text(error)), None),
+            Outcome::Again(error, at) => ("sending", Some(text(error)), Some(*at)),
             Outcome::Held(at) => ("sending", None, Some(*at)),
         };
         states.push(state);
@@ -202,13 +229,13 @@ pub(crate) async fn end(tx: &mut TenantTx, ids: &Ids, mut ended: Vec<Ended>) -> 
     .bind(now)
     .fetch_all(tx.conn())
     .await?;
-    let tried: Vec<(Uuid, i32, &str, Option<&str>)> = ended
+    let tried: Vec<(Uuid, i32, &str, Option<String>)> = ended
         .iter()
         .filter(|e| kept.contains(&e.id))
         .filter_map(|e| match &e.outcome {
             Outcome::Sent => Some((e.id, e.attempt, "sent", None)),
             Outcome::Failed(error) | Outcome::Again(error, _) => {
-                Some((e.id, e.attempt, "failed", Some(error.as_str())))
+                Some((e.id, e.attempt, "failed", Some(text(error))))
             }
             Outcome::Suppressed(_) | Outcome::Held(_) => None,
         })
@@ -225,7 +252,7 @@ pub(crate) async fn end(tx: &mut TenantTx, ids: &Ids, mut ended: Vec<Ended>) -> 
     .bind(tried.iter().map(|t| t.0).collect::<Vec<_>>())
     .bind(tried.iter().map(|t| t.1).collect::<Vec<_>>())
     .bind(tried.iter().map(|t| t.2).collect::<Vec<_>>())
-    .bind(tried.iter().map(|t| t.3).collect::<Vec<_>>())
+    .bind(tried.into_iter().map(|t| t.3).collect::<Vec<_>>())
     .execute(tx.conn())
     .await?;
     Ok(kept.len())

@@ -7,7 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use cs_core::{MeetingId, UserId};
 use notifications::channel::{Channel, ChannelError, Message};
 use notifications::follow::Target;
-use notifications::hand_over::SETTLE;
+use notifications::hand_over::{LEASE, SETTLE};
 use notifications::preferences::Change;
 use notifications::schedule::{Digest, QuietHours};
 use std::sync::Mutex;
@@ -206,6 +206,52 @@ async fn what_is_due_after_its_digest_was_sent_goes_in_one_of_its_own() {
     let mut tx = world.tx(&world.service()).await;
     let refused = sqlx::query(join).execute(cs_db::Tx::conn(&mut tx)).await.unwrap_err();
     assert!(refused.to_string().contains("on its way"), "{refused}");
+}
+
+#[tokio::test]
+async fn a_digest_waits_for_what_somebody_is_still_handing_over() {
+    let world = World::start("slow_digest").await;
+    person(&world, Change { digest: Some(Digest::Daily), digest_hour: Some(8), ..Change::default() }).await;
+    to(&world, "2023-01-10T12:00:00Z");
+    let meetings = [publish(&world).await, publish(&world).await];
+    to(&world, "2023-01-11T08:00:00Z");
+    // One is in the hands of a worker that is slow, or has died.
+    let mut owner = world.owner().await;
+    let held = format!(
+        "UPDATE notifications.deliveries SET state = 'sending', attempt = 1, due_at = '{}'
+         WHERE id = (SELECT max(id::text)::uuid FROM notifications.deliveries)",
+        (world.now() + LEASE).to_rfc3339()
+    );
+    sqlx::raw_sql(sqlx::AssertSqlSafe(held)).execute(&mut owner).await.unwrap();
+    let post = Arc::new(Post::default());
+    assert_eq!(steps(&world, &post).await, 1, "into the inbox");
+    world.clock.advance(SETTLE * 2);
+    assert_eq!(steps(&world, &post).await, 0, "the mail waits");
+    world.clock.advance(LEASE - SETTLE * 2);
+    assert_eq!(steps(&world, &post).await, 2);
+    let sent = std::mem::take(&mut *post.0.lock().unwrap());
+    assert_eq!(sent.len(), 1);
+    let told: Vec<MeetingId> = sent[0].items.iter().map(|item| item.meeting_id.into()).collect();
+    assert_eq!(told.len(), 2);
+    assert!(meetings.iter().all(|meeting| told.contains(meeting)));
+}
+
+#[tokio::test]
+async fn nothing_is_made_for_a_channel_that_this_instance_does_not_send_by() {
+    let mut world = World::start("no_mail").await;
+    person(&world, Change::default()).await;
+    let only = person(&world, Change::default()).await;
+    let mail = Change { channels: Some(vec!["email".into()]), ..Change::default() };
+    world.prefer(only, &mail).await;
+    world.deps.available.retain(|channel| *channel != "email");
+    publish(&world).await;
+    world.send(&world.sender(vec![])).await;
+    assert_eq!(world.count("messages").await, 0);
+    assert_eq!(world.count("deliveries WHERE state = 'sent'").await, 1);
+    assert_eq!(
+        world.texts("SELECT state_reason FROM deliveries WHERE state = 'suppressed'").await,
+        ["this instance does not send by the channels that are switched on"]
+    );
 }
 
 #[tokio::test]

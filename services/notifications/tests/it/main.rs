@@ -7,6 +7,7 @@ mod fan_out;
 mod follows;
 mod holding;
 mod invariants;
+mod mail_server;
 mod receivers;
 mod retracting;
 mod searches;

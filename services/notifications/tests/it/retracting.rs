@@ -318,3 +318,28 @@ async fn an_export_tells_what_every_table_holds_and_no_secret() {
         assert!(erasing.contains(&format!("'{table}'")), "{table} is not erased");
     }
 }
+
+#[tokio::test]
+async fn what_meetings_has_taken_back_is_not_announced_though_nobody_has_told_it_yet() {
+    let world = World::start("gone_meeting").await;
+    let user: UserId = world.ids.next();
+    world.follow(user, &Target::City(world.places.city)).await;
+    let (before, between, stays): (MeetingId, MeetingId, MeetingId) =
+        (world.ids.next(), world.ids.next(), world.ids.next());
+    world.places.gone.lock().unwrap().push(before.to_string());
+    let event = world.published(before, |_| {});
+    for _ in 0..2 {
+        world.announce(&event).await.unwrap();
+    }
+    assert_eq!((world.count("notices").await, world.count("inbox").await), (0, 1));
+    // It goes after the announcement, and before it is handed over.
+    for meeting in [between, stays] {
+        world.announce(&world.published(meeting, |_| {})).await.unwrap();
+    }
+    world.work().await;
+    world.places.gone.lock().unwrap().push(between.to_string());
+    world.send(&world.sender(vec![])).await;
+    assert_eq!(unread(&world, user).await, (1, 1));
+    let why = world.texts("SELECT state_reason FROM deliveries WHERE state = 'suppressed'").await;
+    assert_eq!(why, ["the meeting was withdrawn"]);
+}

@@ -1,9 +1,10 @@
 //! Saved searches: kept, followed, tried on each meeting.
 
-use cs_core::{SavedSearchId, UserId};
+use cs_core::{MeetingId, SavedSearchId, UserId};
+use cs_proto::events::v1::MeetingWithdrawn;
 use notifications::follow::{self, Target};
 use notifications::saved_search::{self, Filter, SavedSearch, Wanted};
-use notifications::{Deps, Error};
+use notifications::{Deps, Error, retract};
 
 use crate::support::World;
 
@@ -54,6 +55,25 @@ async fn a_meeting_that_matches_is_told_once_with_the_search_as_the_reason() {
 }
 
 #[tokio::test]
+async fn a_search_that_cannot_be_read_stops_no_other() {
+    let world = World::start("unreadable_search").await;
+    *world.places.found.lock().unwrap() = ["regular", "rentals", "housing"].map(str::to_owned).to_vec();
+    let (one, two): (UserId, UserId) = (world.ids.next(), world.ids.next());
+    let minutes = Filter { artifact_kinds: vec!["minutes".into()], ..Filter::default() };
+    save(&world, one, Wanted { filter: minutes, ..wanted("rentals") }).await.unwrap();
+    save(&world, two, wanted("housing")).await.unwrap();
+    // Kept before kinds were checked.
+    let mut owner = world.owner().await;
+    let old = "UPDATE notifications.saved_searches SET filter = jsonb_set(filter, '{artifact_kinds}', '[\"video\"]')
+               WHERE query = 'rentals'";
+    sqlx::raw_sql(old).execute(&mut owner).await.unwrap();
+    world.announce(&world.published(world.ids.next(), |_| {})).await.unwrap();
+    world.work().await;
+    assert_eq!(world.texts("SELECT reason FROM deliveries").await, ["You follow the search “housing”"]);
+    assert_eq!(world.count("jobs WHERE state = 'dead'").await, 0);
+}
+
+#[tokio::test]
 async fn it_is_waited_until_the_index_has_the_meeting() {
     let world = World::start("not_yet").await;
     let user: UserId = world.ids.next();
@@ -71,6 +91,39 @@ async fn it_is_waited_until_the_index_has_the_meeting() {
     world.clock.advance(chrono::TimeDelta::minutes(6));
     world.work().await;
     assert_eq!(world.count("deliveries").await, 1);
+}
+
+#[tokio::test]
+async fn an_index_that_lags_for_hours_drops_no_notice() {
+    let world = World::start("lagging_index").await;
+    let user: UserId = world.ids.next();
+    save(&world, user, wanted("rentals")).await.unwrap();
+    world.announce(&world.published(world.ids.next(), |_| {})).await.unwrap();
+    // One that was published without any text is never in the index, and not waited for.
+    world.announce(&world.published(world.ids.next(), |event| event.text_sha256.clear())).await.unwrap();
+    let worker = notifications::job_worker(&world.deps, world.clock.clone());
+    for _ in 0..15 {
+        while worker.step().await.unwrap() > 0 {}
+        world.clock.advance(chrono::TimeDelta::minutes(10));
+    }
+    assert_eq!(world.count("jobs WHERE state = 'ready' AND type = 'notification.match.requested'").await, 1);
+    assert_eq!(world.count("deliveries").await, 0);
+    *world.places.found.lock().unwrap() = ["regular", "rentals"].map(str::to_owned).to_vec();
+    world.work().await;
+    assert_eq!(world.count("deliveries").await, 1);
+}
+
+#[tokio::test]
+async fn a_meeting_that_was_withdrawn_meanwhile_is_not_waited_for() {
+    let world = World::start("withdrawn_search").await;
+    save(&world, world.ids.next(), wanted("rentals")).await.unwrap();
+    let meeting: MeetingId = world.ids.next();
+    world.announce(&world.published(meeting, |_| {})).await.unwrap();
+    let event = MeetingWithdrawn { meeting_id: meeting.to_string(), version: 1, ..Default::default() };
+    let event = world.envelope("meeting.withdrawn", &event);
+    retract::withdrawn(&world.deps, &event.caller("notifications"), &event).await.unwrap();
+    world.work().await;
+    assert_eq!(world.count("jobs WHERE state = 'done' AND type = 'notification.match.requested'").await, 1);
 }
 
 #[tokio::test]
@@ -101,6 +154,10 @@ async fn a_search_is_its_owner_s_and_ends_with_its_follow() {
         Wanted { filter: Filter { city_ids: vec!["boston".into()], ..Filter::default() }, ..wanted("x") },
         Wanted {
             filter: Filter { artifact_kinds: vec!["Minutes; --".into()], ..Filter::default() },
+            ..wanted("x")
+        },
+        Wanted {
+            filter: Filter { artifact_kinds: vec!["minutes".into(), "video".into()], ..Filter::default() },
             ..wanted("x")
         },
     ] {

@@ -12,7 +12,7 @@ use notifications::channel::{Channel, ChannelError, Message};
 use notifications::follow::Target;
 use notifications::preferences::Change;
 use notifications::send::{LEASE, POLICY};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 
 use crate::support::World;
 
@@ -42,6 +42,55 @@ impl Channel for Scripted {
         let left = self.fail.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1));
         left.map_or(Ok(()), |_| Err(ChannelError::Transient("busy".into())))
     }
+}
+
+/// Takes as many as it is let.
+struct Gate {
+    open: Semaphore,
+    got: AtomicUsize,
+    says: Result<(), ChannelError>,
+}
+
+impl Gate {
+    fn open(count: usize) -> Arc<Self> {
+        Arc::new(Self { open: Semaphore::new(count), got: AtomicUsize::new(0), says: Ok(()) })
+    }
+}
+
+#[async_trait]
+impl Channel for Gate {
+    fn name(&self) -> &'static str {
+        "email"
+    }
+
+    async fn send(&self, _: &Message) -> Result<(), ChannelError> {
+        self.got.fetch_add(1, Ordering::SeqCst);
+        self.open.acquire().await.unwrap().forget();
+        self.says.clone()
+    }
+}
+
+/// That many followers by e-mail, and their messages, not sent yet.
+async fn waiting(world: &World, count: usize) {
+    for _ in 0..count {
+        let user = world.ids.next();
+        world.follow(user, &Target::City(world.places.city)).await;
+        let channels = Some(vec!["in_app".into(), "email".into()]);
+        world.prefer(user, &Change { channels, ..Change::default() }).await;
+    }
+    world.announce(&world.published(world.ids.next(), |_| {})).await.unwrap();
+    world.work().await;
+    while world.sender(vec![]).step().await.unwrap() > 0 {}
+}
+
+async fn until(what: &str, mut is: impl AsyncFnMut() -> bool) {
+    for _ in 0..400 {
+        if is().await {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    }
+    panic!("not within 10 s: {what}");
 }
 
 /// One follower by e-mail alone, one meeting, and the delivery that is to be told.
@@ -129,6 +178,90 @@ async fn who_lost_the_lease_writes_nothing() {
     step.await.unwrap().unwrap();
     assert_eq!(world.texts("SELECT sent_at::text FROM messages").await, sent);
     assert_eq!(world.texts(ATTEMPTS).await, ["2 sent"]);
+}
+
+#[tokio::test]
+async fn what_became_of_a_message_is_written_while_others_are_under_way() {
+    let world = World::start("as_it_ends").await;
+    waiting(&world, 2).await;
+    let gate = Gate::open(1);
+    let sender = world.sender(vec![gate.clone()]);
+    let step = tokio::spawn(async move { sender.step().await });
+    until("one is sent", async || world.count("messages WHERE state = 'sent'").await == 1).await;
+    assert_eq!((gate.got.load(Ordering::SeqCst), world.count("message_attempts").await), (2, 1));
+    gate.open.add_permits(1);
+    assert_eq!(step.await.unwrap().unwrap(), 2);
+    assert_eq!(world.count("messages WHERE state = 'sent' AND attempt = 1").await, 2);
+}
+
+#[tokio::test]
+async fn what_was_taken_is_written_when_the_database_is_back() {
+    let world = World::start("commit_again").await;
+    waiting(&world, 1).await;
+    let mut owner = world.owner().await;
+    sqlx::raw_sql(
+        "CREATE FUNCTION notifications.away() RETURNS trigger LANGUAGE plpgsql AS $$
+         BEGIN RAISE EXCEPTION 'shutting down' USING ERRCODE = '57P01'; END $$;
+         CREATE TRIGGER away BEFORE INSERT ON notifications.message_attempts FOR EACH ROW EXECUTE FUNCTION notifications.away()",
+    )
+    .execute(&mut owner)
+    .await
+    .unwrap();
+    let gate = Gate::open(9);
+    let sender = world.sender(vec![gate.clone()]);
+    let step = tokio::spawn(async move { sender.step().await });
+    until("it is taken", async || gate.got.load(Ordering::SeqCst) == 1).await;
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    sqlx::raw_sql("DROP TRIGGER away ON notifications.message_attempts").execute(&mut owner).await.unwrap();
+    assert_eq!(step.await.unwrap().unwrap(), 1);
+    assert_eq!(world.texts(ATTEMPTS).await, ["1 sent"]);
+}
+
+#[tokio::test]
+async fn who_sends_for_long_keeps_the_lease() {
+    let world = World::start("renewed").await;
+    waiting(&world, 1).await;
+    let gate = Gate::open(0);
+    let sender = world.sender(vec![gate.clone()]).renewing_every(Duration::from_millis(20));
+    let step = tokio::spawn(async move { sender.step().await });
+    until("it is under way", async || gate.got.load(Ordering::SeqCst) == 1).await;
+    for _ in 0..3 {
+        world.clock.advance(LEASE - TimeDelta::seconds(10));
+        let renewed = format!("messages WHERE due_at = '{}'", (world.now() + LEASE).to_rfc3339());
+        until("it is renewed", async || world.count(&renewed).await == 1).await;
+        assert_eq!(by(&world, Arc::default()).step().await.unwrap(), 0, "nobody else takes it");
+    }
+    gate.open.add_permits(1);
+    step.await.unwrap().unwrap();
+    assert_eq!(world.texts(ATTEMPTS).await, ["1 sent"]);
+}
+
+#[tokio::test]
+async fn who_stops_begins_nothing_more_and_hands_back_the_rest() {
+    let world = World::start("stopping").await;
+    waiting(&world, 40).await;
+    let gate = Gate::open(0);
+    let tasks = cs_rpc::Tasks::default();
+    world.sender(vec![gate.clone()]).run(&tasks, &world.deps.wakeups);
+    until("some are under way", async || gate.got.load(Ordering::SeqCst) >= 16).await;
+    let drained = tokio::spawn(async move { tasks.drain(Duration::from_secs(20)).await });
+    let back = format!("messages WHERE state = 'sending' AND due_at <= '{}'", world.now().to_rfc3339());
+    let begun = gate.got.load(Ordering::SeqCst);
+    until("the rest is handed back", async || world.count(&back).await == 40 - begun as i64).await;
+    gate.open.add_permits(40);
+    assert!(drained.await.unwrap());
+    assert_eq!(gate.got.load(Ordering::SeqCst), begun);
+    assert_eq!(world.count("messages WHERE state = 'sent'").await, begun as i64);
+}
+
+#[tokio::test]
+async fn whatever_a_server_says_is_written() {
+    let world = World::start("odd_words").await;
+    waiting(&world, 1).await;
+    let says = Err(ChannelError::Permanent("no\0such mailbox".into()));
+    let gate = Gate { open: Semaphore::new(1), got: AtomicUsize::new(0), says };
+    world.sender(vec![Arc::new(gate)]).step().await.unwrap();
+    assert_eq!(world.texts(ATTEMPTS).await, ["1 failed nosuch mailbox"]);
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use chrono::{DateTime, Utc};
+use cs_core::document::ArtifactKind;
 use cs_core::{
     BodyId, Caller, CityId, Clock, Ids, ManualClock, MeetingId, Role, Subject, TenantId, Trace, UserId,
 };
@@ -14,8 +15,12 @@ use cs_db::{Db, DbOptions, SchemaSpec, TenantTx, Tx, Wakeups};
 use cs_events::{Envelope, Fact, HandlerError};
 use cs_proto::accounts::v1::{BatchGetUsersResponse, User};
 use cs_proto::common::v1::BatchGetRequest;
+use cs_proto::errors::v1::Reason;
 use cs_proto::events::v1::{AccountHomeCityChanged, MeetingPublished};
-use cs_proto::meetings::v1::{BatchGetBodiesResponse, BatchGetCitiesResponse, Body as MeetingsBody, City};
+use cs_proto::meetings::v1::{
+    BatchGetBodiesResponse, BatchGetCitiesResponse, BatchGetMeetingsResponse, Body as MeetingsBody, City,
+    Meeting,
+};
 use cs_proto::search::v1::{MatchSavedSearchesRequest, MatchSavedSearchesResponse, SavedSearchMatch};
 use cs_rpc::{InMemory, Outbound, SigningKey};
 use cs_testkit::postgres::{ROLE_SECRET, database};
@@ -39,6 +44,8 @@ static MIGRATING: Mutex<()> = Mutex::const_new(());
 pub(crate) struct Places {
     pub(crate) city: CityId,
     pub(crate) body: BodyId,
+    /// Meetings that were taken back.
+    pub(crate) gone: Arc<std::sync::Mutex<Vec<String>>>,
     /// Words that stand in every meeting.
     pub(crate) found: Arc<std::sync::Mutex<Vec<String>>>,
 }
@@ -72,6 +79,11 @@ impl UnaryService<MatchSavedSearchesRequest> for Found {
         Box::pin(async move {
             let request = request.into_inner();
             assert!(request.visible.is_empty(), "matched against what residents may read");
+            let kinds =
+                request.searches.iter().filter_map(|s| s.filter.as_ref()).flat_map(|f| &f.artifact_kinds);
+            if let Some(Err(unknown)) = kinds.map(|kind| kind.parse::<ArtifactKind>()).find(Result::is_err) {
+                return Err(cs_rpc::status(Reason::InvalidArgument, &unknown.to_string(), &[]));
+            }
             let all = |query: &str| query.split_whitespace().all(|word| known.contains(&word.to_lowercase()));
             let matches = request.searches.into_iter().filter(|search| all(&search.query));
             let matches = matches.map(|search| SavedSearchMatch { id: search.id, ..Default::default() });
@@ -93,6 +105,21 @@ impl UnaryService<BatchGetRequest> for Cities {
             let ids = request.into_inner().ids.into_iter().filter(|id| *id == known);
             let cities = ids.map(|id| City { id, name: "New Orleans".into(), ..City::default() }).collect();
             Ok(Response::new(BatchGetCitiesResponse { cities }))
+        })
+    }
+}
+
+/// Those that are not gone.
+struct Standing(Vec<String>);
+impl UnaryService<BatchGetRequest> for Standing {
+    type Response = BatchGetMeetingsResponse;
+    type Future = Answer<Self::Response>;
+    fn call(&mut self, request: Request<BatchGetRequest>) -> Self::Future {
+        let gone = self.0.clone();
+        Box::pin(async move {
+            let ids = request.into_inner().ids.into_iter().filter(|id| !gone.contains(id));
+            let meetings = ids.map(|id| Meeting { id, ..Meeting::default() }).collect();
+            Ok(Response::new(BatchGetMeetingsResponse { meetings }))
         })
     }
 }
@@ -122,12 +149,15 @@ impl tower::Service<http::Request<Body>> for Places {
 
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
         let (city, body) = (self.city.to_string(), self.body.to_string());
-        let found = self.found.lock().unwrap().clone();
+        let (found, gone) = (self.found.lock().unwrap().clone(), self.gone.lock().unwrap().clone());
         Box::pin(async move {
             assert!(request.headers().contains_key("authorization"), "the call is signed");
             Ok(match request.uri().path().rsplit('/').next() {
                 Some("BatchGetCities") => {
                     Grpc::new(tonic_prost::ProstCodec::default()).unary(Cities(city), request).await
+                }
+                Some("BatchGetMeetings") => {
+                    Grpc::new(tonic_prost::ProstCodec::default()).unary(Standing(gone), request).await
                 }
                 Some("BatchGetUsers") => {
                     Grpc::new(tonic_prost::ProstCodec::default()).unary(People, request).await
@@ -170,7 +200,8 @@ impl World {
         };
         let clock = Arc::new(ManualClock::default());
         let ids = Ids::new(clock.clone());
-        let places = Places { city: ids.next(), body: ids.next(), found: Arc::default() };
+        let places =
+            Places { city: ids.next(), body: ids.next(), gone: Arc::default(), found: Arc::default() };
         let (listener, stop) = (InMemory::default(), CancellationToken::new());
         let meetings = listener.channel();
         let answers = places.clone();
@@ -267,6 +298,7 @@ impl World {
             title: "Regular Meeting".into(),
             body_name: "City Council".into(),
             short_summary: "The council adopted the budget.".into(),
+            text_sha256: vec!["0".repeat(64)],
             ..Default::default()
         };
         change(&mut event);

@@ -153,7 +153,7 @@ impl OpenAi {
         let answered = self.client.post(&self.endpoint, self.headers.clone(), body, limits).await;
         let answer = answered.map_err(|error| match error {
             NetError::Failed(_) => Failed::Again(error.to_string(), None),
-            NetError::TooLarge(_) => Failed::Final("its answer is too long".to_owned()),
+            NetError::TooLarge { .. } => Failed::Final("its answer is too long".to_owned()),
             NetError::Refused(_) | NetError::TooManyRedirects => Failed::Final(error.to_string()),
         })?;
         let status = answer.status;

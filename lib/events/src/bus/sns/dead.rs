@@ -66,9 +66,13 @@ impl SnsBus {
             .filter(|dead| DeadFilter::owner(dead.envelope["tenant_id"].as_str()) == which.tenant)
             .filter(|dead| which.kind.is_empty() || which.kind == dead.kind)
             .filter(|dead| which.event.is_none_or(|event| event == dead.event))
+            .filter(|dead| which.before.is_none_or(|before| dead.died_at < before))
             .filter(|dead| seen.insert(dead.event))
             .collect();
-        dead.sort_by_key(|dead| std::cmp::Reverse(dead.died_at));
+        dead.sort_by_key(|dead| dead.died_at);
+        if which.before.is_none() {
+            dead.reverse();
+        }
         dead.truncate(most as usize);
         Ok(dead)
     }

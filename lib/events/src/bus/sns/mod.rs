@@ -27,7 +27,7 @@ use cs_core::{Clock, EventId};
 use cs_db::Db;
 use tokio::sync::OnceCell;
 
-use super::{Bus, BusError, DeadFilter, DeadMessage, Delivery, Receipt};
+use super::{Bus, BusError, DeadFilter, DeadMessage, Delivery, Receipt, Unpublished};
 use crate::Envelope;
 
 pub use ensure::{Names, QueueReport};
@@ -149,6 +149,42 @@ impl SnsBus {
         Ok(())
     }
 
+    /// Publishes what one call takes. An error says whether the call was refused for what is in it.
+    async fn publish_batch(
+        &self,
+        topic: &str,
+        wires: &[Wire],
+        envelopes: &[Envelope],
+    ) -> Result<Vec<Unpublished>, (BusError, bool)> {
+        let mut call = self.sns.publish_batch().topic_arn(topic);
+        for (number, wire) in wires.iter().enumerate() {
+            let entry = PublishBatchRequestEntry::builder()
+                .id(number.to_string())
+                .message(&wire.body)
+                .set_message_attributes(Some(wire.for_sns().map_err(|e| (e, false))?))
+                .build()
+                .map_err(|e| (internal("sns:PublishBatch", &e), false))?;
+            call = call.publish_batch_request_entries(entry);
+        }
+        let sent = call.send().await.map_err(|e| {
+            let refused = e.code().is_some_and(is_of_content);
+            (failed("sns:PublishBatch", topic, e), refused)
+        })?;
+        // What was taken is not published again.
+        Ok(sent
+            .failed()
+            .iter()
+            .filter_map(|entry| {
+                let envelope = entry.id().parse::<usize>().ok().and_then(|number| envelopes.get(number))?;
+                Some(Unpublished {
+                    event: envelope.id,
+                    error: entry.message().unwrap_or(entry.code()).to_owned(),
+                    refused: entry.sender_fault() && is_of_content(entry.code()),
+                })
+            })
+            .collect())
+    }
+
     async fn change_visibility(&self, delivery: &Delivery, wait: Duration) -> Result<bool, BusError> {
         let Receipt::Handle { handle, .. } = &delivery.receipt else { return Ok(false) };
         let url = self.queue_url(&delivery.queue).await?;
@@ -187,28 +223,45 @@ impl Bus for SnsBus {
         }
     }
 
-    async fn publish(&self, envelopes: &[Envelope]) -> Result<(), BusError> {
-        let topic = self.topic().await?;
-        let wires = self.wires(envelopes).await?;
-        for chunk in wire::batches(&wires) {
-            let mut call = self.sns.publish_batch().topic_arn(topic);
-            for (number, wire) in chunk.iter().enumerate() {
-                let entry = PublishBatchRequestEntry::builder()
-                    .id(number.to_string())
-                    .message(&wire.body)
-                    .set_message_attributes(Some(wire.for_sns()?))
-                    .build()
-                    .map_err(|e| internal("sns:PublishBatch", &e))?;
-                call = call.publish_batch_request_entries(entry);
-            }
-            let sent = call.send().await.map_err(|e| failed("sns:PublishBatch", topic, e))?;
-            // The whole batch is published again: who has one already knows its id.
-            if let Some(refused) = sent.failed().first() {
-                let message = refused.message().unwrap_or(refused.code());
-                return Err(remote("sns:PublishBatch", message));
+    async fn want(&self, queue: &str, types: &[&str]) -> Result<(), BusError> {
+        let mut all = match self.types_of(queue).await {
+            Ok(there) => there,
+            Err(BusError::Missing(_)) => Vec::new(),
+            Err(error) => return Err(error),
+        };
+        for kind in types {
+            if !all.iter().any(|there| there == kind) {
+                all.push((*kind).to_owned());
             }
         }
-        Ok(())
+        let all: Vec<&str> = all.iter().map(String::as_str).collect();
+        self.subscribe(queue, &all).await
+    }
+
+    async fn publish(&self, envelopes: &[Envelope]) -> Result<Vec<Unpublished>, BusError> {
+        let topic = self.topic().await?;
+        let wires = self.wires(envelopes).await?;
+        let (mut left, mut from) = (Vec::new(), 0);
+        for chunk in wire::batches(&wires) {
+            let events = &envelopes[from..from + chunk.len()];
+            from += chunk.len();
+            match self.publish_batch(topic, chunk, events).await {
+                Ok(unpublished) => left.extend(unpublished),
+                // Its message is refused by the call itself, and the others with it: each is sent alone.
+                Err((_, true)) if chunk.len() > 1 => {
+                    for (wire, event) in chunk.iter().zip(events) {
+                        let (wire, event) = (std::slice::from_ref(wire), std::slice::from_ref(event));
+                        match self.publish_batch(topic, wire, event).await {
+                            Ok(unpublished) => left.extend(unpublished),
+                            Err((error, refused)) => left.extend(unpublished(event, &error, refused)),
+                        }
+                    }
+                }
+                Err((error, false)) if left.is_empty() && from == chunk.len() => return Err(error),
+                Err((error, refused)) => left.extend(unpublished(events, &error, refused)),
+            }
+        }
+        Ok(left)
     }
 
     async fn send(&self, queue: &str, envelopes: &[Envelope]) -> Result<u64, BusError> {
@@ -362,6 +415,23 @@ impl SnsBus {
 fn seconds(time: Duration) -> i32 {
     // SQS takes at most twelve hours.
     i32::try_from(time.as_millis().div_ceil(1000)).unwrap_or(i32::MAX).min(43_200)
+}
+
+/// Whether a refusal is for what a message is, and not for who sends it, how often or where to.
+fn is_of_content(code: &str) -> bool {
+    [
+        "InvalidParameter",
+        "ParameterValueInvalid",
+        "InvalidMessageContents",
+        "ValidationE",
+        "BatchRequestTooLong",
+    ]
+    .iter()
+    .any(|prefix| code.rsplit('.').next().unwrap_or(code).starts_with(prefix))
+}
+
+fn unpublished(envelopes: &[Envelope], error: &BusError, refused: bool) -> Vec<Unpublished> {
+    envelopes.iter().map(|e| Unpublished { event: e.id, error: error.to_string(), refused }).collect()
 }
 
 fn lost_receipt(code: Option<&str>) -> bool {

@@ -50,6 +50,13 @@ impl Wire {
     }
 }
 
+/// JSON that SQS takes: two characters that it refuses are escaped, the others that it refuses JSON escapes itself. Outside
+/// its strings JSON has neither.
+fn encoded(value: &impl serde::Serialize) -> Result<String, BusError> {
+    let text = serde_json::to_string(value).map_err(|e| internal("encoding", &e))?;
+    Ok(text.replace('\u{FFFE}', "\\ufffe").replace('\u{FFFF}', "\\uffff"))
+}
+
 /// In batches that one call takes.
 pub(super) fn batches(wires: &[Wire]) -> Vec<&[Wire]> {
     let (mut batches, mut start, mut bytes) = (Vec::new(), 0, 0);
@@ -86,13 +93,13 @@ impl SnsBus {
     pub(super) async fn wires(&self, envelopes: &[Envelope]) -> Result<Vec<Wire>, BusError> {
         let mut wires = Vec::with_capacity(envelopes.len());
         for envelope in envelopes {
-            let mut body = serde_json::to_string(envelope).map_err(|e| internal("encoding", &e))?;
+            let mut body = encoded(envelope)?;
             if body.len() > INLINE {
                 self.keep_payload(envelope).await?;
                 let mut value = serde_json::to_value(envelope).map_err(|e| internal("encoding", &e))?;
                 value["payload"] = Value::Null;
                 value[REFERENCE] = Value::Bool(true);
-                body = value.to_string();
+                body = encoded(&value)?;
             }
             let attributes = [
                 ("type", envelope.kind.clone()),
@@ -165,6 +172,16 @@ impl SnsBus {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_text_is_sent_in_characters_that_sqs_takes() {
+        let text: String =
+            ('\0'..='\u{11FF}').chain('\u{FFF0}'..='\u{FFFF}').chain(['🏛', '\u{1FFFE}']).collect();
+        let body = encoded(&text).unwrap();
+        let taken = |c: char| matches!(c, '\t' | '\n' | '\r' | ' '..='\u{D7FF}' | '\u{E000}'..='\u{FFFD}' | '\u{10000}'..);
+        assert_eq!(body.chars().find(|c| !taken(*c)), None);
+        assert_eq!(serde_json::from_str::<String>(&body).unwrap(), text);
+    }
 
     #[test]
     fn batches_keep_order_and_limits() {
