@@ -6,10 +6,10 @@
 
 mod docs;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use cs_core::document::ArtifactKind;
 use cs_core::{ArtifactId, Caller, MeetingId};
 use cs_events::{Bus, Consumer, Envelope, EventHandler, HandlerError, RetryPolicy};
 use cs_proto::common::v1::{BatchGetRequest, PageRequest};
@@ -77,6 +77,13 @@ async fn visibility(deps: &Deps, caller: &Caller, envelope: &Envelope) -> Result
     let tag = event.visibility.parse().unwrap_or(Visibility::Reviewer);
     let version = envelope.occurred_at.timestamp_millis();
     let applied = deps.index.set_visibility(caller.tenant.uuid(), artifact, version, tag).await?;
+    // A claim bears the tag of the most hidden of its documents. Now one is shown, and the others' tags decide.
+    if event.previous_visibility.parse().is_ok_and(|before: Visibility| tag < before)
+        && let Some(meeting) = meeting(deps, caller, &event.meeting_id).await?
+        && let Some(summary) = current_summary(deps, caller, &meeting).await?
+    {
+        index_claims(deps, caller, &meeting, summary).await?;
+    }
     tracing::info!(
         event = "artifact.reindexed",
         artifact_id = event.artifact_id,
@@ -182,8 +189,8 @@ async fn claim_docs(
 ) -> Result<Vec<PassageDoc>, Error> {
     let base = Base::new(caller, meeting)?;
     let visibility = tag(meeting.visibility());
-    let kinds = artifact_kinds(deps, caller, &meeting.id).await?;
-    Ok(summary.claims.into_iter().filter_map(|claim| base.claim(claim, visibility, &kinds)).collect())
+    let cited = cited(deps, caller, &summary).await?;
+    Ok(summary.claims.into_iter().filter_map(|claim| base.claim(claim, visibility, &cited)).collect())
 }
 
 /// Indexes one meeting whole: its documents under the version `at`, and its current summary's claims.
@@ -203,32 +210,12 @@ pub(crate) async fn index_meeting(
         }
         (None, None) => {}
     }
-    tag_artifacts(deps, caller, meeting, at).await?;
     // Last: the version of the documents says that the meeting is there whole.
     index_documents(deps, caller, meeting, at).await
 }
 
-/// Claims bear their meeting's tag; what was drawn from a document with a stricter one has that.
-async fn tag_artifacts(
-    deps: &Deps,
-    caller: &Caller,
-    meeting: &meetings::Meeting,
-    at: chrono::DateTime<chrono::Utc>,
-) -> Result<(), Error> {
-    for artifact in artifacts(deps, caller, &meeting.id).await? {
-        if artifact.visibility != meeting.visibility {
-            let id = artifact
-                .id
-                .parse::<ArtifactId>()
-                .map_err(|e| Error::invalid("artifact_id", e.to_string()))?;
-            let tag = tag(artifact.visibility());
-            deps.index.set_visibility(caller.tenant.uuid(), id.uuid(), at.timestamp_millis(), tag).await?;
-        }
-    }
-    Ok(())
-}
-
-async fn current_summary(
+/// A meeting's current summary.
+pub(crate) async fn current_summary(
     deps: &Deps,
     caller: &Caller,
     meeting: &meetings::Meeting,
@@ -299,19 +286,22 @@ pub(crate) async fn meeting(
     Ok(deps.meetings.clone().batch_get_meetings(call).await?.into_inner().meetings.pop())
 }
 
-async fn artifact_kinds(
+/// What the evidence of a summary stands in.
+async fn cited(
     deps: &Deps,
     caller: &Caller,
-    meeting: &str,
-) -> Result<Vec<(String, ArtifactKind)>, Status> {
-    let artifacts = artifacts(deps, caller, meeting).await?;
-    Ok(artifacts.into_iter().filter_map(|a| a.kind.parse().ok().map(|kind| (a.id, kind))).collect())
-}
-
-async fn artifacts(deps: &Deps, caller: &Caller, meeting: &str) -> Result<Vec<meetings::Artifact>, Status> {
-    let request = meetings::BatchListArtifactsRequest { meeting_ids: vec![meeting.to_owned()] };
-    let call = deps.outbound.request(caller, request, deps.deadline)?;
-    Ok(deps.meetings.clone().batch_list_artifacts(call).await?.into_inner().artifacts)
+    summary: &summaries::Summary,
+) -> Result<BTreeMap<String, meetings::Artifact>, Error> {
+    let ids: BTreeSet<&String> =
+        summary.claims.iter().flat_map(|claim| &claim.evidence).map(|e| &e.artifact_id).collect();
+    let ids: Vec<String> = ids.into_iter().cloned().collect();
+    let mut artifacts = BTreeMap::new();
+    for ids in ids.chunks(cs_core::page::MAX_PAGE as usize) {
+        let call = deps.outbound.request(caller, BatchGetRequest { ids: ids.to_vec() }, deps.deadline)?;
+        let found = deps.meetings.clone().batch_get_artifacts(call).await?.into_inner().artifacts;
+        artifacts.extend(found.into_iter().map(|artifact| (artifact.id.clone(), artifact)));
+    }
+    Ok(artifacts)
 }
 
 /// Gives every document its vector, where there is an embedder.

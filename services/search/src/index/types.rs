@@ -72,6 +72,18 @@ impl PassageKind {
     }
 }
 
+/// The tag that holds after later words on some of the documents: for a passage the most hidden of its documents, of
+/// which those without a word have the tag that it was indexed with; for a claim never less than that.
+pub(crate) fn effective(
+    is_claim: bool,
+    indexed: Visibility,
+    artifacts: &[Uuid],
+    word: impl Fn(&Uuid) -> Option<Visibility>,
+) -> Visibility {
+    let tags = artifacts.iter().map(|artifact| word(artifact).unwrap_or(indexed));
+    tags.chain(is_claim.then_some(indexed)).max().unwrap_or(indexed)
+}
+
 /// The label that holds the name of the body that met.
 pub const BODY_LABEL: &str = "body";
 
@@ -109,7 +121,8 @@ pub struct PassageDoc {
     pub time_ms: Option<u64>,
     /// The meeting's day.
     pub date: NaiveDate,
-    /// Who may read it.
+    /// Who may read it. A later word on a document of a passage stands in its place; a claim, which is as hidden as the
+    /// most hidden of all that it is drawn from, can only become more hidden by one.
     pub visibility: Visibility,
     /// Passage or claim.
     pub kind: PassageKind,
@@ -177,4 +190,26 @@ pub enum Part {
 impl Part {
     /// Both halves.
     pub const ALL: [Self; 2] = [Self::Documents, Self::Claims];
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_most_hidden_document_decides_and_a_claim_is_never_shown_wider_than_indexed() {
+        use Visibility::{Member, Public, Reviewer};
+        let (a, b) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        let tag = |is_claim, indexed, artifacts: &[Uuid], words: &[(Uuid, Visibility)]| {
+            let word = |artifact: &Uuid| words.iter().find(|(a, _)| a == artifact).map(|(_, tag)| *tag);
+            effective(is_claim, indexed, artifacts, word)
+        };
+        for is_claim in [false, true] {
+            assert_eq!(tag(is_claim, Public, &[a, b], &[]), Public);
+            assert_eq!(tag(is_claim, Public, &[a, b], &[(b, Reviewer)]), Reviewer);
+            assert_eq!(tag(is_claim, Member, &[a, b], &[(a, Public)]), Member);
+        }
+        assert_eq!(tag(false, Reviewer, &[a], &[(a, Public)]), Public);
+        assert_eq!(tag(true, Reviewer, &[a], &[(a, Public)]), Reviewer);
+    }
 }

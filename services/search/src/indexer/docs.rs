@@ -100,12 +100,13 @@ impl Base {
             .collect())
     }
 
-    /// A claim as a passage; it stands where its first evidence stands. `None`: a claim without evidence is not shown.
+    /// A claim as a passage; it stands where its first evidence stands, and is as hidden as the most hidden of its
+    /// meeting and its evidence. `None`: a claim without evidence is not shown.
     pub(super) fn claim(
         &self,
         claim: summaries::Claim,
-        visibility: Visibility,
-        kinds: &[(String, ArtifactKind)],
+        meeting: Visibility,
+        cited: &BTreeMap<String, meetings::Artifact>,
     ) -> Option<PassageDoc> {
         let kind = match claim.kind() {
             summaries::ClaimKind::Decision => PassageKind::Decision,
@@ -115,6 +116,10 @@ impl Base {
         };
         let first = claim.evidence.first()?.clone();
         let artifact = |id: &str| id.parse::<ArtifactId>().ok().map(ArtifactId::uuid);
+        // What cannot be told is shown to the fewest.
+        let tag_of = |id: &String| cited.get(id).map_or(Visibility::Reviewer, |a| tag(a.visibility()));
+        let tags = claim.evidence.iter().map(|evidence| tag_of(&evidence.artifact_id));
+        let visibility = tags.fold(meeting, Visibility::max);
         Some(PassageDoc {
             id: claim.id,
             tenant_id: self.tenant,
@@ -123,10 +128,10 @@ impl Base {
             body_id: self.body,
             artifact_id: artifact(&first.artifact_id)?,
             derived_from: claim.evidence.iter().skip(1).filter_map(|e| artifact(&e.artifact_id)).collect(),
-            artifact_kind: kinds
-                .iter()
-                .find(|(id, _)| *id == first.artifact_id)
-                .map_or(ArtifactKind::Minutes, |(_, kind)| *kind),
+            artifact_kind: cited
+                .get(&first.artifact_id)
+                .and_then(|artifact| artifact.kind.parse().ok())
+                .unwrap_or(ArtifactKind::Minutes),
             text_sha256: first.text_sha256,
             section: first.section,
             start: first.start,

@@ -329,10 +329,11 @@ async fn a_revoked_tag_removes_every_derived_passage(place: &Place) {
     println!("the longest change of a tag took {longest:?}");
 }
 
-/// Who may read a passage after its documents were hidden and shown.
+/// Who may read a passage after its documents were hidden and shown. A claim stays at least as hidden as it was indexed.
 fn tagged(doc: &PassageDoc, tags: &HashMap<Uuid, Visibility>) -> Visibility {
     let artifacts = [doc.artifact_id].into_iter().chain(doc.derived_from.iter().copied());
-    artifacts.map(|artifact| tags.get(&artifact).copied().unwrap_or(doc.visibility)).max().unwrap()
+    let tag = artifacts.map(|artifact| tags.get(&artifact).copied().unwrap_or(doc.visibility)).max().unwrap();
+    if doc.kind == PassageKind::Passage { tag } else { tag.max(doc.visibility) }
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! Replacing, removing, hiding, erasing.
 
-use search::index::{Applied, Part, Visibility, VisibleTags};
+use search::index::{Applied, Part, PassageKind, Visibility, VisibleTags};
 
 use crate::place::{Place, contract};
 use crate::support::*;
@@ -10,6 +10,7 @@ contract! {
     parts_are_replaced_apart_and_a_removal_outlives_a_late_event,
     hiding_an_artifact_hides_all_that_is_drawn_from_it,
     a_stricter_tag_in_fresh_passages_beats_an_old_override,
+    a_claim_is_as_hidden_as_the_most_hidden_of_its_documents_and_says_nothing_of_the_others,
     an_erased_tenant_leaves_nothing_and_others_stay,
     pages_stay_in_step_while_passages_are_added,
     meetings_are_grouped_and_facets_count_what_total_counts,
@@ -86,6 +87,38 @@ async fn a_stricter_tag_in_fresh_passages_beats_an_old_override(place: &Place) {
     doc.visibility = Visibility::Reviewer;
     index.replace_meeting(tenant, meeting, Part::Documents, 1, vec![doc]).await.unwrap();
     assert!(index.search(request(tenant, "zoning")).await.unwrap().hits.is_empty());
+}
+
+async fn a_claim_is_as_hidden_as_the_most_hidden_of_its_documents_and_says_nothing_of_the_others(
+    place: &Place,
+) {
+    let index = place.open().await;
+    let (tenant, meeting) = (uuid(1), uuid(10));
+    let minutes = passage(tenant, meeting, 0, "zoning minutes");
+    index.replace_meeting(tenant, meeting, Part::Documents, 1, vec![minutes]).await.unwrap();
+    index.set_visibility(tenant, uuid(300), 1, Visibility::Public).await.unwrap();
+    // Drawn from the minutes and from a hidden packet, of which this index was never told.
+    let mut claim = passage(tenant, meeting, 1, "zoning claim of both");
+    claim.kind = PassageKind::Decision;
+    claim.derived_from = vec![uuid(301)];
+    claim.visibility = Visibility::Reviewer;
+    index.replace_meeting(tenant, meeting, Part::Claims, 1, vec![claim.clone()]).await.unwrap();
+    let seen = async || {
+        let found = index.search(words(tenant, "zoning")).await.unwrap();
+        let mut texts: Vec<String> = texts(&found).into_iter().map(str::to_owned).collect();
+        texts.sort();
+        texts
+    };
+    assert_eq!(seen().await, ["zoning minutes"], "the minutes are not hidden with it");
+    index.set_visibility(tenant, uuid(300), 2, Visibility::Public).await.unwrap();
+    assert_eq!(seen().await, ["zoning minutes"], "a word on one document does not show the other");
+    // The packet is shown: whoever indexes writes the claim again.
+    index.set_visibility(tenant, uuid(301), 3, Visibility::Public).await.unwrap();
+    claim.visibility = Visibility::Public;
+    index.replace_meeting(tenant, meeting, Part::Claims, 1, vec![claim]).await.unwrap();
+    assert_eq!(seen().await, ["zoning claim of both", "zoning minutes"]);
+    index.set_visibility(tenant, uuid(301), 4, Visibility::Member).await.unwrap();
+    assert_eq!(seen().await, ["zoning minutes"]);
 }
 
 async fn an_erased_tenant_leaves_nothing_and_others_stay(place: &Place) {

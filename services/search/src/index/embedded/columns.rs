@@ -98,6 +98,13 @@ pub(super) struct Columns {
     pub(super) vectors: Vectors,
 }
 
+impl Columns {
+    /// Whether a row is a claim; a ledger entry is taken for one.
+    pub(super) fn is_claim(&self, doc: usize) -> bool {
+        self.kind[doc] != PassageKind::Passage.ordinal()
+    }
+}
+
 /// The part of [`super::schema::Stored`] that becomes columns; its texts are skipped.
 #[derive(Deserialize)]
 struct Row<'a> {

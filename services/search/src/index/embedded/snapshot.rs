@@ -11,10 +11,8 @@ use uuid::Uuid;
 
 use super::columns::{Columns, artifact_kind_ordinal, load};
 use super::schema::{Layout, LedgerEntry, Stored};
-use crate::index::types::bit;
-use crate::index::{
-    Counts, Held, IndexError, IndexStats, Part, PassageDoc, PassageKind, Visibility, VisibleTags,
-};
+use crate::index::types::{bit, effective};
+use crate::index::{Counts, Held, IndexError, IndexStats, Part, PassageDoc, Visibility, VisibleTags};
 
 /// A segment as one commit left it.
 #[derive(Debug)]
@@ -59,15 +57,6 @@ impl Ledger {
                 self.artifacts.insert(artifact, (version, visibility));
             }
         }
-    }
-
-    /// A passage is as hidden as the most hidden of what it is drawn from.
-    fn effective(&self, indexed: Visibility, artifacts: &[Uuid]) -> Visibility {
-        if self.artifacts.is_empty() {
-            return indexed;
-        }
-        let tag = |artifact| self.artifacts.get(artifact).map_or(indexed, |(_, tag)| *tag);
-        artifacts.iter().map(tag).max().unwrap_or(indexed)
     }
 }
 
@@ -119,7 +108,8 @@ impl Snapshot {
             for (doc, tag) in columns.tag.iter().enumerate() {
                 let bit = match tag {
                     Some(tag) if !reader.is_deleted(doc as u32) => {
-                        bit(ledger.effective(*tag, columns.artifacts.get(doc)))
+                        let word = |artifact: &Uuid| ledger.artifacts.get(artifact).map(|(_, tag)| *tag);
+                        bit(effective(columns.is_claim(doc), *tag, columns.artifacts.get(doc), word))
                     }
                     _ => 0,
                 };
@@ -185,7 +175,7 @@ impl Snapshot {
     pub(super) fn place(&self, row: u32) -> (bool, u64, (u32, u32)) {
         let (segment, doc) = self.locate(row as usize);
         let columns = &self.segments[segment].columns;
-        let is_passage = columns.kind[doc] == PassageKind::Passage.ordinal();
+        let is_passage = !columns.is_claim(doc);
         let document = columns.artifacts.get(doc).first().filter(|_| is_passage).map(|artifact| {
             let (high, low) = artifact.as_u64_pair();
             high ^ low
@@ -233,10 +223,10 @@ impl Snapshot {
             for doc in (0..segment.len()).filter(|&doc| segment.tags[doc] != 0) {
                 let held = Held { city: *columns.city.get(doc), meeting: *columns.meeting.get(doc) };
                 let counts = meetings.entry(held).or_default();
-                if columns.kind[doc] == PassageKind::Passage.ordinal() {
-                    counts.passages += 1;
-                } else {
+                if columns.is_claim(doc) {
                     counts.claims += 1;
+                } else {
+                    counts.passages += 1;
                 }
             }
         }

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::schema::{Layout, LedgerEntry};
 use super::snapshot::{Ledger, Snapshot};
-use crate::index::{Applied, IndexError, Part, PassageDoc, Visibility};
+use crate::index::{Applied, IndexError, Part, PassageDoc, PassageKind, Visibility};
 
 /// Changes that share a commit, at most: so much is lost when it fails, and so long do they wait for each other.
 const BATCH: usize = 256;
@@ -190,14 +190,15 @@ impl WriterThread {
     }
 
     /// An override that is laxer than the tag a fresh passage brings is out of date, whatever its version: events of
-    /// the two come in any order, and the stricter word holds until a later one.
+    /// the two come in any order, and the stricter word holds until a later one. A claim's tag says nothing of its
+    /// document: another one may be the hidden one.
     fn tighten(
         &self,
         writer: &mut IndexWriter,
         ledger: &mut Ledger,
         docs: &[PassageDoc],
     ) -> Result<(), IndexError> {
-        for doc in docs {
+        for doc in docs.iter().filter(|doc| doc.kind == PassageKind::Passage) {
             if let Some(&(version, tag)) = ledger.artifacts.get(&doc.artifact_id)
                 && tag < doc.visibility
             {

@@ -7,7 +7,7 @@ use cs_core::document::ArtifactKind;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use crate::index::types::{bit, id_hash};
+use crate::index::types::{bit, effective, id_hash};
 use crate::index::{IndexError, Part, PassageDoc, PassageKind, Visibility};
 use crate::query::analysis::{scored, tokens};
 
@@ -48,7 +48,8 @@ pub(super) fn document(
     overrides: &[(Uuid, Visibility)],
 ) -> Result<Value, IndexError> {
     let artifacts: Vec<Uuid> = [doc.artifact_id].into_iter().chain(doc.derived_from.clone()).collect();
-    let tag = effective(doc.visibility, &artifacts, overrides);
+    let word = |artifact: &Uuid| overrides.iter().find(|(a, _)| a == artifact).map(|(_, tag)| *tag);
+    let tag = effective(doc.kind != PassageKind::Passage, doc.visibility, &artifacts, word);
     let (mut terms, mut words) = (Vec::new(), Vec::new());
     for text in [doc.title.as_str(), doc.heading.as_deref().unwrap_or_default(), &doc.text] {
         let tokens = tokens(text);
@@ -93,15 +94,9 @@ pub(super) fn document(
     Ok(document)
 }
 
-/// A passage is as hidden as the most hidden of what it is drawn from.
-fn effective(indexed: Visibility, artifacts: &[Uuid], overrides: &[(Uuid, Visibility)]) -> Visibility {
-    let tag = |artifact| overrides.iter().find(|(a, _)| a == artifact).map_or(indexed, |(_, tag)| *tag);
-    artifacts.iter().map(tag).max().unwrap_or(indexed)
-}
-
-/// The same on a document that is there already, after `params.artifact` got `params.tag`.
+/// What [`effective`] gives, on a document that is there already, after `params.artifact` got `params.tag`.
 pub(super) const RETAG: &str = "ctx._source.overrides[params.artifact] = params.tag; \
-    int most = 0; \
+    int most = ctx._source.kind == params.passage ? 0 : (int) ctx._source.indexed_tag; \
     for (String artifact : ctx._source.artifacts) { \
         def tag = ctx._source.overrides[artifact]; \
         most = (int) Math.max(most, tag == null ? ctx._source.indexed_tag : tag); \
@@ -182,15 +177,5 @@ mod tests {
         let cosine: f32 = vector.iter().zip(&back).map(|(a, b)| a * b).sum();
         assert!(cosine > 0.9999, "{cosine}");
         assert_eq!(unit(&[0.0, 0.0]), None);
-    }
-
-    #[test]
-    fn the_most_hidden_artifact_decides() {
-        let (a, b) = (Uuid::from_u128(1), Uuid::from_u128(2));
-        use Visibility::{Member, Public, Reviewer};
-        assert_eq!(effective(Public, &[a, b], &[]), Public);
-        assert_eq!(effective(Public, &[a, b], &[(b, Reviewer)]), Reviewer);
-        assert_eq!(effective(Reviewer, &[a], &[(a, Public)]), Public);
-        assert_eq!(effective(Member, &[a, b], &[(a, Public)]), Member);
     }
 }

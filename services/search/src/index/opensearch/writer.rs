@@ -19,7 +19,7 @@ use super::WRITE;
 use super::client::{CallError, Client, Method};
 use super::document::document;
 use crate::index::types::bit;
-use crate::index::{Applied, IndexError, PassageDoc, Visibility};
+use crate::index::{Applied, IndexError, PassageDoc, PassageKind, Visibility};
 
 /// Changes that share a refresh, at most.
 const BATCH: usize = 256;
@@ -287,7 +287,10 @@ impl Writer {
         let mut strictest: HashMap<Uuid, u8> = HashMap::new();
         for doc in batch.iter().filter(|c| matches!(c.outcome, Ok(Applied::Yes))).flat_map(|c| &c.docs) {
             let tag = strictest.entry(doc.artifact_id).or_default();
-            *tag = (*tag).max(bit(doc.visibility));
+            // A claim's tag says nothing of its document: another one may be the hidden one.
+            if doc.kind == PassageKind::Passage {
+                *tag = (*tag).max(bit(doc.visibility));
+            }
             for artifact in &doc.derived_from {
                 strictest.entry(*artifact).or_default();
             }

@@ -4,10 +4,10 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::super::client::Method;
-use super::super::document::RETAG;
+use super::super::document::{RETAG, kind_word};
 use super::{RETRIES, Writer, line, refused};
 use crate::index::types::bit;
-use crate::index::{Applied, IndexError, Visibility};
+use crate::index::{Applied, IndexError, PassageKind, Visibility};
 
 impl Writer {
     pub(super) async fn retag(
@@ -36,11 +36,13 @@ impl Writer {
 
     /// Gives everything drawn from an artifact its new tag.
     pub(super) async fn tag_passages(&self, index: &str, artifact: Uuid, tag: u8) -> Result<(), IndexError> {
+        let passage = kind_word(PassageKind::Passage);
+        let params = json!({ "artifact": artifact, "tag": tag, "passage": passage });
         let body = json!({
             "query": { "bool": { "filter": [
                 { "term": { "artifacts": artifact } }, { "term": { "entry": "passage" } },
             ] } },
-            "script": { "lang": "painless", "source": RETAG, "params": { "artifact": artifact, "tag": tag } },
+            "script": { "lang": "painless", "source": RETAG, "params": params },
         });
         let path = format!("/{index}/_update_by_query?conflicts=proceed&refresh=true");
         for _ in 0..RETRIES {
