@@ -118,7 +118,8 @@ pub(crate) async fn give_back(
     .bind(job.attempt)
     .bind(at)
     .bind(now)
-    .bind(error)
+    // A text of Postgres holds no NUL.
+    .bind(error.replace('\0', ""))
     .execute(tx.conn())
     .await?;
     Ok(())

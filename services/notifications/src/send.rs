@@ -224,11 +224,12 @@ impl Sender {
         people: Option<&People>,
     ) -> (Ended, Option<Uuid>) {
         let (id, attempt, target) = (out.id, out.attempt, out.target_id);
+        let tries = (attempt - out.tries_from).unsigned_abs();
         let ended = |outcome| Ended { id, attempt, outcome };
         let trace = Trace::parse(&out.traceparent).map(Trace::trace_id).unwrap_or_default();
         let message = match self.compose(channel.name(), tenant, out, items, people) {
             Ok(message) => message,
-            Err(outcome) => return (ended(self.again(attempt, outcome)), None),
+            Err(outcome) => return (ended(again(tries, outcome)), None),
         };
         // How long is waited is the channel's to know: dropped in between, nobody knows whether it was taken.
         let sent = channel.send(&message).await;
@@ -236,26 +237,18 @@ impl Sender {
         let outcome = match sent {
             Ok(()) => Outcome::Sent,
             Err(ChannelError::Transient(error)) => {
-                let wait = TimeDelta::from_std(POLICY.wait(attempt.unsigned_abs())).unwrap_or(TimeDelta::MAX);
-                self.again(attempt, Outcome::Again(error, self.deps.ids.now() + wait))
+                let wait = TimeDelta::from_std(POLICY.wait(tries)).unwrap_or(TimeDelta::MAX);
+                again(tries, Outcome::Again(error, self.deps.ids.now() + wait))
             }
             Err(ChannelError::Later(error, wait)) => {
                 let wait = TimeDelta::from_std(wait).unwrap_or(TimeDelta::MAX);
-                self.again(attempt, Outcome::Again(error, self.deps.ids.now() + wait))
+                again(tries, Outcome::Again(error, self.deps.ids.now() + wait))
             }
             Err(ChannelError::Permanent(error) | ChannelError::Gone(error)) => Outcome::Failed(error),
         };
         tracing::debug!(dedupe_key = message.dedupe_key, user_id = %message.user, tenant_id = %tenant, trace_id = trace,
             attempt, channel = channel.name(), outcome = outcome.word(), "notification");
         (ended(outcome), gone)
-    }
-
-    /// Another try, as long as there are any left.
-    fn again(&self, attempt: i32, outcome: Outcome) -> Outcome {
-        match outcome {
-            Outcome::Again(error, _) if attempt.unsigned_abs() >= POLICY.attempts => Outcome::Failed(error),
-            outcome => outcome,
-        }
     }
 
     /// The message, or why it is not sent now.
@@ -286,8 +279,8 @@ impl Sender {
         let user = UserId::from(out.user_id);
         let address = match people {
             Some(Err(error)) => {
-                let wait =
-                    TimeDelta::from_std(POLICY.wait(out.attempt.unsigned_abs())).unwrap_or(TimeDelta::MAX);
+                let tries = (out.attempt - out.tries_from).unsigned_abs();
+                let wait = TimeDelta::from_std(POLICY.wait(tries)).unwrap_or(TimeDelta::MAX);
                 return Err(Outcome::Again(format!("no address: {error}"), now + wait));
             }
             Some(Ok(people)) => match people.get(&user) {
@@ -312,6 +305,14 @@ impl Sender {
             settings: page("/notifications"),
         };
         Ok(Message { dedupe_key, tenant, user, address, items, digest_at, created_at, now, stop })
+    }
+}
+
+/// Another try, as long as there are any left.
+fn again(tries: u32, outcome: Outcome) -> Outcome {
+    match outcome {
+        Outcome::Again(error, _) if tries >= POLICY.attempts => Outcome::Failed(error),
+        outcome => outcome,
     }
 }
 

@@ -150,7 +150,7 @@ impl Bus for PostgresBus {
             .bind(id)
             .bind(receipt)
             .bind(self.after(wait))
-            .bind(error);
+            .bind(error.replace('\0', ""));
         call!(self, query, execute);
         Ok(())
     }
@@ -161,7 +161,7 @@ impl Bus for PostgresBus {
             .bind(id)
             .bind(receipt)
             .bind(self.clock.now())
-            .bind(error);
+            .bind(error.replace('\0', ""));
         call!(self, query, execute);
         Ok(())
     }
@@ -172,7 +172,7 @@ impl Bus for PostgresBus {
             .bind(id)
             .bind(receipt)
             .bind(self.clock.now())
-            .bind(why);
+            .bind(why.replace('\0', ""));
         call!(self, query, execute);
         Ok(())
     }

@@ -9,7 +9,7 @@ use cs_proto::ops::v1::dead_letters_server::DeadLetters as Service;
 use cs_rpc::{FieldViolation, status};
 use tonic::{Request, Response, Status};
 
-use super::{DeadLetters, MOST, event, jobs, outbox, refused, unavailable};
+use super::{DeadLetters, MOST, beside, event, jobs, outbox, refused, unavailable};
 use crate::dead_letters::ledger::Touched;
 
 type Answer<T> = Result<Response<T>, Status>;
@@ -128,6 +128,9 @@ impl Service for DeadLetters {
                 jobs::change(db, &caller, &[only], "discarded", Some(&reason), self.clock.now())
                     .await
                     .map_err(|e| unavailable(&e))?;
+            }
+            if let (Some(db), true) = (&part.db, here.iter().any(|l| l.origin == "beside")) {
+                beside::discard(db, &caller, only, &reason).await.map_err(|e| unavailable(&e))?;
             }
             if let (Some(db), true) = (&part.db, here.iter().any(|l| l.origin == "outbox")) {
                 outbox::discard(db, &caller, only).await.map_err(|e| unavailable(&e))?;

@@ -1,8 +1,9 @@
-//! Dead letters of jobs, queues and outboxes, for operators (`ops.v1.DeadLetters`).
+//! Dead letters of jobs, queues and outboxes, and what a service gives up beside them, for operators (`ops.v1.DeadLetters`).
 //!
 //! What is replayed is handled like any other delivery: its effects are had once, so a replay of what was done after
 //! all changes nothing. Who replays or discards is written down before it is done.
 
+mod beside;
 mod grpc;
 mod jobs;
 mod ledger;
@@ -63,6 +64,8 @@ impl DeadLetters {
         if let Some(db) = &part.db {
             let jobs = jobs::dead(db, caller.tenant, kind, only, before, MOST).await;
             found.extend(jobs.map_err(|e| unavailable(&e))?);
+            let others = beside::dead(db, caller.tenant, kind, only, before, MOST).await;
+            found.extend(others.map_err(|e| unavailable(&e))?);
             let facts = outbox::refused(db, caller.tenant, kind, only, before, MOST).await;
             found.extend(facts.map_err(|e| unavailable(&e))?);
         }
@@ -115,6 +118,12 @@ impl DeadLetters {
         {
             let changed = jobs::change(db, caller, &jobs, "ready", None, self.clock.now()).await;
             replayed.extend(changed.map_err(|e| unavailable(&e))?);
+        }
+        if let (Some(db), others) = (&part.db, ids("beside"))
+            && !others.is_empty()
+        {
+            let again = beside::replay(db, caller, &others, self.clock.now()).await;
+            replayed.extend(again.map_err(|e| unavailable(&e))?);
         }
         if let (Some(db), facts) = (&part.db, ids("outbox"))
             && !facts.is_empty()

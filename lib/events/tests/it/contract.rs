@@ -230,7 +230,7 @@ async fn buries(f: Fixture) {
     let sent = f.world.envelope("a", "city");
     f.bus.publish(std::slice::from_ref(&sent)).await.unwrap();
     let taken = f.take("q", 1, Duration::from_secs(30)).await;
-    f.bus.bury(&taken[0], "it cannot be: \u{7} never").await.unwrap();
+    f.bus.bury(&taken[0], "it cannot be: \u{7}\0 never").await.unwrap();
     assert_eq!(f.bus.count("q").await.unwrap(), (0, 1));
     for _ in 0..2 {
         // Looking does not change anything.

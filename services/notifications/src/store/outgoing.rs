@@ -14,6 +14,8 @@ use super::preferences::{Preferences, columns};
 pub(crate) struct Outgoing {
     pub(crate) id: Uuid,
     pub(crate) attempt: i32,
+    /// The attempt after which it was sent again by hand.
+    pub(crate) tries_from: i32,
     pub(crate) user_id: Uuid,
     pub(crate) target_id: Option<Uuid>,
     pub(crate) dedupe_key: String,
@@ -54,7 +56,7 @@ pub struct Item {
 /// What was claimed; what another sender holds by now is left out.
 pub(crate) async fn messages(tx: &mut TenantTx, claims: &[Claim]) -> Result<Vec<Outgoing>, DbError> {
     Ok(sqlx::query_as(concat!(
-        "SELECT m.id, m.attempt, m.user_id, m.target_id, m.dedupe_key, m.digest_at, m.traceparent, m.created_at,
+        "SELECT m.id, m.attempt, m.tries_from, m.user_id, m.target_id, m.dedupe_key, m.digest_at, m.traceparent, m.created_at,
                 s.endpoint, s.p256dh, s.auth, h.url, ",
         columns!(),
         " FROM unnest($1::uuid[], $2::integer[]) AS c (id, attempt)

@@ -236,6 +236,15 @@ impl World {
         <sqlx::PgConnection as sqlx::Connection>::connect(self.url.as_str()).await.unwrap()
     }
 
+    /// The schema of the bus in the same database.
+    pub(crate) async fn bus(&self) -> Db {
+        let _migrating = MIGRATING.lock().await;
+        let spec = SchemaSpec { name: "bus", migrators: &[&cs_events::BUS_MIGRATOR] };
+        cs_db::migrate(&self.url, ROLE_SECRET, &[spec]).await.unwrap();
+        let (url, schema) = (self.url.clone(), "bus".to_owned());
+        Db::new(&DbOptions { url, schema, role_secret: ROLE_SECRET.to_vec(), max_connections: 2 }).unwrap()
+    }
+
     /// Another tenant of the same database.
     pub(crate) fn neighbour(&self) -> Self {
         Self { tenant: self.ids.next(), ..self.clone() }
