@@ -22,7 +22,7 @@ use cs_proto::search::v1::search_client::SearchClient;
 use search::index::embedded::{EmbeddedIndex, OnDamage};
 use search::index::opensearch::{OpenSearchIndex, Options};
 use search::index::{
-    Applied, Counts, Held, IndexError, IndexStats, Part, PassageDoc, SearchIndex, SearchRequest,
+    Applied, Counts, Held, IndexError, IndexStats, Part, PassageDoc, PassageKind, SearchIndex, SearchRequest,
     SearchResponse, Visibility, VisibleTags,
 };
 use search::rank::RankParams;
@@ -239,7 +239,7 @@ async fn an_index_that_lacks_or_garbles_something_is_not_taken() {
     };
     for hit in faulty.inner.search(asked).await.unwrap().hits {
         let meeting = Uuid::from_u128(7);
-        stray.push(PassageDoc { meeting_id: meeting, ..hit.passage });
+        stray.push(PassageDoc { meeting_id: meeting, kind: PassageKind::Passage, ..hit.passage });
     }
     let meeting = stray[0].meeting_id;
     faulty.inner.replace_meeting(tenant.uuid(), meeting, Part::Documents, 1, stray).await.unwrap();
