@@ -33,18 +33,15 @@ impl Up {
         let here = "127.0.0.1:0";
         let arguments = ["up", "--demo", "false", "--http", here, "--grpc", here, "--idp", here];
         let mut child = councilsense(data, &arguments).stderr(Stdio::inherit()).spawn().unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut up = Self(child, lines);
         let mut said = String::new();
-        while let Some(line) = lines.next() {
-            let line = line.unwrap();
-            let is_last = line.starts_with("Open ");
+        while !said.contains("\nOpen ") {
+            let line = up.1.next().unwrap_or_else(|| panic!("it ended: {said}")).unwrap();
             said.push_str(&line);
             said.push('\n');
-            if is_last {
-                return (Self(child, lines), said);
-            }
         }
-        panic!("it ended: {said}");
+        (up, said)
     }
 
     fn stop(mut self) {
