@@ -18,12 +18,14 @@ use cs_events::{
     Bus, Consumer, DeadLetterPart, DeadLetters, JobWorker, Ledger, PostgresBus, Relay, SnsBus, SnsOptions,
     chores,
 };
+use cs_proto::accounts::v1::accounts_client::AccountsClient;
 use cs_proto::accounts::v1::accounts_server::AccountsServer;
 use cs_proto::bff::v1::sessions_server::SessionsServer;
 use cs_proto::meetings::v1::meetings_client::MeetingsClient;
 use cs_proto::meetings::v1::meetings_server::MeetingsServer;
 use cs_proto::notifications::v1::notifications_server::NotificationsServer;
 use cs_proto::ops::v1::dead_letters_server::DeadLettersServer;
+use cs_proto::ops::v1::indexes_server::IndexesServer;
 use cs_proto::ops::v1::records_server::RecordsServer;
 use cs_proto::ops::v1::runs_server::RunsServer;
 use cs_proto::ops::v1::sources_server::SourcesServer;
@@ -290,6 +292,13 @@ impl Stack {
                     ));
                     if *role == Role::Search {
                         stack.add(guard.layer(SearchServer::new(search::SearchService::new(deps.clone()))));
+                        let accounts = channel(Role::Accounts, *role).ok().map(AccountsClient::new);
+                        stack.add(guard.layer(IndexesServer::new(search::IndexesService::new(
+                            deps.clone(),
+                            accounts,
+                            clock.clone(),
+                            tasks.clone(),
+                        ))));
                         stack.search = Some(deps);
                     }
                 }

@@ -13,7 +13,8 @@ use cs_proto::meetings::v1::meetings_client::MeetingsClient;
 use cs_rpc::{Channel, Outbound, SigningKey};
 use cs_testkit::postgres;
 use cs_text::embed::MiniLm;
-use search::index::embedded::{EmbeddedIndex, OnDamage};
+use search::index::embedded::OnDamage;
+use search::index::versions::VersionedIndex;
 use search::rank::RankParams;
 use tokio::sync::OnceCell;
 use tokio_stream::wrappers::TcpListenerStream;
@@ -93,12 +94,8 @@ impl Harness {
                 max_artifact_bytes: 1 << 20,
                 thresholds: Default::default(),
                 index: search.then(|| {
-                    let (index, damaged) = EmbeddedIndex::open(
-                        &dir.path().join("index"),
-                        RankParams::default(),
-                        OnDamage::Refuse,
-                    )
-                    .unwrap();
+                    let (index, damaged) =
+                        VersionedIndex::open(dir.path(), RankParams::default(), OnDamage::Refuse).unwrap();
                     assert!(damaged.is_empty());
                     Arc::new(index) as Arc<dyn search::index::SearchIndex>
                 }),

@@ -5,6 +5,7 @@
 
 mod admission;
 mod architecture;
+mod damaged;
 mod erasure;
 mod harness;
 mod invariants;

@@ -1,13 +1,24 @@
 //! A new index is built from the services while the old one serves, and is not taken where it lacks something.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use councilsense::wiring::Role;
 use cs_core::{Caller, MeetingId, Trace};
-use cs_proto::ops::v1::WithdrawMeetingRequest;
+use cs_proto::common::v1 as common;
+use cs_proto::meetings::v1::BatchListArtifactsRequest;
+use cs_proto::meetings::v1::meetings_client::MeetingsClient;
+use cs_proto::ops::v1::indexes_client::IndexesClient;
 use cs_proto::ops::v1::records_client::RecordsClient;
+use cs_proto::ops::v1::{
+    ReindexProgress, ReindexRequest, RollBackIndexRequest, SetArtifactVisibilityRequest,
+    WithdrawMeetingRequest,
+};
+use cs_proto::search::v1 as sh;
+use cs_proto::search::v1::search_client::SearchClient;
 use search::index::embedded::{EmbeddedIndex, OnDamage};
 use search::index::opensearch::{OpenSearchIndex, Options};
 use search::index::{
@@ -15,10 +26,10 @@ use search::index::{
     SearchResponse, Visibility, VisibleTags,
 };
 use search::rank::RankParams;
-use search::reindex::{Progress, ReindexError, build, catch_up, confirm, verify};
+use search::reindex::{Progress, ReindexError, Seen, build, catch_up, confirm, verify};
 use uuid::Uuid;
 
-use crate::harness::{Harness, MINUTES, Mode, operator, tenant};
+use crate::harness::{Harness, MINUTES, Mode, anonymous, operator, tenant};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_index_is_built_anew_in_opensearch_from_what_the_services_keep() {
@@ -41,8 +52,10 @@ async fn an_index_is_built_anew_in_opensearch_from_what_the_services_keep() {
     let caller = cs_core::Caller::service(search::NAME, tenant, cs_core::Trace::start());
     let quiet = |_: Progress| {};
     let since = stack.ids.now();
-    assert_eq!(build(&next, &caller, since, &quiet).await.unwrap(), 3);
-    assert_eq!(build(&next, &caller, since, &quiet).await.unwrap(), 0, "what is there is not built again");
+    let mut seen = Seen::default();
+    assert_eq!(build(&next, &caller, since, &mut seen, &quiet).await.unwrap(), 3);
+    let again = build(&next, &caller, since, &mut seen, &quiet).await.unwrap();
+    assert_eq!(again, 0, "what is there is not built again");
     let verified = verify(&next, &caller).await.unwrap();
     let uuid = tenant.uuid();
     let (old, new) = (used.index.stats(uuid).await.unwrap(), next.index.stats(uuid).await.unwrap());
@@ -63,7 +76,8 @@ async fn an_index_is_built_anew_in_opensearch_from_what_the_services_keep() {
     let told = verify(&next, &caller).await.unwrap_err().to_string();
     let gone = cs_core::MeetingId::from(gone).to_string();
     assert!(told.contains(&gone) && told.contains("0 passages and 0 claims in the services"), "{told}");
-    catch_up(&next, &caller, since, stack.ids.now(), &quiet).await.unwrap();
+    let changed = catch_up(&next, &caller, since, stack.ids.now(), &mut seen, &quiet).await.unwrap();
+    assert_eq!(changed, 2, "one came and one went; what did not change is not indexed again");
     verify(&next, &caller).await.unwrap();
     engine.switch(&[(uuid, 1)]).await.unwrap();
 
@@ -180,7 +194,7 @@ async fn an_index_that_lacks_or_garbles_something_is_not_taken() {
     let tell = |progress: Progress| told.lock().unwrap().push(progress);
     let now = || stack.ids.now();
 
-    build(&next, &caller, now(), &tell).await.unwrap();
+    build(&next, &caller, now(), &mut Seen::default(), &tell).await.unwrap();
     let error = confirm(&next, &caller, now(), &tell).await.unwrap_err();
     assert!(matches!(error, ReindexError::Differs(_)), "{error}");
     let fewer = Counts { passages: counts.passages - 1, claims: counts.claims - 1 };
@@ -236,4 +250,119 @@ async fn an_index_that_lacks_or_garbles_something_is_not_taken() {
     );
     confirm(&next, &caller, now(), &tell).await.unwrap();
     assert_eq!(next.index.meetings(tenant.uuid()).await.unwrap(), held);
+}
+
+/// One who may change what concerns every tenant.
+fn owner(tenant: cs_core::TenantId) -> Caller {
+    Caller { roles: [cs_core::Role::Owner].into(), ..operator(tenant) }
+}
+
+/// Every step of a build that the search service was asked for.
+async fn rebuilt(h: &Harness, caller: &Caller) -> Vec<ReindexProgress> {
+    let mut client = IndexesClient::new(h.channel(Role::Search));
+    let request = h.outbound().stream(caller, ReindexRequest {}).unwrap();
+    let mut steps = client.reindex(request).await.unwrap().into_inner();
+    let mut all = Vec::new();
+    while let Some(step) = steps.message().await.unwrap() {
+        all.push(step);
+    }
+    all
+}
+
+async fn total(h: &Harness, caller: &Caller) -> u64 {
+    let request = sh::SearchRequest { query: "Riverside".to_owned(), ..Default::default() };
+    let mut client = SearchClient::new(h.channel(Role::Search));
+    client.search(h.request(caller, request)).await.unwrap().into_inner().total
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_embedded_index_is_built_anew_while_it_serves_and_gone_back_from() {
+    let h = Harness::start("online", Mode::Together).await;
+    let tenant = h.tenant().await;
+    let (clerk, reader, owner) = (operator(tenant), anonymous(tenant), owner(tenant));
+    let minutes = |uid: &str| format!("{MINUTES}\nOf {uid}.\n");
+    let mut meetings = Vec::new();
+    for uid in ["m1", "m2", "m3"] {
+        let taken = h
+            .ingest(&clerk, "springfield", uid, &[("minutes.txt", "minutes", minutes(uid).as_bytes())])
+            .await;
+        meetings.push(taken.meeting_id);
+    }
+    h.drain().await;
+    let three = total(&h, &reader).await;
+    assert!(three > 0 && three.is_multiple_of(3), "{three}");
+    let request = BatchListArtifactsRequest { meeting_ids: vec![meetings[0].clone()] };
+    let listed =
+        MeetingsClient::new(h.channel(Role::Meetings)).batch_list_artifacts(h.request(&clerk, request)).await;
+    let artifact = listed.unwrap().into_inner().artifacts.pop().unwrap().id;
+
+    // It concerns every tenant, so it is not each operator's.
+    let mut indexes = IndexesClient::new(h.channel(Role::Search));
+    for (caller, code) in [(&reader, tonic::Code::Unauthenticated), (&clerk, tonic::Code::PermissionDenied)] {
+        let refused = indexes.reindex(h.request(caller, ReindexRequest {})).await.unwrap_err();
+        assert_eq!(refused.code(), code, "{refused}");
+        let refused = indexes.roll_back_index(h.request(caller, RollBackIndexRequest {})).await.unwrap_err();
+        assert_eq!(refused.code(), code, "{refused}");
+    }
+    let refused = indexes.roll_back_index(h.request(&owner, RollBackIndexRequest {})).await.unwrap_err();
+    assert!(refused.message().contains("no version of the search index before index"), "{refused}");
+
+    // While it is built twice over, one meeting comes, another's minutes are hidden, and somebody searches.
+    let done = AtomicBool::new(false);
+    let searching = async {
+        let mut searches = 0;
+        while !done.load(Ordering::SeqCst) {
+            let found = total(&h, &reader).await;
+            assert!((2 * three / 3..=4 * three / 3).contains(&found), "{found} of {three}");
+            searches += 1;
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        searches
+    };
+    let changing = async {
+        h.ingest(&clerk, "springfield", "m4", &[("minutes.txt", "minutes", minutes("m4").as_bytes())]).await;
+        let hide = SetArtifactVisibilityRequest {
+            artifact_id: artifact.clone(),
+            visibility: common::Visibility::Reviewer.into(),
+        };
+        let mut records = RecordsClient::new(h.channel(Role::Meetings));
+        assert!(records.set_artifact_visibility(h.request(&clerk, hide)).await.unwrap().into_inner().changed);
+        h.drain().await;
+    };
+    let building = async {
+        let (one, other, ()) = tokio::join!(rebuilt(&h, &owner), rebuilt(&h, &owner), changing);
+        let again = rebuilt(&h, &owner).await;
+        done.store(true, Ordering::SeqCst);
+        (one, other, again)
+    };
+    let (searches, (one, other, again)) = tokio::join!(searching, building);
+    assert!(searches > 3, "{searches}");
+    let last = one.last().unwrap();
+    assert_eq!((last.step.as_str(), last.version.as_str()), ("used", "index-2"));
+    assert!(last.indexed >= 3, "{last:?}");
+    assert_eq!(other.last(), Some(last), "who asks meanwhile watches the same build");
+    assert!(
+        one.iter().any(|step| step.step == "verified" && step.passages > 0 && step.claims > 0),
+        "{one:?}"
+    );
+    assert_eq!(again.last().unwrap().version, "index-3");
+    h.drain().await;
+    assert_eq!(total(&h, &reader).await, three, "m4 came and m1 is hidden");
+
+    // What runs now, and what the services have, agree; also after going back and a restart.
+    let agrees = async |h: &Harness| {
+        let used = h.stacks[0].search().unwrap().clone();
+        let caller = Caller::service(search::NAME, tenant, Trace::start());
+        verify(&used, &caller).await.unwrap()
+    };
+    let verified = agrees(&h).await;
+    assert!(verified.samples >= 4, "{verified:?}");
+    let back =
+        indexes.roll_back_index(h.request(&owner, RollBackIndexRequest {})).await.unwrap().into_inner();
+    assert_eq!(back.version, "index-2");
+    assert_eq!((total(&h, &reader).await, agrees(&h).await), (three, verified));
+    drop(indexes);
+    let h = h.restart().await;
+    assert_eq!(h.stacks[0].search().unwrap().index.versioned().unwrap().name(), "index-2");
+    assert_eq!(total(&h, &reader).await, three);
 }

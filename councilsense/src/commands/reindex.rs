@@ -5,25 +5,23 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use chrono::{DateTime, Utc};
-use cs_core::{Caller, TenantId, Trace};
-use cs_proto::accounts::v1::ListTenantsRequest;
 use cs_proto::accounts::v1::accounts_client::AccountsClient;
 use cs_proto::meetings::v1::meetings_client::MeetingsClient;
+use cs_proto::ops::v1::indexes_client::IndexesClient;
+use cs_proto::ops::v1::{ReindexProgress, ReindexRequest, RollBackIndexRequest};
 use cs_proto::summaries::v1::summaries_client::SummariesClient;
-use cs_rpc::{Channel, Outbound};
+use cs_rpc::Outbound;
 use cs_text::embed::Embedder;
 use search::index::SearchIndex;
-use search::index::embedded::{EmbeddedIndex, OnDamage};
 use search::index::opensearch::OpenSearchIndex;
-use search::rank::RankParams;
-use search::reindex::{Progress, build, catch_up, confirm};
+use search::reindex::{Progress, Seen, Verified, catch_up, fill, tenants};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::embedder::{dimensions, embedder};
-use super::engine::{self, Versions};
+use super::engine;
 use super::local::{Services, told};
 use super::operate::print;
 use crate::config::{SearchEngine, Settings};
@@ -34,11 +32,9 @@ use crate::wiring::{Role, system_clock};
 const DEADLINE: Duration = Duration::from_secs(60);
 /// A text version travels whole.
 const LARGEST_MESSAGE: usize = 64 << 20;
-/// Passes over what changed meanwhile before the switch; what comes after the last is taken behind it.
-const PASSES: usize = 2;
 const STATE: &str = "reindex.json";
 
-/// A build that was begun, so that it goes on where it stopped.
+/// A build in OpenSearch that was begun, so that it goes on where it stopped.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Begun {
     engine: String,
@@ -71,23 +67,11 @@ pub(crate) async fn reindex(
     let engine = to.unwrap_or(settings.search_engine);
     let dir = DataDir::open(&settings.data_dir)?;
     match (engine, rollback) {
-        (SearchEngine::Embedded, true) => embedded_back(&settings, &dir),
-        (SearchEngine::Embedded, false) => embedded(&settings, &dir).await,
+        (SearchEngine::Embedded, true) => embedded_back(&settings).await,
+        (SearchEngine::Embedded, false) => embedded(&settings).await,
         (SearchEngine::Opensearch, true) => opensearch_back(&settings).await,
         (SearchEngine::Opensearch, false) => opensearch(&settings, &dir).await,
     }
-}
-
-/// Search's own caller in every tenant.
-pub(crate) async fn tenants(accounts: Channel, outbound: &Outbound) -> anyhow::Result<Vec<Caller>> {
-    let caller = Caller::service(search::NAME, TenantId::of_slug("default"), Trace::start());
-    let request = outbound.request(&caller, ListTenantsRequest {}, DEADLINE)?;
-    let listed = AccountsClient::new(accounts).list_tenants(request).await.map_err(told)?.into_inner();
-    listed
-        .tenants
-        .into_iter()
-        .map(|tenant| Ok(Caller { tenant: tenant.id.parse()?, ..caller.clone() }))
-        .collect()
 }
 
 /// What the build is given: every core embeds, nobody waits for a query meanwhile.
@@ -115,40 +99,15 @@ async fn model(settings: &Settings) -> anyhow::Result<Option<Arc<dyn Embedder>>>
     tokio::task::spawn_blocking(move || embedder(&wanted, Some(cores))).await?
 }
 
-/// Builds, catches up and verifies; gives how many meetings were indexed and when the last pass began.
-async fn fill(
-    deps: &search::Deps,
-    callers: &[Caller],
-    since: DateTime<Utc>,
-) -> anyhow::Result<(usize, DateTime<Utc>)> {
-    let clock = system_clock();
-    let mut indexed = 0;
-    for caller in callers {
-        indexed += build(deps, caller, since, &show).await?;
-    }
-    let mut from = since;
-    for _ in 0..PASSES {
-        let began = clock.now();
-        for caller in callers {
-            catch_up(deps, caller, from, began, &show).await?;
-        }
-        from = began;
-    }
-    for caller in callers {
-        confirm(deps, caller, clock.now(), &show).await?;
-    }
-    Ok((indexed, from))
-}
-
 /// On a terminal the line moves; in a log every hundredth meeting is told.
-fn show(progress: Progress) {
+pub(crate) fn show(progress: Progress) {
     let mut err = std::io::stderr();
     let moves = err.is_terminal();
     let line = match progress {
         Progress::Building { seen, indexed } if moves || seen % 100 == 0 => {
             format!("{seen} meetings looked at, {indexed} indexed")
         }
-        Progress::Building { .. } => return,
+        Progress::Building { .. } | Progress::CaughtUp(0) => return,
         Progress::CaughtUp(changed) => format!("{changed} meetings caught up with"),
         Progress::Mended(meetings) => {
             format!("{meetings} meetings were not as the services have them: indexed once more")
@@ -171,7 +130,7 @@ async fn opensearch(settings: &Settings, dir: &DataDir) -> anyhow::Result<()> {
     let outbound = Outbound::new(search::NAME, dir.secrets()?.internal_key()?, system_clock());
     let embedder = model(settings).await?;
     let live = OpenSearchIndex::lazy(engine::opensearch(settings, dimensions(embedder.as_deref())))?;
-    let callers = tenants(services.channel(Role::Accounts)?, &outbound).await?;
+    let callers = tenants(&AccountsClient::new(services.channel(Role::Accounts)?), &outbound).await?;
     let generations = live.generations().await?;
     let begun = match Begun::read(dir.path(), SearchEngine::Opensearch) {
         Some(begun) => {
@@ -191,7 +150,8 @@ async fn opensearch(settings: &Settings, dir: &DataDir) -> anyhow::Result<()> {
     };
     let next: Arc<dyn SearchIndex> = Arc::new(live.at_version(begun.version));
     let building = deps(&services, next, embedder.clone(), outbound.clone()).await?;
-    let (indexed, from) = fill(&building, &callers, begun.since).await?;
+    let mut seen = Seen::default();
+    let (indexed, from) = fill(&building, &callers, begun.since, &*system_clock(), &mut seen, &show).await?;
     let to: Vec<_> = callers.iter().map(|caller| (caller.tenant.uuid(), begun.version)).collect();
     live.switch(&to).await?;
     Begun::end(dir.path())?;
@@ -199,7 +159,7 @@ async fn opensearch(settings: &Settings, dir: &DataDir) -> anyhow::Result<()> {
     let live = Arc::new(live);
     let used = deps(&services, live.clone(), embedder, outbound).await?;
     for caller in &callers {
-        catch_up(&used, caller, from, system_clock().now(), &show).await?;
+        catch_up(&used, caller, from, system_clock().now(), &mut seen, &show).await?;
     }
     for (tenant, generation) in &generations {
         for version in generation.versions.iter().filter(|v| Some(**v) != generation.current) {
@@ -238,60 +198,54 @@ async fn opensearch_back(settings: &Settings) -> anyhow::Result<()> {
     print(settings, vec![(line, json!({ "tenants": to.len() }))])
 }
 
-/// The embedded engine is one process's: that of this command, or of the instance, which then must stop for it.
-async fn embedded(settings: &Settings, dir: &DataDir) -> anyhow::Result<()> {
+/// The embedded engine is one process's: the instance that runs, or this command for a while, builds the next version
+/// beside the one that it searches in.
+async fn embedded(settings: &Settings) -> anyhow::Result<()> {
     let settings = &Settings { search_engine: SearchEngine::Embedded, ..settings.clone() };
-    let services = Services::reach(settings).await?;
-    if services.local().is_none() {
-        services.close().await?;
-        bail!(
-            "an instance is running on this data directory: stop it, run `councilsense reindex`, and start it again"
-        );
-    }
-    let outbound = Outbound::new(search::NAME, dir.secrets()?.internal_key()?, system_clock());
-    let callers = tenants(services.channel(Role::Accounts)?, &outbound).await?;
-    let versions = Versions::read(dir.path())?;
-    let path = engine::path(dir.path(), &versions.next());
-    let begun = match Begun::read(dir.path(), SearchEngine::Embedded).filter(|_| path.exists()) {
-        Some(begun) => begun,
-        None => {
-            if path.exists() {
-                std::fs::remove_dir_all(&path)?;
+    Services::during(settings, async |services| {
+        let mut client = IndexesClient::new(services.channel(Role::Search)?);
+        let request = services.stream(ReindexRequest {})?;
+        let mut steps = client.reindex(request).await.map_err(told)?.into_inner();
+        while let Some(step) = steps.message().await.map_err(told)? {
+            match progress(&step) {
+                Some(progress) => show(progress),
+                None => {
+                    let ReindexProgress { indexed, version, .. } = step;
+                    let line = format!("{indexed} meetings indexed; {version} is used now");
+                    let json = json!({ "meetings": indexed, "engine": "embedded", "version": version });
+                    return print(settings, vec![(line, json)]);
+                }
             }
-            let begun = Begun {
-                engine: SearchEngine::Embedded.as_str().to_owned(),
-                version: 0,
-                since: system_clock().now(),
-            };
-            begun.write(dir.path())?;
-            begun
         }
-    };
-    let (index, _) = EmbeddedIndex::open(&path, RankParams::default(), OnDamage::Refuse)
-        .context("the version that was being built is damaged: delete it and run this again")?;
-    let building = deps(&services, Arc::new(index), model(settings).await?, outbound).await?;
-    let (indexed, _) = fill(&building, &callers, begun.since).await?;
-    let next = versions.advanced();
-    next.write(dir.path())?;
-    Begun::end(dir.path())?;
-    services.close().await?;
-    next.sweep(dir.path())?;
-    let line = format!("{indexed} meetings indexed; {} is used now", next.current);
-    print(
-        settings,
-        vec![(line, json!({ "meetings": indexed, "engine": "embedded", "version": next.current }))],
-    )
+        bail!("the build ended without a word: run it again, it goes on where it stopped")
+    })
+    .await
 }
 
-fn embedded_back(settings: &Settings, dir: &DataDir) -> anyhow::Result<()> {
-    let _lock = dir.lock().context("stop the instance that runs on this data directory first")?;
-    let versions = Versions::read(dir.path())?;
-    let Some(previous) = versions.previous.clone().filter(|p| engine::path(dir.path(), p).exists()) else {
-        bail!("there is no version before {}", versions.current);
-    };
-    let back = Versions { current: previous, previous: Some(versions.current) };
-    back.write(dir.path())?;
-    let line =
-        format!("{} is used now; run `councilsense reindex` to take what was published since", back.current);
-    print(settings, vec![(line, json!({ "version": back.current }))])
+/// What a service tells of its build; `None` when the new version is used.
+fn progress(step: &ReindexProgress) -> Option<Progress> {
+    let size = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
+    Some(match step.step.as_str() {
+        "building" => Progress::Building { seen: size(step.seen), indexed: size(step.indexed) },
+        "caught_up" => Progress::CaughtUp(size(step.meetings)),
+        "mended" => Progress::Mended(size(step.meetings)),
+        "verified" => {
+            let samples = size(step.samples);
+            Progress::Verified(Verified { passages: step.passages, claims: step.claims, samples })
+        }
+        _ => return None,
+    })
+}
+
+async fn embedded_back(settings: &Settings) -> anyhow::Result<()> {
+    let settings = &Settings { search_engine: SearchEngine::Embedded, ..settings.clone() };
+    Services::during(settings, async |services| {
+        let mut client = IndexesClient::new(services.channel(Role::Search)?);
+        let request = services.request(RollBackIndexRequest {})?;
+        let version = client.roll_back_index(request).await.map_err(told)?.into_inner().version;
+        let line =
+            format!("{version} is used now; run `councilsense reindex` to take what was published since");
+        print(settings, vec![(line, json!({ "version": version }))])
+    })
+    .await
 }

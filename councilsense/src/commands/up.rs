@@ -141,9 +141,8 @@ async fn serve(
         demo::resume(local, dir).await?;
     }
     dir.begun()?;
-    if local.rebuild {
-        super::operate::rebuild_index(local).await?;
-        ready("search index built anew: the old one was damaged");
+    if local.rebuild && super::operate::rebuild_index(&local.stack)?.await? > 0 {
+        ready("search index built anew: the old one was damaged, or gone");
     }
     println!("\nOpen {public} in a browser. Ctrl-C stops everything.");
 

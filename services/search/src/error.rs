@@ -8,6 +8,7 @@ use cs_text::embed::EmbedError;
 use tonic::Status;
 
 use crate::index::IndexError;
+use crate::reindex::ReindexError;
 
 /// An error of this service.
 #[derive(Debug, thiserror::Error)]
@@ -46,11 +47,13 @@ impl Error {
                 Reason::Forbidden
             }
             Self::Index(IndexError::BadCursor) => Reason::InvalidCursor,
+            Self::Index(IndexError::Building | IndexError::NoVersionBefore(_)) => Reason::Conflict,
             Self::Index(
                 IndexError::Io(_)
                 | IndexError::Closed
                 | IndexError::InUse(_)
                 | IndexError::Corrupt { .. }
+                | IndexError::Pointer { .. }
                 | IndexError::Layout { .. }
                 | IndexError::Unavailable { .. },
             ) => Reason::IndexUnavailable,
@@ -72,6 +75,15 @@ impl From<Error> for Status {
         let fields =
             if let Error::Invalid(violation) = &error { vec![violation.clone()] } else { Vec::new() };
         cs_rpc::report(error.reason(), &error, &fields)
+    }
+}
+
+impl From<ReindexError> for Status {
+    fn from(error: ReindexError) -> Self {
+        match error {
+            ReindexError::Interrupted(error) => error.into(),
+            ReindexError::Differs(_) => cs_rpc::report(Reason::Conflict, &error, &[]),
+        }
     }
 }
 

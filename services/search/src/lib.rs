@@ -11,6 +11,7 @@ pub mod rank;
 
 mod error;
 mod grpc;
+mod grpc_indexes;
 mod indexer;
 pub mod reindex;
 mod saved;
@@ -25,6 +26,7 @@ use cs_text::embed::Embedder;
 
 pub use error::Error;
 pub use grpc::SearchService;
+pub use grpc_indexes::IndexesService;
 pub use indexer::{EVENTS, QUEUE, consumer};
 pub use saved::best_match;
 

@@ -4,18 +4,20 @@
 //! do not have any more is removed; then counts and samples are compared. Every step can be done again: the version of
 //! a meeting's documents is the time at which the build began, so what an interrupted build has done is skipped.
 
+mod rebuild;
 mod verify;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use chrono::{DateTime, Utc};
 use cs_core::{Caller, MeetingId};
 use cs_proto::meetings::v1::Meeting;
 use uuid::Uuid;
 
-use crate::index::Part;
+use crate::index::{IndexError, Part};
 use crate::{Deps, Error, indexer};
 
+pub use rebuild::{Rebuilt, fill, has_meetings, rebuild, tenants};
 pub use verify::{Differences, Verified, confirm, verify};
 
 /// Clocks of two machines may differ by so much.
@@ -50,24 +52,46 @@ pub enum ReindexError {
     Differs(Differences),
 }
 
+impl From<IndexError> for ReindexError {
+    fn from(error: IndexError) -> Self {
+        Self::Interrupted(error.into())
+    }
+}
+
+/// What a build has indexed, and how old each meeting was then: a pass indexes none twice that has not changed.
+#[derive(Debug, Default)]
+pub struct Seen(HashMap<String, String>);
+
+impl Seen {
+    fn insert(&mut self, meeting: &Meeting) {
+        self.0.insert(meeting.id.clone(), meeting.updated_at.clone());
+    }
+
+    fn has(&self, meeting: &Meeting) -> bool {
+        self.0.get(&meeting.id) == Some(&meeting.updated_at)
+    }
+}
+
 /// Builds `deps.index` for the caller's tenant: every meeting that it has not in the version `since` yet. Gives how
 /// many were indexed.
 pub async fn build(
     deps: &Deps,
     caller: &Caller,
     since: DateTime<Utc>,
+    seen: &mut Seen,
     progress: &(dyn Fn(Progress) + Sync),
 ) -> Result<usize, ReindexError> {
-    let (mut after, mut seen, mut indexed) = (String::new(), 0, 0);
+    let (mut after, mut looked_at, mut indexed) = (String::new(), 0, 0);
     loop {
         let (meetings, next) = indexer::list(deps, caller, after).await?;
         for meeting in &meetings {
-            seen += 1;
+            looked_at += 1;
             if !is_built(deps, caller, meeting, since).await? {
                 indexer::index_meeting(deps, caller, meeting, since).await?;
+                seen.insert(meeting);
                 indexed += 1;
             }
-            progress(Progress::Building { seen, indexed });
+            progress(Progress::Building { seen: looked_at, indexed });
         }
         match next {
             Some(cursor) => after = cursor,
@@ -92,6 +116,7 @@ pub async fn catch_up(
     caller: &Caller,
     since: DateTime<Utc>,
     now: DateTime<Utc>,
+    seen: &mut Seen,
     progress: &(dyn Fn(Progress) + Sync),
 ) -> Result<usize, ReindexError> {
     let (mut after, mut changed, mut known) = (String::new(), 0, BTreeSet::new());
@@ -101,8 +126,9 @@ pub async fn catch_up(
             known.insert(id(meeting)?);
             // A time that cannot be read counts as late: indexing once more does no harm.
             let touched = meeting.updated_at.parse::<DateTime<Utc>>().unwrap_or(now);
-            if touched + CLOCKS >= since {
+            if touched + CLOCKS >= since && !(seen.has(meeting) && has_claims(deps, caller, meeting).await?) {
                 indexer::index_meeting(deps, caller, meeting, now).await?;
+                seen.insert(meeting);
                 changed += 1;
             }
         }
@@ -120,6 +146,15 @@ pub async fn catch_up(
     }
     progress(Progress::CaughtUp(changed));
     Ok(changed)
+}
+
+/// Whether the claims of the current summary are there. Meetings learns of a summary by event, and so is touched later.
+async fn has_claims(deps: &Deps, caller: &Caller, meeting: &Meeting) -> Result<bool, Error> {
+    let there = deps.index.version(caller.tenant.uuid(), id(meeting)?, Part::Claims).await?;
+    Ok(match indexer::current_summary(deps, caller, meeting).await? {
+        Some(summary) => there.is_some_and(|there| u64::try_from(there).is_ok_and(|v| v >= summary.version)),
+        None => there.is_none(),
+    })
 }
 
 /// Takes a meeting that the services do not have out of the index.

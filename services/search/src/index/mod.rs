@@ -14,6 +14,7 @@ mod request;
 mod response;
 pub(crate) mod shown;
 mod types;
+pub mod versions;
 
 pub use cs_core::Visibility;
 pub use request::{Filters, MAX_FIRST, Mode, SearchRequest};
@@ -48,6 +49,18 @@ pub enum IndexError {
         /// What was found.
         reason: String,
     },
+    /// The file that says which version is used cannot be read.
+    #[error("{path} is not what was written: delete it to use the first version, {}, again", path.with_extension("").display())]
+    Pointer {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The next version is being built.
+    #[error("the next version of the search index is being built: wait until it is used")]
+    Building,
+    /// There is nothing to go back to.
+    #[error("there is no version of the search index before {0}")]
+    NoVersionBefore(String),
     /// A vector's length is not that of the vectors already there.
     #[error(
         "a vector has {found} dimensions, this index holds vectors of {expected}: run `councilsense reindex` after changing the embedding model"
@@ -183,6 +196,11 @@ pub trait SearchIndex: Send + Sync {
 
     /// Waits until every change handed over before is durable and searchable.
     async fn flush(&self) -> Result<(), IndexError>;
+
+    /// This engine, where it keeps versions beside each other in this process and can build the next one by itself.
+    fn versioned(&self) -> Option<versions::VersionedIndex> {
+        None
+    }
 
     /// Whether it can answer now. An engine inside this process always can.
     async fn ready(&self) -> Result<(), IndexError> {

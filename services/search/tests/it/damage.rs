@@ -56,8 +56,32 @@ async fn one_process_at_a_time_and_no_newer_format() {
     drop(index);
     fs::write(dir.path().join("engine.json"), r#"{"format": 999}"#).unwrap();
     assert!(matches!(try_open(&dir, OnDamage::Refuse), Err(IndexError::NewerFormat { found: 999, .. })));
+    assert!(matches!(try_open(&dir, OnDamage::StartEmpty), Err(IndexError::NewerFormat { .. })));
     fs::write(dir.path().join("engine.json"), "not json").unwrap();
     assert!(matches!(try_open(&dir, OnDamage::Refuse), Err(IndexError::Corrupt { .. })));
+}
+
+#[tokio::test]
+async fn where_the_format_cannot_be_read_every_tenant_is_built_again() {
+    let (index, dir) = index();
+    put(&index, uuid(1), uuid(10), 1, &["zoning"]).await;
+    put(&index, uuid(2), uuid(20), 1, &["zoning"]).await;
+    drop(index);
+    fs::write(dir.path().join("engine.json"), "{\"form").unwrap();
+    let (index, damaged) = try_open(&dir, OnDamage::StartEmpty).unwrap();
+    assert_eq!(damaged, 2);
+    for tenant in [uuid(1), uuid(2)] {
+        assert!(index.search(words(tenant, "zoning")).await.unwrap().hits.is_empty());
+        assert!(dir.path().join("damaged").join(tenant.to_string()).exists());
+        put(&index, tenant, uuid(10), 1, &["zoning again"]).await;
+    }
+    drop(index);
+    // Whoever built them again may have been killed in between: it is said until somebody says that it is done.
+    let (index, damaged) = try_open(&dir, OnDamage::Refuse).unwrap();
+    assert_eq!((damaged, index.search(words(uuid(1), "zoning")).await.unwrap().hits.len()), (2, 1));
+    index.forget_damaged().unwrap();
+    drop(index);
+    assert_eq!(try_open(&dir, OnDamage::Refuse).unwrap().1, 0);
 }
 
 #[tokio::test]

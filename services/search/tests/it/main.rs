@@ -18,3 +18,5 @@ mod place;
 mod saved;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod versions;

@@ -42,6 +42,8 @@ use crate::rank::RankParams;
 
 /// Version of what is on disk. A change of the analysis or of the fields is a new one.
 const FORMAT: u32 = 1;
+const FORMAT_FILE: &str = "engine.json";
+const DAMAGED: &str = "damaged";
 
 /// What to do with a tenant's index that does not agree with itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,29 +90,61 @@ impl EmbeddedIndex {
             TryLockError::WouldBlock => IndexError::InUse(root.to_owned()),
             TryLockError::Error(error) => IndexError::Io(error),
         })?;
-        check_format(root)?;
         let mut damaged = Vec::new();
+        match check_format(root) {
+            Err(IndexError::Corrupt { reason, .. }) if on_damage == OnDamage::StartEmpty => {
+                // Nobody knows in which format the tenants' indexes are, so none of them is read.
+                let tenants = tenants(root)?;
+                fs::remove_file(root.join(FORMAT_FILE))?;
+                for (tenant, path) in tenants {
+                    damaged.push(aside(root, tenant, &path, reason.clone())?);
+                }
+                check_format(root)
+            }
+            checked => checked,
+        }?;
         let mut shards = HashMap::new();
-        for entry in fs::read_dir(root.join("tenants"))? {
-            let entry = entry?;
-            let name = entry.file_name();
-            let Some(tenant) = name.to_str().and_then(|name| Uuid::parse_str(name).ok()) else {
-                // What an erasure left behind when it was interrupted.
-                fs::remove_dir_all(entry.path())?;
-                continue;
-            };
-            let shard = match Shard::open(&entry.path()) {
+        for (tenant, path) in tenants(root)? {
+            let shard = match Shard::open(&path) {
                 Err(IndexError::Corrupt { reason, .. }) if on_damage == OnDamage::StartEmpty => {
-                    set_aside(root, tenant, &entry.path())?;
-                    tracing::warn!(%tenant, reason, "a damaged search index was set aside and is built again");
-                    damaged.push(Damaged { tenant, reason });
-                    Shard::open(&entry.path())
+                    damaged.push(aside(root, tenant, &path, reason)?);
+                    Shard::open(&path)
                 }
                 opened => opened,
             }?;
             shards.insert(tenant, Arc::new(shard));
         }
+        // Set aside by a process that ended before it had built them again.
+        for tenant in set_aside(root)? {
+            if damaged.iter().all(|d| d.tenant != tenant) {
+                damaged.push(Damaged {
+                    tenant,
+                    reason: "it was damaged before, and not built again".to_owned(),
+                });
+            }
+        }
         Ok((Self { root: root.to_owned(), params, shards: RwLock::new(shards), _lock: lock }, damaged))
+    }
+
+    /// Whether it holds no tenant's passages at all.
+    pub fn is_empty(&self) -> bool {
+        self.shards.read().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+
+    /// What was damaged has been built again: what was set aside goes.
+    ///
+    /// # Errors
+    /// When it cannot be removed.
+    pub fn forget_damaged(&self) -> Result<(), IndexError> {
+        remove(&self.root.join(DAMAGED))
+    }
+
+    /// Forgets a tenant in a directory that nobody has open.
+    pub(super) fn erase_files(root: &Path, tenant: Uuid) -> Result<(), IndexError> {
+        for kept in ["tenants", DAMAGED] {
+            remove(&root.join(kept).join(tenant.to_string()))?;
+        }
+        Ok(())
     }
 
     fn shard(&self, tenant: Uuid) -> Option<Arc<Shard>> {
@@ -136,7 +170,7 @@ impl EmbeddedIndex {
 }
 
 fn check_format(root: &Path) -> Result<(), IndexError> {
-    let path = root.join("engine.json");
+    let path = root.join(FORMAT_FILE);
     match fs::read(&path) {
         Ok(bytes) => {
             let corrupt =
@@ -161,13 +195,49 @@ fn check_format(root: &Path) -> Result<(), IndexError> {
     }
 }
 
-fn set_aside(root: &Path, tenant: Uuid, path: &Path) -> Result<(), IndexError> {
-    let aside = root.join("damaged").join(tenant.to_string());
-    if aside.exists() {
-        fs::remove_dir_all(&aside)?;
+/// The tenants that have a directory. What an erasure left behind when it was interrupted is removed.
+fn tenants(root: &Path) -> Result<Vec<(Uuid, PathBuf)>, IndexError> {
+    let mut tenants = Vec::new();
+    for entry in fs::read_dir(root.join("tenants"))? {
+        let entry = entry?;
+        match entry.file_name().to_str().and_then(|name| Uuid::parse_str(name).ok()) {
+            Some(tenant) => tenants.push((tenant, entry.path())),
+            None => fs::remove_dir_all(entry.path())?,
+        }
     }
-    fs::create_dir_all(root.join("damaged"))?;
-    Ok(fs::rename(path, aside)?)
+    Ok(tenants)
+}
+
+/// Sets a damaged index aside, so that an empty one can take its place.
+fn aside(root: &Path, tenant: Uuid, path: &Path, reason: String) -> Result<Damaged, IndexError> {
+    let aside = root.join(DAMAGED).join(tenant.to_string());
+    remove(&aside)?;
+    fs::create_dir_all(root.join(DAMAGED))?;
+    fs::rename(path, aside)?;
+    tracing::warn!(%tenant, reason, "a damaged search index was set aside and is built again");
+    Ok(Damaged { tenant, reason })
+}
+
+/// The tenants whose index was set aside.
+fn set_aside(root: &Path) -> Result<Vec<Uuid>, IndexError> {
+    match fs::read_dir(root.join(DAMAGED)) {
+        Ok(entries) => {
+            let tenant = |name: std::ffi::OsString| Uuid::parse_str(name.to_str()?).ok();
+            entries
+                .map(|entry| Ok(entry?.file_name()))
+                .filter_map(|name| name.map(tenant).transpose())
+                .collect()
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn remove(path: &Path) -> Result<(), IndexError> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
+        _ => Ok(()),
+    }
 }
 
 fn engine(error: impl std::fmt::Display) -> IndexError {
@@ -211,6 +281,7 @@ impl SearchIndex for EmbeddedIndex {
 
     async fn erase_tenant(&self, tenant: Uuid) -> Result<(), IndexError> {
         let shard = self.shards.write().unwrap_or_else(PoisonError::into_inner).remove(&tenant);
+        remove(&self.root.join(DAMAGED).join(tenant.to_string()))?;
         let Some(shard) = shard else { return Ok(()) };
         let path = self.path_of(tenant);
         let erased = path.with_extension("erased");
