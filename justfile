@@ -18,11 +18,13 @@ check:
     cargo clippy --workspace --all-targets -- -D warnings
     cargo deny check bans licenses sources
 
-# Write what is generated: protobuf code, GraphQL schema
+# Write what is generated: protobuf code, GraphQL schema, the tables of errors and of who reaches what
 gen:
     COUNCILSENSE_REGENERATE=1 cargo test -q -p cs-proto
     cargo run -q -p councilsense -- export-schema > schema.graphql.new && mv schema.graphql.new schema.graphql
     COUNCILSENSE_REGENERATE=1 cargo test -q -p councilsense --test flows the_table_of_errors
+    cargo build -q -p councilsense
+    COUNCILSENSE_REGENERATE=1 scripts/test-edge
 
 # Run a benchmark
 bench name *args:

@@ -161,8 +161,10 @@ async fn opensearch(settings: &Settings, dir: &DataDir) -> anyhow::Result<()> {
     for caller in &callers {
         catch_up(&used, caller, from, system_clock().now(), &mut seen, &show).await?;
     }
+    // The one used until now stays, to go back to; `generations` is from before, and a build that goes on is among them.
     for (tenant, generation) in &generations {
-        for version in generation.versions.iter().filter(|v| Some(**v) != generation.current) {
+        let kept = |version: u32| Some(version) == generation.current || version == begun.version;
+        for version in generation.versions.iter().filter(|version| !kept(**version)) {
             live.drop_version(*tenant, *version).await?;
         }
     }
