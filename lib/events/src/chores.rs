@@ -78,9 +78,36 @@ pub async fn retention(db: &Db, bus: &dyn Bus, now: DateTime<Utc>) -> Result<u64
         tx.commit().await?;
         forgotten += gone.unsigned_abs();
         if gone < i64::from(BATCH) {
+            break;
+        }
+    }
+    loop {
+        let gone = forget_beside(db, now - KEPT_HANDLED).await?;
+        forgotten += gone.unsigned_abs();
+        if gone < i64::from(BATCH) {
             return Ok(forgotten);
         }
     }
+}
+
+/// A schema that keeps more of the kind has a function `forget_beside(before, most)`, which the system role may call and
+/// which gives how many it has forgotten.
+async fn forget_beside(db: &Db, before: DateTime<Utc>) -> Result<i64, DbError> {
+    let mut tx = db.system(Reason::Operations).await?;
+    let there: bool =
+        sqlx::query_scalar("SELECT to_regprocedure('forget_beside(timestamptz, integer)') IS NOT NULL")
+            .fetch_one(tx.conn())
+            .await?;
+    if !there {
+        return Ok(0);
+    }
+    let gone = sqlx::query_scalar("SELECT forget_beside($1, $2)")
+        .bind(before)
+        .bind(BATCH)
+        .fetch_one(tx.conn())
+        .await?;
+    tx.commit().await?;
+    Ok(gone)
 }
 
 /// Looks after a schema until the tasks drain.

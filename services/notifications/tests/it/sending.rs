@@ -392,6 +392,29 @@ async fn a_failed_message_is_a_dead_letter_that_is_sent_again_or_discarded() {
 }
 
 #[tokio::test]
+async fn messages_that_ended_long_ago_are_forgotten_and_inboxes_stay() {
+    let world = World::start("forgotten").await;
+    waiting(&world, 2).await;
+    by(&world, Arc::default()).step().await.unwrap();
+    world.clock.advance(TimeDelta::days(89));
+    world.announce(&world.published(world.ids.next(), |_| {})).await.unwrap();
+    world.work().await;
+    while by(&world, Arc::default()).step().await.unwrap() > 0 {}
+    assert_eq!((world.count("messages").await, world.count("message_attempts").await), (4, 4));
+    world.clock.advance(TimeDelta::days(2));
+    let bus = PostgresBus::new(world.bus().await, world.clock.clone());
+    cs_events::chores::retention(&world.deps.db, &bus, world.now()).await.unwrap();
+    for table in ["messages", "message_attempts", "message_deliveries"] {
+        assert_eq!(world.count(table).await, 2, "{table}");
+    }
+    assert_eq!(world.count("deliveries WHERE state = 'sent'").await, 4);
+    // What is forgotten is not made and sent again.
+    world.repeat_jobs().await;
+    world.work().await;
+    assert_eq!(by(&world, Arc::default()).step().await.unwrap(), 0);
+}
+
+#[tokio::test]
 async fn what_the_person_chose_meanwhile_counts() {
     let world = World::start("late_pause").await;
     let user = pending(&world).await;
