@@ -9,6 +9,7 @@ use futures::{Stream, StreamExt};
 use serde::Deserialize;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
+use super::cost;
 use super::documents::{self, TooMuch};
 use super::error::Code;
 use super::known::{Hash, Known, Operation, hash};
@@ -117,14 +118,14 @@ pub(crate) fn prepare(app: &App, request: GraphqlRequest, request_id: &str) -> R
     let name = operation_name.as_deref().unwrap_or_default();
     let hash = hash(&[&document_hash, name.as_bytes(), given.as_deref().unwrap_or_default()]);
     let none = serde_json::Map::new();
-    let mut cost = 1;
+    let mut costs = 1;
     if let Some(operation) = documents::operation(&known.document, operation_name.as_deref()) {
         documents::check_variables(&known.document, operation, given.as_ref().map_or(0, Vec::len))
             .map_err(|error| Execution::refused(Code::TooComplex, &error.to_string(), request_id))?;
-        cost = documents::cost(&known.document, operation, variables.as_ref().unwrap_or(&none), &app.types);
+        costs = cost::cost(&known.document, operation, variables.as_ref().unwrap_or(&none), &app.types);
     }
     // What is more complex than that is refused, and costs its refusal.
-    let cost = cost.min(u32::try_from(app.config.limits.complexity).unwrap_or(u32::MAX));
+    let cost = costs.min(u32::try_from(app.config.limits.complexity).unwrap_or(u32::MAX));
     // The executor parses no text where it is given a document.
     let mut parsed = Request::new(String::new());
     parsed.set_parsed_query(known.document.clone());
@@ -194,7 +195,7 @@ pub(crate) fn read_document(request: &GraphqlRequest, limits: Limits, types: &Ty
     known.operations.iter().all(|operation| {
         let name = operation.name.as_deref();
         documents::operation(&known.document, name)
-            .is_some_and(|operation| documents::cost(&known.document, operation, &variables, types) > 0)
+            .is_some_and(|operation| cost::cost(&known.document, operation, &variables, types) > 0)
     })
 }
 

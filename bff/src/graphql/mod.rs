@@ -1,6 +1,7 @@
 //! The GraphQL surface: a file a noun, thin over the services' clients.
 
 pub(crate) mod batch;
+mod cost;
 mod documents;
 mod error;
 mod execute;
