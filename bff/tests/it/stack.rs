@@ -152,6 +152,11 @@ impl Stack {
 }
 
 impl Stack {
+    /// Replicas have one accounts service behind them.
+    pub(crate) fn knows_people_of(&self, other: &Self) {
+        accounts(&self.fakes, other.tenant, other.user);
+    }
+
     /// A channel to what an internal listener serves.
     pub(crate) fn internal(&self) -> Channel {
         let guard = InterceptorLayer::new(Guard::new(self.key.verifier(cs_rpc::BFF)));

@@ -152,6 +152,7 @@ async fn two_replicas_renew_once(stores: [Store; 2]) {
     let Some(one) = Stack::build(Some(first), change(None)).await else { return };
     let Some(two) = Stack::build(Some(second), change(Some(one.origin.clone()))).await else { return };
     evil.follow(&one);
+    two.knows_people_of(&one);
     let here = signed_in(&one).await;
     let there = Browser { origin: two.origin.clone(), ..here.clone() };
     one.clock.advance(TimeDelta::seconds(301));
@@ -164,7 +165,7 @@ async fn two_replicas_renew_once(stores: [Store; 2]) {
         let answer = answer.unwrap();
         assert_eq!(answer.status(), StatusCode::OK);
         let body: Value = answer.json().await.unwrap();
-        assert_ne!(body["data"]["viewer"], Value::Null, "nobody is signed out");
+        assert_ne!(body["data"]["viewer"], Value::Null, "nobody is signed out: {body}");
         seen.insert(body["data"]["viewer"]["id"].to_string());
     }
     assert_eq!(seen.len(), 1);
