@@ -52,6 +52,8 @@ test('search by keyboard', async () => {
   await tabTo(page, 'input[name="mode"]');
   await page.keyboard.press('ArrowDown');
   await page.waitForURL(/mode=/);
+  await page.locator('input[name="mode"]:focus:checked').waitFor();
+  await settled(page);
   await tabTo(page, '.explanation summary');
   await page.keyboard.press('Space');
   await page.locator('.explanation[open]').first().waitFor();
@@ -67,9 +69,12 @@ function focusedText(page) {
 async function tabTo(page, selector, limit = 400) {
   for (let presses = 0; presses < limit; presses += 1) {
     await page.keyboard.press('Tab');
-    const reached = await page.evaluate((wanted) => document.activeElement?.matches(wanted) ?? false, selector);
-    if (!reached) continue;
-    const outline = await page.evaluate(() => getComputedStyle(document.activeElement).outlineStyle);
+    // In one evaluation, so that it is the style of the element that was found.
+    const outline = await page.evaluate((wanted) => {
+      const focused = document.activeElement;
+      return focused?.matches(wanted) ? getComputedStyle(focused).outlineStyle : undefined;
+    }, selector);
+    if (outline === undefined) continue;
     assert.notEqual(outline, 'none', `the focus on ${selector} is visible`);
     return;
   }

@@ -46,7 +46,7 @@ pub(crate) async fn check(world: &World, plan: &Plan) {
 }
 
 /// Every dead letter says why, and what it was about has ended as failed.
-async fn explained(world: &World) {
+pub(crate) async fn explained(world: &World) {
     let letters = sqlx::query(
         "SELECT type, error FROM meetings.jobs WHERE state = 'dead' UNION ALL SELECT type, error FROM summaries.jobs WHERE state = 'dead'
          UNION ALL SELECT type, error FROM notifications.jobs WHERE state = 'dead' UNION ALL SELECT type, error FROM bus.messages WHERE dead_at IS NOT NULL",

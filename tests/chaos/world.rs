@@ -12,6 +12,8 @@ use cs_proto::accounts::v1::accounts_client::AccountsClient;
 use cs_proto::meetings::v1 as pb;
 use cs_proto::meetings::v1::ingest_meeting_request::Part;
 use cs_proto::meetings::v1::meetings_client::MeetingsClient;
+use cs_proto::ops::v1::ReplayDeadLettersRequest;
+use cs_proto::ops::v1::dead_letters_client::DeadLettersClient;
 use cs_rpc::{Channel, Outbound, SigningKey};
 use cs_testkit::postgres;
 use search::index::embedded::{EmbeddedIndex, OnDamage};
@@ -245,6 +247,14 @@ impl Door {
                 tokio::time::sleep(Duration::from_millis(200)).await;
             }
         }
+    }
+
+    /// Every dead letter of every service and queue, as `councilsense dlq replay --all` does; gives how many.
+    pub(crate) async fn replay_dead_letters(&self) -> usize {
+        let request = ReplayDeadLettersRequest { all: true, ..Default::default() };
+        let call = self.outbound.request(&operator(self.tenant), request, Duration::from_secs(60)).unwrap();
+        let mut letters = DeadLettersClient::new(self.channel.clone());
+        letters.replay_dead_letters(call).await.unwrap().into_inner().ids.len()
     }
 
     async fn ingest(&self, number: i64, city: i64) -> Result<(), tonic::Status> {

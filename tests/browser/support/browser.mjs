@@ -56,7 +56,8 @@ export async function visit(page, path) {
 
 export async function settled(page) {
   await page.locator('h1').waitFor();
-  await page.waitForFunction(() => document.querySelector('.loading') === null);
+  // A list that is asked for again shows the last answer until then, and is marked as busy.
+  await page.waitForFunction(() => document.querySelector('.loading, [aria-busy="true"]') === null);
 }
 
 /** Signs in through the development identity provider, by the page's own link. */
