@@ -23,6 +23,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::serve::ListenerExt;
 
 pub use app::{Deps, RenderMetrics, Store};
 pub use clients::Channels;
@@ -58,6 +59,12 @@ where
     F: Future<Output = ()> + Send + 'static,
 {
     let service = router.into_make_service_with_connect_info::<std::net::SocketAddr>();
+    // An answer goes out at once, not when the last one was acknowledged.
+    let listener = listener.tap_io(|connection| {
+        if let Err(error) = connection.set_nodelay(true) {
+            tracing::debug!(%error, "a connection cannot be told to send at once");
+        }
+    });
     axum::serve(listener, service).with_graceful_shutdown(shutdown).await
 }
 

@@ -19,7 +19,6 @@ use cs_testkit::postgres;
 use search::index::embedded::{EmbeddedIndex, OnDamage};
 use search::rank::RankParams;
 use sqlx::{AssertSqlSafe, PgPool};
-use tokio_stream::wrappers::TcpListenerStream;
 use url::Url;
 
 /// How much of it.
@@ -111,8 +110,7 @@ impl World {
         let door = Stack::new(recipe.parts(&WORKERS)).await.unwrap();
         for (stack, listener) in [(&door, front), (&others, back)] {
             stack.subscribe().await.unwrap();
-            let serving =
-                cs_rpc::serve(TcpListenerStream::new(listener), stack.routes(), stack.tasks.stopping());
+            let serving = cs_rpc::serve(cs_rpc::incoming(listener), stack.routes(), stack.tasks.stopping());
             stack.tasks.spawn(serving);
         }
         others.work();

@@ -17,7 +17,6 @@ use search::index::embedded::OnDamage;
 use search::index::versions::VersionedIndex;
 use search::rank::RankParams;
 use tokio::sync::OnceCell;
-use tokio_stream::wrappers::TcpListenerStream;
 use url::Url;
 
 /// A document: its name, its kind and its bytes.
@@ -124,7 +123,7 @@ impl Harness {
                     let elsewhere = addresses.iter().cloned().collect();
                     let stack = Stack::new(parts(vec![role], elsewhere)).await.unwrap();
                     let (routes, stop) = (stack.routes(), stack.tasks.stopping());
-                    stack.tasks.spawn(cs_rpc::serve(TcpListenerStream::new(listener), routes, stop));
+                    stack.tasks.spawn(cs_rpc::serve(cs_rpc::incoming(listener), routes, stop));
                     stacks.push(stack);
                 }
                 stacks

@@ -25,8 +25,8 @@ use http_body::Frame;
 use http_body_util::{BodyExt, StreamBody};
 use prost::Message;
 use tokio::net::TcpListener;
-use tokio_stream::wrappers::TcpListenerStream;
 use tonic::service::Routes;
+use tonic::transport::server::TcpIncoming;
 
 const MEETINGS: usize = 1_000;
 
@@ -178,7 +178,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let control = control(&stub);
     tokio::spawn(async move { axum::serve(ctl, control).await });
     let router = Router::new().fallback(move |request: Request| serve(stub.clone(), request));
-    let incoming = TcpListenerStream::new(TcpListener::bind(grpc).await?);
+    let incoming = TcpIncoming::from(TcpListener::bind(grpc).await?).with_nodelay(Some(true));
     println!("stub on {grpc}");
     tonic::transport::Server::builder()
         .max_concurrent_streams(Some(10_000))

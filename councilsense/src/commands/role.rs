@@ -6,7 +6,6 @@ use anyhow::Context;
 use base64::Engine as _;
 use cs_text::embed::Embedder;
 use search::index::SearchIndex;
-use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::sync::CancellationToken;
 
 use super::embedder::{dimensions, embedder};
@@ -53,7 +52,7 @@ pub(crate) async fn service(settings: Settings, role: Role) -> anyhow::Result<()
             }
         }
     }
-    let serving = stack.tasks.spawn(cs_rpc::serve(TcpListenerStream::new(grpc), routes, stop));
+    let serving = stack.tasks.spawn(cs_rpc::serve(cs_rpc::incoming(grpc), routes, stop));
     tokio::select! {
         result = stop_signal() => result?,
         result = serving => result?.context("the gRPC server failed")?,
@@ -81,7 +80,7 @@ pub(crate) async fn bff(settings: Settings) -> anyhow::Result<()> {
     let routes = stack.routes_with_bff(sessions).await;
     println!("bff on http://{}, for operators on http://{}", http.local_addr()?, grpc.local_addr()?);
     let stop = || stack.tasks.stopping();
-    let internal = stack.tasks.spawn(cs_rpc::serve(TcpListenerStream::new(grpc), routes, stop()));
+    let internal = stack.tasks.spawn(cs_rpc::serve(cs_rpc::incoming(grpc), routes, stop()));
     let serving = stack.tasks.spawn(serve_web(http, router, stop()));
     tokio::select! {
         result = stop_signal() => result?,

@@ -7,7 +7,6 @@ use anyhow::Context;
 use cs_proto::accounts::v1::EnsureTenantRequest;
 use cs_proto::accounts::v1::accounts_client::AccountsClient;
 use tokio::net::TcpListener;
-use tokio_stream::wrappers::TcpListenerStream;
 
 use super::local::{self, Local, bind, told};
 use crate::config::Settings;
@@ -121,7 +120,7 @@ async fn serve(
     let (routes, stop) = (local.stack.routes_with_bff(sessions).await, tasks.stopping());
     let grpc_address = format!("http://{}", grpc.local_addr()?);
     tasks.spawn(async move {
-        if let Err(error) = cs_rpc::serve(TcpListenerStream::new(grpc), routes, stop).await {
+        if let Err(error) = cs_rpc::serve(cs_rpc::incoming(grpc), routes, stop).await {
             tracing::error!(%error, "the gRPC server failed");
         }
     });

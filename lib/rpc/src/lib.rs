@@ -13,7 +13,7 @@ mod token;
 pub use channel::{Channel, ChannelError, InMemory, connect};
 pub use failure::{Failure, FieldViolation, chain, code, deadline_exceeded, is_retryable, report, status};
 pub use outbound::Outbound;
-pub use server::{GRACE, Guard, HealthReporter, caller, health, reflection, serve, set_health};
+pub use server::{GRACE, Guard, HealthReporter, caller, health, incoming, reflection, serve, set_health};
 pub use tasks::Tasks;
 pub use token::{KeyError, SigningKey, TokenError, Verifier};
 

@@ -9,7 +9,7 @@ use tokio_stream::Stream;
 use tokio_util::sync::CancellationToken;
 use tonic::service::{Interceptor, Routes};
 use tonic::transport::Server;
-use tonic::transport::server::Connected;
+use tonic::transport::server::{Connected, TcpIncoming};
 use tonic::{Request, Status};
 pub use tonic_health::server::HealthReporter;
 
@@ -94,6 +94,11 @@ pub fn reflection(routes: Routes) -> Result<Routes, tonic_reflection::server::Er
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
     };
     Ok(routes.add_service(builder().build_v1()?).add_service(builder().build_v1alpha()?))
+}
+
+/// The connections of a port. Small frames go out at once: held back, each answer waits some 40 ms for an acknowledgement.
+pub fn incoming(listener: tokio::net::TcpListener) -> TcpIncoming {
+    TcpIncoming::from(listener).with_nodelay(Some(true))
 }
 
 /// Serves until `stop`, then lets calls in flight finish, for [`GRACE`] at most.
