@@ -13,7 +13,7 @@ use crate::auth::session::{Engine, Keys, PostgresEngine, RedisEngine, Sessions};
 use crate::clients::{Channels, Clients};
 use crate::config::{Config, ConfigError};
 use crate::graphql::{Documents, Schemas, Trusted, Types};
-use crate::http::{Rates, Watches};
+use crate::http::{Rates, Readiness, Watches};
 use crate::tenants::Tenants;
 
 /// Writes the metrics of the process as Prometheus text.
@@ -79,6 +79,7 @@ pub(crate) struct App {
     pub(crate) tokens: Tokens,
     pub(crate) rates: Rates,
     pub(crate) watches: Watches,
+    pub(crate) readiness: Readiness,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) ids: Ids,
     pub(crate) tasks: Tasks,
@@ -104,7 +105,7 @@ impl App {
             );
         }
         let fetch = Fetch::new(config.provider_timeout)?;
-        let keys = Keys::new(&config.session_keys)?;
+        let keys = Keys::new(&config.session_keys, &config.retired_session_keys)?;
         Ok(Self {
             origins: config.origin_texts(),
             cookies,
@@ -126,6 +127,7 @@ impl App {
             memory: Memory::new(config.edge.session_memory),
             rates: Rates::new(&config.edge.rates)?,
             watches: Watches::new(config.edge.watches),
+            readiness: Readiness::default(),
             clock: deps.clock,
             ids: deps.ids,
             tasks: deps.tasks,

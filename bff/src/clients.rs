@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use cs_core::{Caller, TenantId, Trace};
 use cs_proto::accounts::v1::accounts_client::AccountsClient;
 use cs_proto::accounts::v1::{
-    LinkIdentityRequest, ResolveIdentityRequest, ResolveTenantRequest, User, resolve_tenant_request,
+    LinkIdentityRequest, LookUpIdentityRequest, ResolveIdentityRequest, ResolveTenantRequest, User,
+    resolve_tenant_request,
 };
 use cs_proto::errors::v1::Reason;
 use cs_proto::meetings::v1::meetings_client::MeetingsClient;
@@ -209,6 +210,31 @@ impl Clients {
             .await?
             .user
             .ok_or_else(|| cs_rpc::status(Reason::Internal, "accounts named nobody", &[]))
+    }
+
+    /// The person behind an identity and what sessions of it may do now; `None` where it leads to nobody.
+    pub(crate) async fn look_up_identity(
+        &self,
+        tenant: TenantId,
+        trace: Trace,
+        request: LookUpIdentityRequest,
+    ) -> Result<Option<User>, Status> {
+        let caller = Caller::service("bff", tenant, trace);
+        let until = Instant::now() + SIGN_IN_DEADLINE;
+        let found = self
+            .accounts
+            .read(&caller, until, request, |mut client, request| async move {
+                client.look_up_identity(request).await
+            })
+            .await;
+        match found {
+            Err(status) if status.code() == Code::NotFound => Ok(None),
+            Err(status) => Err(status),
+            Ok(answer) => answer
+                .user
+                .map(Some)
+                .ok_or_else(|| cs_rpc::status(Reason::Internal, "accounts named nobody", &[])),
+        }
     }
 
     /// Links a verified identity to a person who proved to be there; the person with it.

@@ -22,6 +22,9 @@ pub struct Config {
     pub providers: Vec<ProviderConfig>,
     /// Seal what is kept of a session. The first seals, all open.
     pub session_keys: Vec<SessionKey>,
+    /// Names of keys that are not used any more: what they sealed is ended. What an unknown key sealed is left alone, and
+    /// cannot be used here meanwhile.
+    pub retired_session_keys: Vec<String>,
     /// A session that is not used for this long ends.
     pub session_idle: TimeDelta,
     /// A session ends after this long in any case.
@@ -83,6 +86,7 @@ impl Config {
             development: false,
             providers,
             session_keys,
+            retired_session_keys: Vec::new(),
             session_idle: TimeDelta::hours(12),
             session_absolute: TimeDelta::days(7),
             default_tenant: "default".to_owned(),

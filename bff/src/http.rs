@@ -27,6 +27,7 @@ use tower_sessions::SessionManagerLayer;
 use tower_sessions::cookie::SameSite;
 
 pub(crate) use context::RequestContext;
+pub(crate) use health::Readiness;
 pub(crate) use rates::Rates;
 pub(crate) use watches::Watches;
 #[cfg(test)]
@@ -91,7 +92,7 @@ pub fn metrics_router(render: RenderMetrics) -> Router {
 }
 
 async fn refuse_forged(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
-    let kind = csrf::kind(request.uri().path(), request.headers());
+    let kind = csrf::kind(request.uri().path());
     match csrf::check(kind, request.method(), request.headers(), app.cookies, &app.origins) {
         Ok(()) => next.run(request).await,
         Err(forged) => problem::forged(RequestContext::of(&request), &forged),
@@ -99,13 +100,13 @@ async fn refuse_forged(State(app): State<Arc<App>>, request: Request, next: Next
 }
 
 /// Whatever begins, renews or ends a session stands below `/auth/`; what was read of sessions before is not believed after.
+/// Signing out sees to that itself, where there was a session: anybody can send a made-up cookie there.
 async fn forget_changed(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let path = request.uri().path();
-    // Signing out of nothing changes nothing.
     let changes = path.starts_with("/auth/")
         && path != "/auth/session"
         && path != "/auth/login"
-        && (path != "/auth/logout" || app.cookies.has_session(request.headers()));
+        && path != "/auth/logout";
     let response = next.run(request).await;
     if changes && !response.status().is_client_error() {
         app.memory.forget();

@@ -17,13 +17,12 @@ mod fuzz;
 mod graphql;
 mod grpc;
 mod http;
+mod serve;
 mod tenants;
 
-use std::future::Future;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::serve::ListenerExt;
 
 pub use app::{Deps, RenderMetrics, Store};
 pub use clients::Channels;
@@ -34,6 +33,7 @@ pub use config::{
 pub use graphql::schema_sdl;
 pub use grpc::SessionsService;
 pub use http::metrics_router;
+pub use serve::{Bounds, serve, serve_within};
 
 /// The migrations of the schema `sessions`.
 pub static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!("./migrations");
@@ -51,21 +51,6 @@ pub async fn build(config: Config, deps: Deps) -> Result<Served, ConfigError> {
     let app = Arc::new(app::App::new(config, deps)?);
     http::sweep(&app);
     Ok(Served { sessions: SessionsService::new(app.clone()), router: http::router(app) })
-}
-
-/// Serves until `shutdown` resolves, then lets requests under way finish.
-pub async fn serve<F>(listener: tokio::net::TcpListener, router: Router, shutdown: F) -> std::io::Result<()>
-where
-    F: Future<Output = ()> + Send + 'static,
-{
-    let service = router.into_make_service_with_connect_info::<std::net::SocketAddr>();
-    // An answer goes out at once, not when the last one was acknowledged.
-    let listener = listener.tap_io(|connection| {
-        if let Err(error) = connection.set_nodelay(true) {
-            tracing::debug!(%error, "a connection cannot be told to send at once");
-        }
-    });
-    axum::serve(listener, service).with_graceful_shutdown(shutdown).await
 }
 
 /// `extensions.code` of a reason, as clients see it (`docs/errors.md`).

@@ -89,9 +89,9 @@ pub struct Settings {
     /// Where Prometheus finds this process's metrics; without it, with the page where sign-in is for development, else nowhere
     #[arg(long, global = true, env = "COUNCILSENSE_METRICS", value_name = "ADDR")]
     pub metrics: Option<SocketAddr>,
-    /// The address people use, where it is not that of --http
-    #[arg(long, global = true, env = "COUNCILSENSE_PUBLIC_URL", value_name = "URL")]
-    pub public_url: Option<url::Url>,
+    /// The address people use, where it is not that of --http; several where host names lead to tenants, the main one first
+    #[arg(long, global = true, env = "COUNCILSENSE_PUBLIC_URL", value_name = "URL", value_delimiter = ',')]
+    pub public_url: Vec<url::Url>,
     /// An OpenID provider to use instead of the development one: its issuer
     #[arg(
         long,
@@ -122,7 +122,8 @@ pub struct Settings {
     /// A Redis 7 that keeps sessions, for several replicas of the BFF; without it Postgres does
     #[arg(long, global = true, env = "REDIS_URL", value_name = "URL", hide_env_values = true)]
     pub redis_url: Option<Redacted>,
-    /// Keys that seal sessions instead of the data directory's: ID=BASE64,… The first seals, all of them open
+    /// Keys that seal sessions instead of the data directory's: ID=BASE64,… The first seals, all of them open; ID=retired ends
+    /// what that one sealed
     #[arg(
         long,
         global = true,
@@ -257,12 +258,20 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// The addresses people use, the main one first; `here` where none is configured.
+    pub fn public_urls(&self, here: &str) -> Result<Vec<url::Url>, url::ParseError> {
+        match self.public_url.as_slice() {
+            [] => Ok(vec![here.parse()?]),
+            several => Ok(several.to_vec()),
+        }
+    }
+
     /// How notifications are sent.
     pub fn notify(&self) -> notifications::Settings {
         // Links lead to the web page; where nobody says under which name, to its listener.
         let here = format!("http://{}/", self.http).parse().ok();
         notifications::Settings {
-            public_url: self.public_url.clone().or(here),
+            public_url: self.public_url.first().cloned().or(here),
             smtp_url: self.smtp_url.as_ref().map(|url| url.expose().to_owned()),
             mail_from: self.mail_from.clone(),
             push_contact: self.push_contact.clone(),
@@ -378,6 +387,28 @@ mod tests {
                 .contains("htttp")
         );
         std::fs::remove_dir_all(dir).unwrap();
+    }
+
+    #[test]
+    fn there_may_be_several_public_addresses() {
+        let urls = |line: &str| {
+            let settings = parse_line(line).unwrap().settings;
+            let urls = settings.public_urls("http://127.0.0.1:8080").unwrap();
+            (urls.iter().map(ToString::to_string).collect::<Vec<_>>(), settings.notify().public_url())
+        };
+        let (here, links) = urls("councilsense up");
+        assert_eq!(
+            (here.as_slice(), links.as_str()),
+            (&["http://127.0.0.1:8080/".into()][..], "http://127.0.0.1:8080/")
+        );
+        let both = ["https://a.example/".to_owned(), "https://b.example/".to_owned()];
+        for line in [
+            "councilsense bff --public-url https://a.example --public-url https://b.example",
+            "councilsense bff --public-url https://a.example,https://b.example",
+        ] {
+            let (urls, links) = urls(line);
+            assert_eq!((urls.as_slice(), links.as_str()), (&both[..], "https://a.example/"), "{line}");
+        }
     }
 
     #[test]

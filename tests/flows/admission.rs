@@ -61,6 +61,7 @@ async fn own(h: &Harness, who: &Caller) -> Answers {
 async fn with_a_role(h: &Harness, who: &Caller) -> Answers {
     answers!(h, who,
         AccountsClient of Accounts, grant_role(accounts::GrantRoleRequest { user_id: x(), role: x(), ..Default::default() });
+        AccountsClient of Accounts, revoke_role(accounts::RevokeRoleRequest { user_id: x(), role: x(), ..Default::default() });
         AccountsClient of Accounts, ensure_tenant(accounts::EnsureTenantRequest { slug: "X".to_owned(), ..Default::default() });
         MeetingsClient of Meetings, add_city(meetings::AddCityRequest { slug: "X".to_owned(), ..Default::default() });
         RunsClient of Meetings, list_runs(ops::ListRunsRequest { meeting_id: x(), ..Default::default() });
@@ -76,6 +77,7 @@ async fn with_a_role(h: &Harness, who: &Caller) -> Answers {
 async fn for_services(h: &Harness, who: &Caller) -> Answers {
     answers!(h, who,
         AccountsClient of Accounts, resolve_identity(accounts::ResolveIdentityRequest::default());
+        AccountsClient of Accounts, look_up_identity(accounts::LookUpIdentityRequest::default());
         AccountsClient of Accounts, link_identity(accounts::LinkIdentityRequest { user_id: x(), ..Default::default() });
         AccountsClient of Accounts, resolve_tenant(accounts::ResolveTenantRequest::default());
         SearchClient of Search, match_saved_searches(search::MatchSavedSearchesRequest { meeting_id: x(), ..Default::default() });

@@ -3,7 +3,7 @@
 //! A cookie travels by itself; a header of our own does not, and no other site can set one without asking by CORS, which
 //! nobody is granted. `Origin` and `Sec-Fetch-Site` are looked at as well, where a browser sends them.
 
-use axum::http::{HeaderMap, Method, header};
+use axum::http::{HeaderMap, Method};
 
 use super::cookies::Cookies;
 
@@ -69,14 +69,13 @@ pub(crate) fn check(
 }
 
 /// Which kind a request to the data endpoints is.
-pub(crate) fn kind(path: &str, headers: &HeaderMap) -> Kind {
+pub(crate) fn kind(path: &str) -> Kind {
     match path {
         "/graphql/ws" => Kind::Socket,
         "/auth/logout" => Kind::SignOut,
         "/auth/login" | "/auth/callback" | "/auth/link" => Kind::Redirect,
         "/graphiql" => Kind::Page,
         _ if path.starts_with("/artifacts/") => Kind::Page,
-        _ if headers.contains_key(header::UPGRADE) => Kind::Socket,
         _ => Kind::Api,
     }
 }
@@ -95,6 +94,26 @@ mod tests {
             headers.insert(*name, value.parse().unwrap());
         }
         check(kind, method, &headers, Cookies { secure: true }, &[OURS.to_owned()])
+    }
+
+    #[test]
+    fn the_path_alone_says_what_is_asked_for() {
+        for (path, due) in [
+            ("/graphql/ws", Kind::Socket),
+            ("/graphql", Kind::Api),
+            ("/graphql/stream", Kind::Api),
+            ("/graphql/ws/", Kind::Api),
+            ("/auth/session", Kind::Api),
+            ("/auth/backchannel-logout", Kind::Api),
+            ("/auth/logout", Kind::SignOut),
+            ("/auth/login", Kind::Redirect),
+            ("/auth/callback", Kind::Redirect),
+            ("/auth/link", Kind::Redirect),
+            ("/graphiql", Kind::Page),
+            ("/artifacts/01J00000000000000000000000", Kind::Page),
+        ] {
+            assert_eq!(kind(path), due, "{path}");
+        }
     }
 
     #[test]

@@ -29,12 +29,6 @@ pub(crate) async fn leave(app: &Arc<App>, user: UserId, session: Option<&Session
     app.memory.forget();
     app.tokens.forget(user);
     tracing::info!(event = "account.left", user_id = %user, sessions = ended.len(), "a person left");
-    // Nobody waits for providers, of which there may be one a session, each slow.
-    let providers = app.clone();
-    app.tasks.spawn(async move {
-        for who in ended {
-            oidc::revoke(&providers, &who).await;
-        }
-    });
+    oidc::revoke_later(app, ended);
     Ok(())
 }

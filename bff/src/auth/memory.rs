@@ -111,6 +111,7 @@ mod tests {
             user_agent: None,
             created_at: DateTime::<Utc>::UNIX_EPOCH,
             ends_at: DateTime::<Utc>::UNIX_EPOCH + TimeDelta::hours(1),
+            looked_at: None,
             tokens: Tokens { refresh: Some("canary".into()), ..Tokens::default() },
         }
     }

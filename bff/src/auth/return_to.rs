@@ -6,7 +6,8 @@ const LONGEST: usize = 2048;
 /// `None` where the text is not plainly a local path.
 ///
 /// Browsers read `\` as `/`, drop tabs and line ends, and some servers decode before they route: so all of that is
-/// refused, also where it is percent-encoded, once or twice.
+/// refused, also where it is percent-encoded, once or twice. Segments of dots are taken out before a path is asked for, so
+/// what stands behind them is not what it seems.
 pub(crate) fn local_path(text: &str) -> Option<&str> {
     if text.len() > LONGEST || !is_plain(text) {
         return None;
@@ -33,7 +34,12 @@ fn is_plain(path: &str) -> bool {
         && !path.contains('\\')
         && !path.chars().any(char::is_control)
         && !path.split(['?', '#']).next().unwrap_or_default().contains("//")
-        && !path.split(['?', '#']).next().unwrap_or_default().split('/').any(|part| part == "..")
+        && !path
+            .split(['?', '#'])
+            .next()
+            .unwrap_or_default()
+            .split('/')
+            .any(|part| matches!(part, "." | ".."))
 }
 
 fn percent_decoded(text: &str) -> Option<String> {
@@ -112,6 +118,10 @@ mod tests {
             "/a/../..//evil.example",
             "/%2e%2e/x",
             "/../x",
+            "/./auth/login",
+            "/%2e/auth/login",
+            "/%252E/auth/login",
+            "/meetings/.",
             "/%",
             "/%zz",
             "/%C3",

@@ -3,6 +3,7 @@
 use async_graphql::parser::types::{
     ExecutableDocument, Field, OperationDefinition, OperationType, Selection, SelectionSet,
 };
+use async_graphql::{Name, Value as ConstValue};
 use async_graphql_value::Value as Written;
 use cs_core::page::{DEFAULT_PAGE, MAX_PAGE};
 use serde_json::{Map, Value};
@@ -23,7 +24,7 @@ pub(crate) fn cost(
         OperationType::Mutation => "Mutation",
         OperationType::Subscription => "Subscription",
     };
-    let mut coster = Coster { document, variables, types, left: MOST_COUNTED };
+    let mut coster = Coster { document, operation, variables, types, left: MOST_COUNTED };
     coster.of(root, &operation.selection_set.node, 0).max(1)
 }
 
@@ -32,8 +33,20 @@ const MOST_COUNTED: usize = 10_000;
 /// A list whose length nobody names.
 const SOME: u32 = 10;
 
+/// What a field at the root costs whatever is selected below it: work of a service that no list's length shows.
+fn base(parent: &str, field: &str) -> u32 {
+    match (parent, field) {
+        // The query's vector, and both halves of a hybrid search.
+        ("Query", "search") => 100,
+        // All that every service keeps about a person.
+        ("Mutation", "requestDataExport") => 1_000,
+        _ => 1,
+    }
+}
+
 struct Coster<'d> {
     document: &'d ExecutableDocument,
+    operation: &'d OperationDefinition,
     variables: &'d Map<String, Value>,
     types: &'d Types,
     left: usize,
@@ -51,7 +64,9 @@ impl Coster<'_> {
                 Selection::Field(field) => {
                     let (named, is_list) = self.types.named(parent, &field.node.name.node);
                     let below = self.of(named, &field.node.selection_set.node, depth + 1);
-                    below.saturating_mul(self.times(parent, named, is_list, &field.node)).saturating_add(1)
+                    below
+                        .saturating_mul(self.times(parent, named, is_list, &field.node))
+                        .saturating_add(base(parent, &field.node.name.node))
                 }
                 Selection::InlineFragment(fragment) => {
                     let on = fragment.node.type_condition.as_ref().map(|on| on.node.on.node.as_str());
@@ -72,25 +87,51 @@ impl Coster<'_> {
         cost
     }
 
+    /// How many a value names, looked at where it stands: a copy of a variable's value can be large.
+    fn length(&self, value: &Written) -> Option<u32> {
+        match value {
+            Written::Number(n) => n.as_u64().map(clamped),
+            Written::List(items) => Some(clamped(items.len() as u64)),
+            Written::Variable(variable) => match self.variables.get(variable.as_str()) {
+                Some(value) => given(value),
+                None => written(self.default(variable)?),
+            },
+            _ => None,
+        }
+    }
+
+    fn default(&self, variable: &Name) -> Option<&ConstValue> {
+        let definitions = &self.operation.variable_definitions;
+        let definition = definitions.iter().find(|definition| definition.node.name.node == *variable)?;
+        Some(&definition.node.default_value.as_ref()?.node)
+    }
+
     fn times(&self, parent: &str, named: &str, is_list: bool, field: &Field) -> u32 {
         let most = MAX_PAGE;
-        let length = |name: &&str| {
+        let lengths = ["first", "last", "ids"];
+        let named_length = lengths.iter().find_map(|name| {
             let (_, value) = field.arguments.iter().find(|(known, _)| known.node.as_str() == *name)?;
-            // Looked at where it stands: a copy of a variable's value can be large.
-            let length = match &value.node {
-                Written::Number(n) => n.as_u64(),
-                Written::List(items) => u64::try_from(items.len()).ok(),
-                Written::Variable(variable) => match self.variables.get(variable.as_str())? {
-                    Value::Number(n) => n.as_u64(),
-                    Value::Array(items) => u64::try_from(items.len()).ok(),
-                    _ => None,
+            self.length(&value.node)
+        });
+        // A search has all that it is asked in one argument.
+        let in_input = || {
+            let (_, value) = field.arguments.iter().find(|(known, _)| known.node.as_str() == "input")?;
+            match &value.node {
+                Written::Object(fields) => lengths.iter().find_map(|name| self.length(fields.get(*name)?)),
+                Written::Variable(variable) => match self.variables.get(variable.as_str()) {
+                    Some(Value::Object(fields)) => lengths.iter().find_map(|name| given(fields.get(*name)?)),
+                    Some(_) => None,
+                    None => match self.default(variable)? {
+                        ConstValue::Object(fields) => {
+                            lengths.iter().find_map(|name| written(fields.get(*name)?))
+                        }
+                        _ => None,
+                    },
                 },
                 _ => None,
-            };
-            length.and_then(|n| u32::try_from(n).ok())
+            }
         };
-        let named_length = ["first", "last", "ids"].iter().find_map(length);
-        if let Some(length) = named_length {
+        if let Some(length) = named_length.or_else(in_input) {
             return length.clamp(1, most);
         }
         match () {
@@ -101,6 +142,28 @@ impl Coster<'_> {
             () => 1,
         }
     }
+}
+
+/// The same of a value that came with the request.
+fn given(value: &Value) -> Option<u32> {
+    match value {
+        Value::Number(n) => n.as_u64().map(clamped),
+        Value::Array(items) => Some(clamped(items.len() as u64)),
+        _ => None,
+    }
+}
+
+/// The same of a variable's default.
+fn written(value: &ConstValue) -> Option<u32> {
+    match value {
+        ConstValue::Number(n) => n.as_u64().map(clamped),
+        ConstValue::List(items) => Some(clamped(items.len() as u64)),
+        _ => None,
+    }
+}
+
+fn clamped(length: u64) -> u32 {
+    u32::try_from(length).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]
@@ -131,6 +194,22 @@ mod tests {
             "{ a: meetings { ...N } b: meetings { ...N } } fragment N on MeetingConnection { nodes { id } }";
         assert_eq!(cost(spread, json!({})), 2 * (1 + 20 * 2));
         assert_eq!(cost("query($i: [ID!]!) { nodes(ids: $i) { id } }", json!({"i": ["a", "b"]})), 1 + 2);
+        let search = |input: &str| {
+            format!("query($n: Int, $i: SearchInput!) {{ search(input: {input}) {{ nodes {{ score }} }} }}")
+        };
+        let hundred = 100 + 100 * 2;
+        assert_eq!(cost(&search("{query: \"q\"}"), json!({})), 100 + 20 * 2);
+        assert_eq!(cost(&search("{query: \"q\", first: 100}"), json!({})), hundred);
+        assert_eq!(cost(&search("{query: \"q\", first: $n}"), json!({"n": 100})), hundred);
+        assert_eq!(cost(&search("$i"), json!({"i": {"query": "q", "first": 100}})), hundred);
+        let default = "query($n: Int = 100) { search(input: {query: \"q\", first: $n}) { nodes { score } } }";
+        assert_eq!(cost(default, json!({})), hundred);
+        assert_eq!(cost(default, json!({"n": 1})), 100 + 2);
+        let whole =
+            "query($i: SearchInput! = {query: \"q\", first: 100}) { search(input: $i) { nodes { score } } }";
+        assert_eq!(cost(whole, json!({})), hundred);
+        assert_eq!(cost(&search("$i"), json!({"i": {"query": "q"}})), 100 + 20 * 2);
+        assert_eq!(cost("mutation { requestDataExport(input: {}) { json } }", json!({})), 1_001);
         let cycle = "{ ...A } fragment A on Query { ...A }";
         assert_eq!(cost(cycle, json!({})), u32::MAX, "a cycle ends");
     }

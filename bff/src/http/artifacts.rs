@@ -12,11 +12,11 @@ use bytes::Bytes;
 use cs_core::ArtifactId;
 use cs_proto::common::v1::BatchGetRequest;
 use cs_proto::meetings::v1::{Artifact, ReadArtifactRequest};
-use futures::{StreamExt, TryStreamExt};
+use futures::stream::{self, StreamExt, TryStreamExt};
 use tonic::{Code, Status};
 use tower_sessions::Session;
 
-use super::{RequestContext, problem};
+use super::{RequestContext, graphql, problem};
 use crate::app::App;
 use crate::auth::Visitor;
 
@@ -25,6 +25,11 @@ use crate::auth::Visitor;
 const SANDBOX: &str =
     "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'self'";
 const PDF: &str = "default-src 'none'; style-src 'unsafe-inline'; object-src 'self'; frame-ancestors 'self'";
+
+/// What a document costs whoever asks for it: a session read, and two calls.
+const BASE_COST: u32 = 50;
+/// Bytes that cost one more.
+const BYTES_OF_COST: u64 = 16 * 1024;
 
 pub(crate) async fn read(
     State(app): State<Arc<App>>,
@@ -39,7 +44,7 @@ pub(crate) async fn read(
         Ok(visitor) => visitor,
         Err(error) => return problem::store_lost(&context, &error),
     };
-    match answer(&app, &visitor, id, &method, &headers).await {
+    match answer(&app, &context, &visitor, id, &method, &headers).await {
         Ok(response) => response,
         Err(status) if matches!(status.code(), Code::NotFound | Code::PermissionDenied) => {
             problem::not_found(&context)
@@ -53,11 +58,15 @@ pub(crate) async fn read(
 
 async fn answer(
     app: &App,
+    context: &RequestContext,
     visitor: &Visitor,
     id: ArtifactId,
     method: &Method,
     headers: &HeaderMap,
 ) -> Result<Response, Status> {
+    if let Err(wait) = graphql::spend_points(app, context, visitor, BASE_COST).await {
+        return Ok(problem::too_many(context, wait));
+    }
     let until = Instant::now() + app.config.deadline;
     let found = app
         .clients
@@ -93,19 +102,11 @@ async fn answer(
     let body = if *method == Method::HEAD || length == 0 {
         Body::empty()
     } else {
+        if let Err(wait) = graphql::spend_points(app, context, visitor, cost(length)).await {
+            return Ok(problem::too_many(context, wait));
+        }
         let request = ReadArtifactRequest { id: artifact.id.clone(), offset, length };
-        let stream = app
-            .clients
-            .meetings
-            .watch(&visitor.caller, request, |mut client, request| async move {
-                client.read_artifact(request).await
-            })
-            .await?;
-        let chunks = stream
-            .map_ok(|message| Bytes::from(message.chunk))
-            .map_err(|status| std::io::Error::other(status.message().to_owned()))
-            .filter(|chunk| std::future::ready(chunk.as_ref().map_or(true, |chunk| !chunk.is_empty())));
-        Body::from_stream(chunks)
+        body(app, visitor, request, until).await?
     };
     let mut response = described((status, body).into_response(), &artifact, &tag);
     set(&mut response, header::CONTENT_LENGTH, &length.to_string());
@@ -114,6 +115,49 @@ async fn answer(
         set(&mut response, header::CONTENT_RANGE, &format!("bytes {offset}-{last}/{}", artifact.size_bytes));
     }
     Ok(response)
+}
+
+fn cost(bytes: u64) -> u32 {
+    u32::try_from(bytes / BYTES_OF_COST).unwrap_or(u32::MAX)
+}
+
+/// The bytes, as they come. The first of them has to be there in the time that the request has; one that does not come
+/// then is an answer of its own. Of the others each has as long again, counted from when the client could take it.
+async fn body(
+    app: &App,
+    visitor: &Visitor,
+    request: ReadArtifactRequest,
+    until: Instant,
+) -> Result<Body, Status> {
+    let begun = async {
+        let mut stream = app
+            .clients
+            .meetings
+            .watch(&visitor.caller, request, |mut client, request| async move {
+                client.read_artifact(request).await
+            })
+            .await?;
+        let first = stream.message().await?;
+        Ok::<_, Status>((stream, first))
+    };
+    let (stream, first) = tokio::time::timeout_at(until.into(), begun)
+        .await
+        .map_err(|_| Status::deadline_exceeded("the first bytes of a document do not come"))??;
+    let idle = app.config.deadline;
+    let rest = stream::try_unfold(stream, move |mut stream| async move {
+        match tokio::time::timeout(idle, stream.message()).await {
+            Ok(Ok(next)) => Ok(next.map(|message| (message.chunk, stream))),
+            Ok(Err(status)) => Err(std::io::Error::other(status.message().to_owned())),
+            Err(_) => Err(std::io::Error::new(std::io::ErrorKind::TimedOut, "a document stopped coming")),
+        }
+    });
+    let first = stream::iter(first.map(|message| Ok(message.chunk)));
+    let chunks = first
+        .chain(rest)
+        .map_ok(Bytes::from)
+        .try_filter(|chunk| std::future::ready(!chunk.is_empty()))
+        .inspect_err(|error| tracing::warn!(%error, "a document was not read to its end"));
+    Ok(Body::from_stream(chunks))
 }
 
 #[derive(Debug, PartialEq, Eq)]

@@ -113,7 +113,7 @@ pub(crate) async fn get(
 }
 
 /// Whoever has the session. A token beside the cookie could speak for somebody else; without one it belongs elsewhere.
-async fn visitor(
+pub(super) async fn visitor(
     app: &Arc<App>,
     context: &RequestContext,
     session: &Session,
@@ -218,22 +218,20 @@ pub(super) async fn answer(
     let prepared = match prepare(app, request, &context.request_id) {
         Ok(prepared) => prepared,
         Err(execution) => {
-            return match app.rates.take_refused(context.from).await {
-                Ok(()) => write(media, bad, &execution),
-                Err(wait) => rate_limited(media, context, wait.as_secs().saturating_add(1)),
-            };
+            return unexecuted(app, media, context, write(media, bad, &execution)).await;
         }
     };
     match prepared.kind {
         OperationType::Subscription => {
             let sentence = "Subscriptions are served at /graphql/ws and /graphql/stream.";
-            return refused(media, StatusCode::BAD_REQUEST, sentence, context);
+            let response = refused(media, StatusCode::BAD_REQUEST, sentence, context);
+            return unexecuted(app, media, context, response).await;
         }
         OperationType::Mutation if by_get => {
             let sentence = "A mutation needs POST.";
             let mut response = refused(media, StatusCode::METHOD_NOT_ALLOWED, sentence, context);
             response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
-            return response;
+            return unexecuted(app, media, context, response).await;
         }
         OperationType::Query | OperationType::Mutation => {}
     }
@@ -247,6 +245,19 @@ pub(super) async fn answer(
     let execution = execute(app, visitor, prepared).await;
     let status = if execution.is_request_error() { bad } else { StatusCode::OK };
     write(media, status, &execution)
+}
+
+/// What was read and is refused unexecuted: its address pays for the reading.
+pub(super) async fn unexecuted(
+    app: &App,
+    media: Media,
+    context: &RequestContext,
+    refusal: Response,
+) -> Response {
+    match app.rates.take_refused(context.from).await {
+        Ok(()) => refusal,
+        Err(wait) => rate_limited(media, context, wait.as_secs().saturating_add(1)),
+    }
 }
 
 fn rate_limited(media: Media, context: &RequestContext, wait: u64) -> Response {
@@ -263,13 +274,23 @@ pub(super) async fn spend(
     visitor: &Visitor,
     prepared: &Prepared,
 ) -> Result<(), u64> {
+    spend_points(app, context, visitor, prepared.cost).await
+}
+
+/// The same of what is not GraphQL.
+pub(super) async fn spend_points(
+    app: &App,
+    context: &RequestContext,
+    visitor: &Visitor,
+    cost: u32,
+) -> Result<(), u64> {
     // Who has no session but a token spends as a person.
     let session = match &visitor.signed_in {
         Some(who) => Some(who.session),
         None => visitor.caller.user().map(|user| user.uuid()),
     };
-    app.rates.take(session, context.from, prepared.cost).await.map_err(|wait| {
-        tracing::info!(event = "http.rate_limited", cost = prepared.cost, "a caller asks for too much");
+    app.rates.take(session, context.from, cost).await.map_err(|wait| {
+        tracing::info!(event = "http.rate_limited", cost, "a caller asks for too much");
         wait.as_secs().saturating_add(1)
     })
 }

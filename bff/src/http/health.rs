@@ -10,6 +10,8 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures::future::join_all;
 use serde_json::json;
+use tokio::sync::Mutex;
+use tokio::time::Instant;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
@@ -26,8 +28,28 @@ pub(crate) async fn alive() -> Json<serde_json::Value> {
 /// Without these, pages are still read; they are named, and the process stays ready.
 const DISPENSABLE: [&str; 1] = ["search"];
 
+/// How long an answer serves everybody who asks: a probe is never refused, and a thousand are no more work than one.
+const SERVES: Duration = Duration::from_secs(1);
+
+/// What was last found out about the dependencies, and when.
+#[derive(Default)]
+pub(crate) struct Readiness(Mutex<Option<(Instant, StatusCode, serde_json::Value)>>);
+
 /// Each dependency by name.
 pub(crate) async fn ready(State(app): State<Arc<App>>) -> Response {
+    // Whoever comes while it is found out waits for that.
+    let mut known = app.readiness.0.lock().await;
+    if let Some((at, status, said)) = known.as_ref()
+        && at.elapsed() < SERVES
+    {
+        return (*status, Json(said.clone())).into_response();
+    }
+    let (status, said) = find_out(&app).await;
+    *known = Some((Instant::now(), status, said.clone()));
+    (status, Json(said)).into_response()
+}
+
+async fn find_out(app: &App) -> (StatusCode, serde_json::Value) {
     let services = join_all(app.channels.named().map(|(name, channel)| async move {
         let mut client = HealthClient::new(channel);
         let check = client.check(HealthCheckRequest { service: name.to_owned() });
@@ -52,7 +74,7 @@ pub(crate) async fn ready(State(app): State<Arc<App>>) -> Response {
         (false, true) => (StatusCode::OK, "degraded"),
         (false, false) => (StatusCode::OK, "ready"),
     };
-    (status, Json(json!({"status": word, "dependencies": all}))).into_response()
+    (status, json!({"status": word, "dependencies": all}))
 }
 
 pub(crate) async fn metrics(State(app): State<Arc<App>>) -> Response {

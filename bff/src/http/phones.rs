@@ -7,7 +7,7 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
 
-use super::graphql::{Media, answer, not_acceptable, read, refused};
+use super::graphql::{Media, answer, not_acceptable, read, refused, unexecuted};
 use super::{RequestContext, problem};
 use crate::app::App;
 use crate::auth::oidc::{AccessError, bearer};
@@ -59,11 +59,12 @@ pub(crate) async fn post(
     let Some(media) = Media::accepted(&parts.headers) else { return not_acceptable(&context) };
     let token = match token(&parts.headers, &context) {
         Ok(token) => token,
-        Err(response) => return *response,
+        Err(response) => return unexecuted(&app, media, &context, *response).await,
     };
     let visitor = match bearer(&app, &context, token).await {
         Ok(visitor) => visitor,
-        Err(error) => return unbelieved(&context, &error),
+        // Its signature may have been verified, and keys fetched: whoever sends made-up ones pays for that.
+        Err(error) => return unexecuted(&app, media, &context, unbelieved(&context, &error)).await,
     };
     match read(&app, &parts.headers, body).await {
         Ok(request) => answer(&app, &context, std::future::ready(Ok(visitor)), media, request, false).await,

@@ -20,12 +20,13 @@ pub(crate) fn problem(
     message: &str,
     request_id: &str,
 ) -> Response {
-    let retryable = status == StatusCode::SERVICE_UNAVAILABLE;
+    let away = status == StatusCode::SERVICE_UNAVAILABLE;
+    let retryable = away || status == StatusCode::TOO_MANY_REQUESTS;
     let body = json!({"errors": [{"message": message, "extensions": {
         "code": code, "reason": reason, "requestId": request_id, "retryable": retryable
     }}]});
     let mut response = (status, Json(body)).into_response();
-    if retryable {
+    if away {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER));
     }
     response
@@ -50,6 +51,21 @@ pub(crate) fn unavailable(context: &RequestContext) -> Response {
         "This is not possible just now. Try again in a moment.",
         &context.request_id,
     )
+}
+
+/// A caller asks for too much; how many seconds to wait.
+pub(crate) fn too_many(context: &RequestContext, wait: u64) -> Response {
+    let sentence = "Too many requests. Try again in a moment.";
+    let status = StatusCode::TOO_MANY_REQUESTS;
+    let mut response = problem(status, "RATE_LIMITED", "RATE_LIMITED", sentence, &context.request_id);
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait));
+    response
+}
+
+/// What came cannot be read.
+pub(crate) fn malformed(context: &RequestContext, sentence: &str) -> Response {
+    let status = StatusCode::BAD_REQUEST;
+    problem(status, "BAD_USER_INPUT", "INVALID_ARGUMENT", sentence, &context.request_id)
 }
 
 pub(crate) fn not_found(context: &RequestContext) -> Response {

@@ -114,7 +114,7 @@ if early > 0 then return math.ceil(early) end
 redis.call('SET', KEYS[1], due, 'PX', math.ceil(due - now) + 1)
 return 0";
 
-/// What a request costs that is refused unexecuted, or begins a sign-in: its reading, and a row in the store.
+/// What a request costs that is refused unexecuted, begins a sign-in or stops messages: its reading, and a row in a store.
 const REFUSED: u32 = 100;
 
 /// Longest that counting together may take.
@@ -192,7 +192,7 @@ impl Rates {
         limit.take(spender, cost)
     }
 
-    /// Spends what a request costs that is refused before anybody asks who sent it.
+    /// Spends what a request costs that is refused before anybody asks who sent it, or is anybody's to send.
     pub(crate) async fn take_refused(&self, from: IpAddr) -> Result<(), Duration> {
         self.take(None, from, REFUSED).await
     }

@@ -13,9 +13,8 @@ use futures::future::{self, Either};
 use futures::stream::{self, BoxStream, StreamExt};
 use tower_sessions::Session;
 
-use super::{RequestContext, graphql, problem, watches, ws};
+use super::{RequestContext, graphql, watches, ws};
 use crate::app::App;
-use crate::auth::Visitor;
 use crate::graphql::{Execution, execute, prepare, refusal, too_many};
 
 pub(crate) async fn stream(
@@ -31,11 +30,11 @@ pub(crate) async fn stream(
             return (status, axum::Json(refusal(message, &context.request_id))).into_response();
         }
     };
-    let visitor = match Visitor::load(&app, &context, &session, &parts.headers).await {
+    let visitor = match graphql::visitor(&app, &context, &session, &parts.headers).await {
         Ok(visitor) => visitor,
-        Err(error) => return problem::store_lost(&context, &error),
+        Err(response) => return response,
     };
-    let signed_in = visitor.signed_in.as_ref().map(|who| who.session);
+    let signed_in = visitor.session.as_ref().and_then(Session::id);
     let mut prepared = prepare(&app, request, &context.request_id);
     let spent = match &prepared {
         Ok(asked) => graphql::spend(&app, &context, &visitor, asked).await.is_ok(),

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Extension;
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
@@ -39,7 +40,11 @@ impl Link {
 }
 
 /// The page with the button.
-pub(crate) async fn page(Query(link): Query<Link>) -> Response {
+pub(crate) async fn page(
+    Extension(context): Extension<RequestContext>,
+    link: Result<Query<Link>, QueryRejection>,
+) -> Response {
+    let Ok(Query(link)) = link else { return malformed(&context) };
     if !link.plausible() {
         return unknown();
     }
@@ -59,10 +64,15 @@ pub(crate) async fn page(Query(link): Query<Link>) -> Response {
 pub(crate) async fn stop(
     State(app): State<Arc<App>>,
     Extension(context): Extension<RequestContext>,
-    Query(link): Query<Link>,
+    link: Result<Query<Link>, QueryRejection>,
 ) -> Response {
+    let Ok(Query(link)) = link else { return malformed(&context) };
     if !link.plausible() {
         return unknown();
+    }
+    // Each asks a service whether the token is one.
+    if let Err(wait) = app.rates.take_refused(context.from).await {
+        return problem::too_many(&context, wait.as_secs().saturating_add(1));
     }
     // Nobody has signed in: we ask for ourselves, and the token says whose it is.
     let tenant = TenantId::of_slug(&app.config.default_tenant);
@@ -101,6 +111,10 @@ pub(crate) async fn stop(
             "<p>{what}</p>\n<p>You can switch it on again <a href=\"/notifications\">in your settings</a>.</p>"
         ),
     )
+}
+
+fn malformed(context: &RequestContext) -> Response {
+    problem::malformed(context, "The address is malformed.")
 }
 
 fn unknown() -> Response {

@@ -17,11 +17,11 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep_until};
 use tokio_stream::StreamMap;
 use tower_sessions::Session;
-use uuid::Uuid;
+use tower_sessions::session::Id;
 
 use super::{RequestContext, graphql, problem, watches};
 use crate::app::App;
-use crate::auth::Visitor;
+use crate::auth::{Visitor, oidc};
 use crate::graphql::{Execution, execute, prepare, too_many};
 
 const PROTOCOL: &str = "graphql-transport-ws";
@@ -30,6 +30,8 @@ const INITIALISATION: Duration = Duration::from_secs(10);
 const PING_EVERY: Duration = Duration::from_secs(25);
 /// A session that is over ends its connections within this time.
 const SESSION_CHECKED_EVERY: Duration = Duration::from_secs(5);
+/// A store that answers nothing for this long ends the connections of sessions: nobody can tell whether they are over.
+const STORE_MISSED: Duration = Duration::from_secs(15);
 /// Longest id of an operation.
 const LONGEST_ID: usize = 128;
 
@@ -44,12 +46,14 @@ enum Close {
     Initialisation,
     Duplicate,
     InitialisedTwice,
+    TryAgainLater,
 }
 
 impl Close {
     fn frame(self) -> CloseFrame {
         let (code, reason) = match self {
             Self::GoingAway => (1001, "Going away"),
+            Self::TryAgainLater => (1013, "Try again later"),
             Self::BadRequest => (4400, "Bad Request"),
             Self::Unauthorized => (4401, "Unauthorized"),
             Self::Forbidden => (4403, "Forbidden"),
@@ -104,9 +108,9 @@ pub(crate) async fn upgrade(
             &context.request_id,
         );
     };
-    let visitor = match Visitor::load(&app, &context, &session, &headers).await {
+    let visitor = match graphql::visitor(&app, &context, &session, &headers).await {
         Ok(visitor) => visitor,
-        Err(error) => return problem::store_lost(&context, &error),
+        Err(response) => return response,
     };
     // A browser that thinks it is signed in shall not go on as anybody.
     let lapsed = app.cookies.has_session(&headers) && visitor.signed_in.is_none();
@@ -131,14 +135,42 @@ pub(crate) async fn upgrade(
         .into_response()
 }
 
-/// Resolves when a session is over; never for somebody without one.
-pub(super) async fn session_ended(app: Arc<App>, session: Option<Uuid>) {
-    let Some(session) = session else { return std::future::pending().await };
+/// Why a connection of a session goes on no more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ended {
+    /// The session is over.
+    Over,
+    /// Nobody can tell: the store does not answer.
+    Unknown,
+}
+
+impl From<Ended> for Close {
+    fn from(ended: Ended) -> Self {
+        match ended {
+            Ended::Over => Self::Unauthorized,
+            Ended::Unknown => Self::TryAgainLater,
+        }
+    }
+}
+
+/// Resolves when a session is over or cannot be looked at; never for somebody without one. What the person may do is
+/// looked at as often as for a session that is used.
+pub(super) async fn session_ended(app: Arc<App>, session: Option<Id>) -> Ended {
+    let Some(id) = session else { return std::future::pending().await };
+    let mut answered = Instant::now();
     loop {
         tokio::time::sleep(SESSION_CHECKED_EVERY).await;
-        // A store that does not answer ends nobody's session.
-        if matches!(app.sessions.is_open(session).await, Ok(false)) {
-            return;
+        match tokio::time::timeout(SESSION_CHECKED_EVERY, oidc::watched(&app, id)).await {
+            Ok(Ok(true)) => answered = Instant::now(),
+            Ok(Ok(false)) => return Ended::Over,
+            Ok(Err(_)) | Err(_) if answered.elapsed() >= STORE_MISSED => {
+                tracing::warn!(
+                    event = "http.store_missed",
+                    "a connection ends: the session store does not answer"
+                );
+                return Ended::Unknown;
+            }
+            Ok(Err(_)) | Err(_) => {}
         }
     }
 }
@@ -170,7 +202,7 @@ impl Connection {
     /// `None`: the client closed.
     async fn run(&mut self) -> Option<Close> {
         let stopping = self.app.tasks.stopping();
-        let session = self.visitor.signed_in.as_ref().map(|who| who.session);
+        let session = self.visitor.session.as_ref().and_then(Session::id);
         let mut ended = Box::pin(session_ended(self.app.clone(), session));
         let initialisation = Instant::now() + INITIALISATION;
         let mut ping = tokio::time::interval(PING_EVERY);
@@ -179,7 +211,7 @@ impl Connection {
         loop {
             tokio::select! {
                 () = stopping.cancelled() => return Some(Close::GoingAway),
-                () = &mut ended => return Some(Close::Unauthorized),
+                ended = &mut ended => return Some(ended.into()),
                 () = sleep_until(initialisation), if !self.initialised => return Some(Close::Initialisation),
                 _ = ping.tick() => {
                     if !heard {

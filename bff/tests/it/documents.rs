@@ -1,5 +1,7 @@
 //! Stored documents: who sees them, in which pieces, and how careful the browser is told to be.
 
+use std::time::Duration;
+
 use cs_proto::common::v1::BatchGetRequest;
 use cs_proto::meetings::v1 as pb;
 use reqwest::header::{
@@ -99,4 +101,28 @@ async fn what_may_not_be_seen_is_not_there() {
     );
     let opened = browser.request(Method::GET, &address).header("sec-fetch-mode", "navigate");
     assert_eq!(browser.send(opened).await.status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_document_that_does_not_come_is_not_waited_for_for_ever() {
+    let Some(stack) = Stack::with(|config| config.deadline = Duration::from_millis(700)).await else {
+        return;
+    };
+    documents(&stack);
+    let address = format!("/artifacts/{ID}");
+    let answers = |messages: &'static [&'static [u8]]| {
+        stack.fakes.stream("meetings.Meetings/ReadArtifact", true, move |_, _: pb::ReadArtifactRequest| {
+            let chunk = |chunk: &&[u8]| pb::ReadArtifactResponse { artifact: None, chunk: chunk.to_vec() };
+            Ok(messages.iter().map(chunk).collect())
+        });
+    };
+    let mut browser = Browser::new(&stack);
+    answers(&[]);
+    let none = tokio::time::timeout(Duration::from_secs(5), browser.get(&address)).await.unwrap();
+    assert_eq!(none.status(), StatusCode::SERVICE_UNAVAILABLE);
+    answers(&[b"<h1>"]);
+    let half = browser.get(&address).await;
+    assert_eq!(half.status(), StatusCode::OK);
+    let read = tokio::time::timeout(Duration::from_secs(5), half.bytes()).await.expect("it ends");
+    assert!(read.is_err(), "and not as if it were whole");
 }

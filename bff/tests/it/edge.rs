@@ -153,6 +153,99 @@ async fn each_session_spends_its_own_and_strangers_by_their_address() {
 }
 
 #[tokio::test]
+async fn whatever_is_done_for_anybody_is_counted() {
+    use cs_proto::{
+        common::v1::BatchGetRequest, meetings::v1 as meetings, notifications::v1 as notifications,
+    };
+    let Some(stack) = Stack::with(|config| {
+        let rates = &mut config.edge.rates;
+        (rates.address_per_second, rates.address_burst) = (1, 250);
+        config.edge.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
+    })
+    .await
+    else {
+        return;
+    };
+    let id = "01J00000000000000000000000";
+    let size = 50 * 16 * 1024;
+    stack.fakes.answer("meetings.Meetings/BatchGetArtifacts", move |_, _: BatchGetRequest| {
+        let artifact = meetings::Artifact { id: id.into(), size_bytes: size, ..Default::default() };
+        Ok(meetings::BatchGetArtifactsResponse { artifacts: vec![artifact] })
+    });
+    stack.fakes.stream("meetings.Meetings/ReadArtifact", false, |_, _: meetings::ReadArtifactRequest| {
+        let chunk = vec![0; 50 * 16 * 1024];
+        Ok(vec![meetings::ReadArtifactResponse { artifact: None, chunk }])
+    });
+    stack.fakes.answer(
+        "notifications.Notifications/Unsubscribe",
+        |_, _: notifications::UnsubscribeRequest| {
+            Ok(notifications::UnsubscribeResponse { channel: "email".into(), ..Default::default() })
+        },
+    );
+    let at = |address: &str| format!("{}{address}", stack.origin);
+    let client = reqwest::Client::new();
+    let graphql = |query: &str| {
+        let query = url::form_urlencoded::Serializer::new(String::new()).append_pair("query", query).finish();
+        at(&format!("/graphql?{query}"))
+    };
+    let watch = json!({"query": "subscription { meetingPublished { version } }"});
+    let read = json!({"query": "{ __typename }"});
+    // Each costs a hundred.
+    let requests = [
+        ("a subscription by POST", client.post(at("/graphql")).json(&watch)),
+        ("a subscription by GET", client.get(graphql("subscription { meetingPublished { version } }"))),
+        (
+            "a mutation by GET",
+            client.get(graphql("mutation { updateProfile(input: {}) { userErrors { reason } } }")),
+        ),
+        ("no token", client.post(at("/api/graphql")).json(&read)),
+        ("no bearer's token", client.post(at("/api/graphql")).basic_auth("x", Some("y")).json(&read)),
+        ("a made-up token", client.post(at("/api/graphql")).bearer_auth("x.y.z").json(&read)),
+        ("a document", client.get(at(&format!("/artifacts/{id}")))),
+        ("a link of a message", client.post(at("/unsubscribe?token=good.token"))),
+    ];
+    for (n, (name, request)) in requests.into_iter().enumerate() {
+        let request = request.header("x-forwarded-for", format!("192.0.2.{n}"));
+        let mut statuses = Vec::new();
+        for _ in 0..3 {
+            let response = request.try_clone().unwrap().send().await.unwrap();
+            let limited = response.status() == StatusCode::TOO_MANY_REQUESTS;
+            assert_eq!(response.headers().contains_key(RETRY_AFTER), limited, "{name}");
+            statuses.push(response.status());
+            if limited {
+                let refused: Value = response.json().await.unwrap();
+                assert_eq!(refused["errors"][0]["extensions"]["code"], "RATE_LIMITED", "{name}");
+            } else {
+                response.bytes().await.unwrap();
+            }
+        }
+        let limited: Vec<bool> =
+            statuses.iter().map(|status| *status == StatusCode::TOO_MANY_REQUESTS).collect();
+        assert_eq!(limited, [false, false, true], "{name}: {statuses:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_thousand_probes_are_no_more_work_than_one() {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    let Some(stack) = Stack::start().await else { return };
+    let asked = std::sync::Arc::new(AtomicUsize::new(0));
+    let count = asked.clone();
+    stack.fakes.answer("grpc.health.v1.Health/Check", move |_, _: tonic_health::pb::HealthCheckRequest| {
+        count.fetch_add(1, Ordering::Relaxed);
+        Ok(tonic_health::pb::HealthCheckResponse { status: 1 })
+    });
+    let client = reqwest::Client::new();
+    let probe = async || client.get(format!("{}/readyz", stack.origin)).send().await.unwrap().status();
+    let probed = futures::future::join_all((0..30).map(|_| probe())).await;
+    assert!(probed.iter().all(|status| *status == StatusCode::OK), "none is refused");
+    assert_eq!(asked.load(Ordering::Relaxed), 5, "each service once");
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
+    probe().await;
+    assert_eq!(asked.load(Ordering::Relaxed), 10, "and again a second later");
+}
+
+#[tokio::test]
 async fn a_session_is_remembered_for_seconds_and_forgotten_when_it_ends() {
     let Some(stack) = Stack::with(|config| config.edge.session_memory = Duration::from_secs(2)).await else {
         return;

@@ -4,7 +4,7 @@ use cs_proto::errors::v1::Reason;
 use cs_proto::notifications::v1 as pb;
 use reqwest::StatusCode;
 use reqwest::header::{CACHE_CONTROL, REFERRER_POLICY};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::browser::Browser;
 use crate::stack::Stack;
@@ -68,6 +68,12 @@ async fn a_link_stops_its_channel_without_a_session_and_a_look_at_it_stops_nothi
     }
     let nothing = client.post(format!("{}/unsubscribe", stack.origin)).send().await.unwrap();
     assert_eq!(nothing.status(), StatusCode::NOT_FOUND);
+    for request in [client.get(link("a&token=b")), client.post(link("a&token=b"))] {
+        let malformed = request.send().await.unwrap();
+        assert_eq!(malformed.status(), StatusCode::BAD_REQUEST);
+        let problem: Value = malformed.json().await.unwrap();
+        assert_eq!(problem["errors"][0]["extensions"]["code"], "BAD_USER_INPUT");
+    }
     stack.fakes.answer("notifications.Notifications/Unsubscribe", |_, _: pb::UnsubscribeRequest| {
         Err::<pb::UnsubscribeResponse, _>(cs_rpc::status(Reason::Unavailable, "secret", &[]))
     });

@@ -81,6 +81,50 @@ async fn a_person_lists_and_ends_sessions() {
 }
 
 #[tokio::test]
+async fn a_key_that_is_not_known_here_ends_nothing_and_a_retired_one_does() {
+    let Some(first) = Stack::start().await else { return };
+    let mut browser = Browser::new(&first);
+    browser.sign_in("resident").await;
+    let kept = browser.cookies.clone();
+    let other = |retired: &'static [&'static str]| {
+        let store = bff::Store::Postgres(first.pool.clone());
+        Stack::build(Some(store), move |config| {
+            config.session_keys = vec![bff::SessionKey { id: "2".into(), secret: [9; 32] }];
+            config.retired_session_keys = retired.iter().map(|id| (*id).to_owned()).collect();
+        })
+    };
+    let (Some(second), Some(third)) = (other(&[]).await, other(&["1"]).await) else { return };
+    let mut there = Browser { origin: second.origin.clone(), ..browser.clone() };
+    let request = there.request(Method::POST, "/graphql").header("x-csrf", "1");
+    let refused = there.send(request.json(&json!({"query": "{ viewer { id } }"}))).await;
+    assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(there.cookies, kept, "the cookie stays");
+    assert!(is_signed_in(&mut browser).await, "and the session");
+
+    let mut gone = Browser { origin: third.origin.clone(), ..browser.clone() };
+    assert!(!is_signed_in(&mut gone).await);
+    // What was remembered of it a moment ago.
+    first.clock.advance(TimeDelta::seconds(3));
+    assert!(!is_signed_in(&mut browser).await, "ended");
+}
+
+#[tokio::test]
+async fn nobody_makes_sessions_forgotten_by_signing_out_of_none() {
+    let memory = std::time::Duration::from_secs(2);
+    let Some(stack) = Stack::with(|config| config.edge.session_memory = memory).await else { return };
+    let (mut browser, mut stranger) = (Browser::new(&stack), Browser::new(&stack));
+    browser.sign_in("resident").await;
+    assert!(is_signed_in(&mut browser).await);
+    // What is remembered is all that is left of it.
+    let gone = sqlx::query("DELETE FROM sessions WHERE user_id = $1").bind(stack.user.uuid());
+    gone.execute(&stack.pool).await.unwrap();
+    stranger.cookies.insert("councilsense-dev".into(), "AAAAAAAAAAAAAAAAAAAAAA".into());
+    let out = stranger.request(Method::POST, "/auth/logout").header("x-csrf", "1");
+    assert_eq!(stranger.send(out).await.status(), StatusCode::OK);
+    assert!(is_signed_in(&mut browser).await, "remembered for as long as it may be");
+}
+
+#[tokio::test]
 async fn a_store_that_is_away_makes_nobody_anonymous() {
     let Some(stack) = Stack::start().await else { return };
     let mut browser = Browser::new(&stack);

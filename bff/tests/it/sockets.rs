@@ -40,8 +40,12 @@ pub(crate) async fn say(socket: &mut Socket, message: Value) {
 
 /// The next message, or the code that the socket was closed with.
 pub(crate) async fn hear(socket: &mut Socket) -> Result<Value, u16> {
+    hear_within(socket, Duration::from_secs(15)).await
+}
+
+async fn hear_within(socket: &mut Socket, time: Duration) -> Result<Value, u16> {
     loop {
-        let next = tokio::time::timeout(Duration::from_secs(15), socket.next()).await.expect("in time");
+        let next = tokio::time::timeout(time, socket.next()).await.expect("in time");
         match next {
             Some(Ok(Message::Text(text))) => {
                 let message: Value = serde_json::from_str(&text).unwrap();
@@ -274,6 +278,40 @@ async fn a_stopping_process_says_so() {
     let drained = tokio::spawn(async move { tasks.drain(Duration::from_secs(5)).await });
     assert_eq!(hear(&mut socket).await, Err(1001));
     assert!(drained.await.unwrap());
+}
+
+#[tokio::test]
+async fn a_store_that_stays_away_ends_the_connections_of_sessions() {
+    let Some(stack) = Stack::start().await else { return };
+    let mut browser = Browser::new(&stack);
+    let open = async |browser: &Browser| {
+        let mut socket = connect(browser, &[PROTOCOL, ("origin", stack.origin.as_str())]).await.unwrap();
+        say(&mut socket, json!({"type": "connection_init"})).await;
+        hear(&mut socket).await.unwrap();
+        socket
+    };
+    let mut nobody = open(&browser).await;
+    browser.sign_in("resident").await;
+    let mut socket = open(&browser).await;
+    let began = std::time::Instant::now();
+    stack.pool.close().await;
+    assert_eq!(hear_within(&mut socket, Duration::from_secs(30)).await, Err(1013));
+    assert!(began.elapsed() > Duration::from_secs(9), "a moment away ends nothing: {:?}", began.elapsed());
+    say(&mut nobody, json!({"type": "ping"})).await;
+    assert_eq!(hear(&mut nobody).await.unwrap()["type"], "pong", "who has no session needs no store");
+}
+
+#[tokio::test]
+async fn a_token_beside_the_cookie_is_refused_here_too() {
+    let Some(stack) = Stack::start().await else { return };
+    let mut browser = Browser::new(&stack);
+    browser.sign_in("resident").await;
+    let bearer = ("authorization", "Bearer x.y.z");
+    let own = ("origin", stack.origin.as_str());
+    assert_eq!(connect(&browser, &[PROTOCOL, own, bearer]).await.unwrap_err(), 400);
+    let request = browser.request(Method::POST, "/graphql/stream").header("x-csrf", "1");
+    let request = request.header(bearer.0, bearer.1).json(&json!({"query": "{ __typename }"}));
+    assert_eq!(browser.send(request).await.status().as_u16(), 400);
 }
 
 #[tokio::test]

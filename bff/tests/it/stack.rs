@@ -1,5 +1,6 @@
 //! A BFF on a port, with everything it needs.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, LazyLock, Mutex};
 
@@ -52,7 +53,11 @@ pub(crate) struct Stack {
     /// Signs for callers of the internal listener.
     pub(crate) key: SigningKey,
     sessions: bff::SessionsService,
+    said: Said,
 }
+
+/// Roles that providers said last, by issuer and subject.
+type Said = Arc<Mutex<HashMap<(String, String), Vec<String>>>>;
 
 /// A pool of the app role, in a database of this run.
 async fn pool() -> PgPool {
@@ -120,7 +125,8 @@ impl Stack {
         let fakes = Fakes::new(&key);
         let ids = Ids::new(clock.clone());
         let (tenant, user): (TenantId, cs_core::UserId) = (ids.next(), ids.next());
-        accounts(&fakes, tenant, user);
+        let said = Said::default();
+        accounts(&fakes, tenant, user, &said);
 
         let provider = ProviderConfig::development(&issuer, "councilsense", "secret of the client");
         let keys = vec![SessionKey { id: "1".into(), secret: [7; 32] }];
@@ -147,14 +153,14 @@ impl Stack {
         let bff::Served { router, sessions } = bff::build(config, deps).await.unwrap();
         let stopping = tasks.stopping();
         tokio::spawn(bff::serve(listener, router, stopping.cancelled_owned()));
-        Some(Self { origin, fakes, clock, tasks, tenant, user, pool, idp, idp_address, key, sessions })
+        Some(Self { origin, fakes, clock, tasks, tenant, user, pool, idp, idp_address, key, sessions, said })
     }
 }
 
 impl Stack {
     /// Replicas have one accounts service behind them.
     pub(crate) fn knows_people_of(&self, other: &Self) {
-        accounts(&self.fakes, other.tenant, other.user);
+        accounts(&self.fakes, other.tenant, other.user, &other.said);
     }
 
     /// A channel to what an internal listener serves.
@@ -190,7 +196,7 @@ impl Stack {
     }
 }
 
-fn accounts(fakes: &Fakes, tenant: TenantId, user: cs_core::UserId) {
+fn accounts(fakes: &Fakes, tenant: TenantId, user: cs_core::UserId, said: &Said) {
     let named = move |id: String| accounts::User {
         id,
         display_name: "Rosa Resident".into(),
@@ -207,11 +213,25 @@ fn accounts(fakes: &Fakes, tenant: TenantId, user: cs_core::UserId) {
             _ => Err(cs_rpc::status(cs_proto::errors::v1::Reason::NotFound, "no such tenant", &[])),
         }
     });
+    let heard = said.clone();
     fakes.answer("accounts.Accounts/ResolveIdentity", move |_, request: accounts::ResolveIdentityRequest| {
         let mut found = named(user.to_string());
+        heard.lock().unwrap().insert((request.issuer, request.subject), request.roles.clone());
         found.roles = request.roles;
         Ok(accounts::ResolveIdentityResponse { user: Some(found), created: false })
     });
+    let said = said.clone();
+    fakes.answer(
+        "accounts.Accounts/LookUpIdentity",
+        move |caller, request: accounts::LookUpIdentityRequest| {
+            assert!(caller.is_service());
+            let mut found = named(user.to_string());
+            if let Some(roles) = said.lock().unwrap().get(&(request.issuer, request.subject)) {
+                found.roles = roles.clone();
+            }
+            Ok(accounts::LookUpIdentityResponse { user: Some(found) })
+        },
+    );
     fakes.answer("accounts.Accounts/GetViewer", move |caller, _: accounts::GetViewerRequest| {
         let id = caller.user().map(|id| id.to_string()).unwrap_or_default();
         Ok(accounts::GetViewerResponse { user: Some(named(id)) })

@@ -142,9 +142,8 @@ pub(crate) async fn tenant(settings: Settings, verb: TenantVerb) -> anyhow::Resu
     Services::during(&settings, async |services| {
         let mut client = AccountsClient::new(services.channel(Role::Accounts)?);
         let tenants = match verb {
-            TenantVerb::Ensure { slug, name } => {
-                let request =
-                    services.request(accounts::EnsureTenantRequest { slug, name, hosts: Vec::new() })?;
+            TenantVerb::Ensure { slug, name, hosts } => {
+                let request = services.request(accounts::EnsureTenantRequest { slug, name, hosts })?;
                 client.ensure_tenant(request).await.map_err(told)?.into_inner().tenant.into_iter().collect()
             }
             TenantVerb::List => {
@@ -167,10 +166,16 @@ pub(crate) async fn tenant(settings: Settings, verb: TenantVerb) -> anyhow::Resu
 pub(crate) async fn role(settings: Settings, verb: RoleVerb) -> anyhow::Result<()> {
     Services::during(&settings, async |services| {
         let mut client = AccountsClient::new(services.channel(Role::Accounts)?);
-        let RoleVerb::Grant { user, role } = verb;
-        let request =
-            services.request(accounts::GrantRoleRequest { user_id: user, role, ..Default::default() })?;
-        let user = client.grant_role(request).await.map_err(told)?.into_inner().user;
+        let user = match verb {
+            RoleVerb::Grant { user, role } => {
+                let request = accounts::GrantRoleRequest { user_id: user, role, ..Default::default() };
+                client.grant_role(services.request(request)?).await.map_err(told)?.into_inner().user
+            }
+            RoleVerb::Revoke { user, role } => {
+                let request = accounts::RevokeRoleRequest { user_id: user, role, ..Default::default() };
+                client.revoke_role(services.request(request)?).await.map_err(told)?.into_inner().user
+            }
+        };
         let rows = user.into_iter().map(|u| {
             (
                 format!("{}  {}: {}", u.id, u.display_name, u.roles.join(", ")),

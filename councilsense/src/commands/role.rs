@@ -68,8 +68,7 @@ pub(crate) async fn bff(settings: Settings) -> anyhow::Result<()> {
     let grpc = bind(settings.grpc, "grpc").await?;
     let metrics_port = metrics_port(&settings).await?;
     let stack = Stack::new(parts(&settings, &dir, Vec::new(), None, None)?).await?;
-    let address: url::Url = format!("http://{}", http.local_addr()?).parse()?;
-    let public = settings.public_url.clone().unwrap_or(address);
+    let public = settings.public_urls(&format!("http://{}", http.local_addr()?))?;
     let providers = providers(&settings)?;
     anyhow::ensure!(!providers.is_empty(), "say where people sign in with --oidc-issuer URL");
     let config = web(&settings, public, providers, &dir.secrets()?)?;
@@ -180,29 +179,48 @@ fn parts(
     })
 }
 
-/// The BFF at an address.
+/// The BFF at its addresses, the main one first.
 pub(crate) fn web(
     settings: &Settings,
-    public: url::Url,
+    public: Vec<url::Url>,
     providers: Vec<bff::ProviderConfig>,
     secrets: &crate::data_dir::Secrets,
 ) -> anyhow::Result<bff::Config> {
-    let keys = match settings.session_keys.as_slice() {
-        [] => vec![secrets.session_key()?],
-        listed => listed.iter().map(session_key).collect::<anyhow::Result<_>>()?,
-    };
-    let mut config = bff::Config::new(public, providers, keys);
+    let (mut keys, mut retired) = (Vec::new(), Vec::new());
+    for listed in &settings.session_keys {
+        match session_key(listed)? {
+            Listed::Key(key) => keys.push(key),
+            Listed::Retired(id) => retired.push(id),
+        }
+    }
+    if keys.is_empty() {
+        keys.push(secrets.session_key()?);
+    }
+    let main = public.first().context("there is no public address")?.clone();
+    let mut config = bff::Config::new(main, providers, keys);
+    config.origins = public;
+    config.retired_session_keys = retired;
     config.edge = settings.edge.edge()?;
     Ok(config)
 }
 
-fn session_key(listed: &Redacted) -> anyhow::Result<bff::SessionKey> {
-    const ADVICE: &str =
-        "a session key is ID=BASE64 of 32 bytes, such as `echo a=$(openssl rand -base64 32)` makes";
+/// What stands in `--session-keys`.
+enum Listed {
+    Key(bff::SessionKey),
+    /// The name of a key that is not used any more.
+    Retired(String),
+}
+
+fn session_key(listed: &Redacted) -> anyhow::Result<Listed> {
+    const ADVICE: &str = "a session key is ID=BASE64 of 32 bytes, such as `echo a=$(openssl rand -base64 32)` makes, or ID=retired";
     let (id, text) = listed.expose().split_once('=').context(ADVICE)?;
+    let id = id.to_owned();
+    if text == "retired" {
+        return Ok(Listed::Retired(id));
+    }
     let bytes = base64::engine::general_purpose::STANDARD.decode(text).context(ADVICE)?;
     let secret = bytes.try_into().map_err(|_| anyhow::anyhow!(ADVICE))?;
-    Ok(bff::SessionKey { id: id.to_owned(), secret })
+    Ok(Listed::Key(bff::SessionKey { id, secret }))
 }
 
 /// The configured OpenID providers: the command line's, then the file's.

@@ -51,8 +51,7 @@ fn row(s: pb::Session) -> (String, serde_json::Value) {
 
 /// The BFF of an instance that runs as long as the command: it has the sessions, and no page.
 async fn bff_here(settings: &Settings, local: &Local) -> anyhow::Result<Channel> {
-    let here = || format!("http://{}", settings.http).parse();
-    let public = settings.public_url.clone().map_or_else(here, Ok)?;
+    let public = settings.public_urls(&format!("http://{}", settings.http))?;
     let mut providers = super::role::providers(settings)?;
     if providers.is_empty() {
         let issuer = format!("http://{}", settings.idp);

@@ -65,7 +65,8 @@ async fn serve(
     let Ports { http, grpc, idp, metrics: metrics_port } = ports;
     let tasks = local.stack.tasks.clone();
     let address = format!("http://{}", http.local_addr()?);
-    let public: url::Url = settings.public_url.clone().map_or_else(|| address.parse(), Ok)?;
+    let public = settings.public_urls(&address)?;
+    let main = public.first().map_or_else(String::new, ToString::to_string);
 
     let development = idp.is_some();
     let providers = match idp {
@@ -75,8 +76,11 @@ async fn serve(
                 issuer: issuer.clone(),
                 client_id: DEVELOPMENT_CLIENT.to_owned(),
                 client_secret: local.secrets.development_client_secret.clone(),
-                redirect_uris: vec![public.join("/auth/callback")?.to_string()],
-                post_logout_redirect_uris: vec![public.to_string()],
+                redirect_uris: public
+                    .iter()
+                    .map(|url| Ok(url.join("/auth/callback")?.to_string()))
+                    .collect::<Result<_, url::ParseError>>()?,
+                post_logout_redirect_uris: public.iter().map(ToString::to_string).collect(),
                 key: cs_devidp::SigningKey::from_pem(&local.secrets.development_idp_key)?,
                 people: cs_devidp::people(),
                 clock: crate::wiring::system_clock(),
@@ -109,7 +113,7 @@ async fn serve(
     ensure_tenants(&local.stack, tenants).await?;
     ready("accounts, meetings, summaries, notifications, search, with their workers and the scheduler");
 
-    let mut config = super::role::web(settings, public.clone(), providers, &local.secrets)?;
+    let mut config = super::role::web(settings, public, providers, &local.secrets)?;
     config.development = development;
     config.metrics_here = development && metrics_port.is_none();
     let metrics = super::role::metrics()?;
@@ -143,7 +147,7 @@ async fn serve(
     if local.rebuild && super::operate::rebuild_index(&local.stack)?.await? > 0 {
         ready("search index built anew: the old one was damaged, or gone");
     }
-    println!("\nOpen {public} in a browser. Ctrl-C stops everything.");
+    println!("\nOpen {main} in a browser. Ctrl-C stops everything.");
 
     tokio::select! {
         result = stop_signal() => result?,

@@ -206,13 +206,16 @@ pub enum SourceVerb {
 /// `tenant …`
 #[derive(Debug, Subcommand)]
 pub enum TenantVerb {
-    /// Make a tenant, or find it
+    /// Make a tenant, or change one: a name replaces, hosts are added
     Ensure {
         /// Its slug
         slug: String,
-        /// Its name
-        #[arg(long)]
+        /// Its name; left out: the one it has, or its slug
+        #[arg(long, default_value = "")]
         name: String,
+        /// A host name that leads to it, as in news.example.org; may stand several times
+        #[arg(long = "host", value_name = "HOST")]
+        hosts: Vec<String>,
     },
     /// List tenants
     List,
@@ -227,6 +230,14 @@ pub enum RoleVerb {
         #[arg(long)]
         user: String,
         /// resident, reviewer, operator or owner
+        role: String,
+    },
+    /// Take a grant back; a role that the person's identity provider says stays
+    Revoke {
+        /// The person's id
+        #[arg(long)]
+        user: String,
+        /// reviewer, operator or owner
         role: String,
     },
 }

@@ -54,10 +54,23 @@ pub struct ResolveIdentityRequest {
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ResolveIdentityResponse {
+    /// With the roles that this provider stands for and those of operators.
     #[prost(message, optional, tag = "1")]
     pub user: ::core::option::Option<User>,
     #[prost(bool, tag = "2")]
     pub created: bool,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LookUpIdentityRequest {
+    #[prost(string, tag = "1")]
+    pub issuer: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub subject: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LookUpIdentityResponse {
+    #[prost(message, optional, tag = "1")]
+    pub user: ::core::option::Option<User>,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetViewerRequest {}
@@ -115,7 +128,11 @@ pub struct LinkIdentityRequest {
     pub issuer: ::prost::alloc::string::String,
     #[prost(string, tag = "3")]
     pub subject: ::prost::alloc::string::String,
+    /// As in ResolveIdentityRequest.
+    #[prost(string, repeated, tag = "4")]
+    pub roles: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
+/// With the roles that this provider stands for and those of operators.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct LinkIdentityResponse {
     #[prost(message, optional, tag = "1")]
@@ -207,6 +224,24 @@ pub struct GrantRoleRequest {
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GrantRoleResponse {
+    #[prost(message, optional, tag = "1")]
+    pub user: ::core::option::Option<User>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RevokeRoleRequest {
+    #[prost(string, tag = "1")]
+    pub user_id: ::prost::alloc::string::String,
+    /// Instead of user_id: the person behind an identity.
+    #[prost(string, tag = "2")]
+    pub issuer: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub subject: ::prost::alloc::string::String,
+    #[prost(string, tag = "4")]
+    pub role: ::prost::alloc::string::String,
+}
+/// With the roles that are left, which a provider may say.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RevokeRoleResponse {
     #[prost(message, optional, tag = "1")]
     pub user: ::core::option::Option<User>,
 }
@@ -328,6 +363,37 @@ pub mod accounts_client {
                     GrpcMethod::new(
                         "councilsense.accounts.v1.Accounts",
                         "ResolveIdentity",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// The person behind an identity, with the roles that its provider stands for and those of operators: what a session that
+        /// began with it may do now. Called by the BFF, as service:bff. Makes nobody. NOT_FOUND: it leads to nobody.
+        pub async fn look_up_identity(
+            &mut self,
+            request: impl tonic::IntoRequest<super::LookUpIdentityRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::LookUpIdentityResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/councilsense.accounts.v1.Accounts/LookUpIdentity",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "councilsense.accounts.v1.Accounts",
+                        "LookUpIdentity",
                     ),
                 );
             self.inner.unary(req, path, codec).await
@@ -688,6 +754,33 @@ pub mod accounts_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// Takes a grant back; what a provider says stays. LAST_OWNER: nobody else answers for the tenant.
+        pub async fn revoke_role(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RevokeRoleRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RevokeRoleResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/councilsense.accounts.v1.Accounts/RevokeRole",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("councilsense.accounts.v1.Accounts", "RevokeRole"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -709,6 +802,15 @@ pub mod accounts_server {
             request: tonic::Request<super::ResolveIdentityRequest>,
         ) -> std::result::Result<
             tonic::Response<super::ResolveIdentityResponse>,
+            tonic::Status,
+        >;
+        /// The person behind an identity, with the roles that its provider stands for and those of operators: what a session that
+        /// began with it may do now. Called by the BFF, as service:bff. Makes nobody. NOT_FOUND: it leads to nobody.
+        async fn look_up_identity(
+            &self,
+            request: tonic::Request<super::LookUpIdentityRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::LookUpIdentityResponse>,
             tonic::Status,
         >;
         /// The caller's own account.
@@ -810,6 +912,14 @@ pub mod accounts_server {
             request: tonic::Request<super::GrantRoleRequest>,
         ) -> std::result::Result<
             tonic::Response<super::GrantRoleResponse>,
+            tonic::Status,
+        >;
+        /// Takes a grant back; what a provider says stays. LAST_OWNER: nobody else answers for the tenant.
+        async fn revoke_role(
+            &self,
+            request: tonic::Request<super::RevokeRoleRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RevokeRoleResponse>,
             tonic::Status,
         >;
     }
@@ -920,6 +1030,51 @@ pub mod accounts_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ResolveIdentitySvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/councilsense.accounts.v1.Accounts/LookUpIdentity" => {
+                    #[allow(non_camel_case_types)]
+                    struct LookUpIdentitySvc<T: Accounts>(pub Arc<T>);
+                    impl<
+                        T: Accounts,
+                    > tonic::server::UnaryService<super::LookUpIdentityRequest>
+                    for LookUpIdentitySvc<T> {
+                        type Response = super::LookUpIdentityResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::LookUpIdentityRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Accounts>::look_up_identity(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = LookUpIdentitySvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
@@ -1508,6 +1663,51 @@ pub mod accounts_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = GrantRoleSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/councilsense.accounts.v1.Accounts/RevokeRole" => {
+                    #[allow(non_camel_case_types)]
+                    struct RevokeRoleSvc<T: Accounts>(pub Arc<T>);
+                    impl<
+                        T: Accounts,
+                    > tonic::server::UnaryService<super::RevokeRoleRequest>
+                    for RevokeRoleSvc<T> {
+                        type Response = super::RevokeRoleResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RevokeRoleRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Accounts>::revoke_role(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RevokeRoleSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

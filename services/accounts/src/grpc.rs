@@ -3,7 +3,7 @@
 //!
 //! Idempotency keys are the edge's: these verbs set a state, so that a repeat changes nothing.
 
-use cs_core::Caller;
+use cs_core::{Caller, Role};
 use cs_db::TenantTx;
 use cs_policy::{Action, allow};
 use cs_proto::accounts::v1::accounts_server::Accounts;
@@ -11,10 +11,11 @@ use cs_proto::accounts::v1::{
     BatchGetUsersResponse, DeleteAccountRequest, DeleteAccountResponse, EnsureTenantRequest,
     EnsureTenantResponse, ExportAccountRequest, ExportAccountResponse, GetViewerRequest, GetViewerResponse,
     GrantRoleRequest, GrantRoleResponse, LinkIdentityRequest, LinkIdentityResponse, ListIdentitiesRequest,
-    ListIdentitiesResponse, ListTenantsRequest, ListTenantsResponse, ResolveIdentityRequest,
-    ResolveIdentityResponse, ResolveTenantRequest, ResolveTenantResponse, SetHomeCityRequest,
-    SetHomeCityResponse, UnlinkIdentityRequest, UnlinkIdentityResponse, UpdateProfileRequest,
-    UpdateProfileResponse, resolve_tenant_request,
+    ListIdentitiesResponse, ListTenantsRequest, ListTenantsResponse, LookUpIdentityRequest,
+    LookUpIdentityResponse, ResolveIdentityRequest, ResolveIdentityResponse, ResolveTenantRequest,
+    ResolveTenantResponse, RevokeRoleRequest, RevokeRoleResponse, SetHomeCityRequest, SetHomeCityResponse,
+    UnlinkIdentityRequest, UnlinkIdentityResponse, UpdateProfileRequest, UpdateProfileResponse,
+    resolve_tenant_request,
 };
 use cs_proto::common::v1::BatchGetRequest;
 use tonic::{Request, Response, Status};
@@ -44,6 +45,18 @@ fn id<T: std::str::FromStr>(field: &str, text: &str) -> Result<T, Error> {
     text.parse().map_err(|_| Error::invalid(field, "must be a ULID"))
 }
 
+fn grantee(user_id: &str, issuer: String, subject: String) -> Result<Grantee, Error> {
+    if user_id.is_empty() {
+        Ok(Grantee::Identity { issuer, subject })
+    } else {
+        Ok(Grantee::User(id("user_id", user_id)?))
+    }
+}
+
+fn parse_role(word: &str) -> Result<Role, Error> {
+    word.parse().map_err(|e: cs_core::UnknownRole| Error::invalid("role", e.to_string()))
+}
+
 async fn commit(tx: TenantTx) -> Result<(), Error> {
     Ok(tx.commit().await?)
 }
@@ -61,6 +74,17 @@ impl Accounts for AccountsService {
         let (user, created) = identity::resolve(&mut tx, &caller, &self.deps.ids, &claims).await?;
         commit(tx).await?;
         Ok(Response::new(ResolveIdentityResponse { user: Some(user.into()), created }))
+    }
+
+    async fn look_up_identity(
+        &self,
+        request: Request<LookUpIdentityRequest>,
+    ) -> Result<Response<LookUpIdentityResponse>, Status> {
+        let caller = cs_rpc::caller(&request)?;
+        let LookUpIdentityRequest { issuer, subject } = request.into_inner();
+        let mut tx = self.begin(&caller).await?;
+        let user = identity::look_up(&mut tx, &caller, (&issuer, &subject)).await?;
+        Ok(Response::new(LookUpIdentityResponse { user: Some(user.into()) }))
     }
 
     async fn get_viewer(
@@ -131,10 +155,10 @@ impl Accounts for AccountsService {
     ) -> Result<Response<LinkIdentityResponse>, Status> {
         let caller = cs_rpc::caller(&request)?;
         allow(&caller, Action::Serve).map_err(Error::from)?;
-        let LinkIdentityRequest { user_id, issuer, subject } = request.into_inner();
-        let user = id("user_id", &user_id)?;
+        let LinkIdentityRequest { user_id, issuer, subject, roles } = request.into_inner();
+        let (user, pair) = (id("user_id", &user_id)?, (issuer.as_str(), subject.as_str()));
         let mut tx = self.begin(&caller).await?;
-        let user = identity::link(&mut tx, &caller, &self.deps.ids, user, (&issuer, &subject)).await?;
+        let user = identity::link(&mut tx, &caller, &self.deps.ids, user, pair, &roles).await?;
         commit(tx).await?;
         Ok(Response::new(LinkIdentityResponse { user: Some(user.into()) }))
     }
@@ -216,15 +240,24 @@ impl Accounts for AccountsService {
         let caller = cs_rpc::caller(&request)?;
         roles::may_grant(&caller)?;
         let GrantRoleRequest { user_id, issuer, subject, role } = request.into_inner();
-        let role = role.parse().map_err(|e: cs_core::UnknownRole| Error::invalid("role", e.to_string()))?;
-        let grantee = if user_id.is_empty() {
-            Grantee::Identity { issuer, subject }
-        } else {
-            Grantee::User(id("user_id", &user_id)?)
-        };
+        let (grantee, role) = (grantee(&user_id, issuer, subject)?, parse_role(&role)?);
         let mut tx = self.begin(&caller).await?;
         let user = roles::grant(&mut tx, &caller, &self.deps.ids, &grantee, role).await?;
         commit(tx).await?;
         Ok(Response::new(GrantRoleResponse { user: Some(user.into()) }))
+    }
+
+    async fn revoke_role(
+        &self,
+        request: Request<RevokeRoleRequest>,
+    ) -> Result<Response<RevokeRoleResponse>, Status> {
+        let caller = cs_rpc::caller(&request)?;
+        roles::may_grant(&caller)?;
+        let RevokeRoleRequest { user_id, issuer, subject, role } = request.into_inner();
+        let (grantee, role) = (grantee(&user_id, issuer, subject)?, parse_role(&role)?);
+        let mut tx = self.begin(&caller).await?;
+        let user = roles::revoke(&mut tx, &caller, &grantee, role).await?;
+        commit(tx).await?;
+        Ok(Response::new(RevokeRoleResponse { user: Some(user.into()) }))
     }
 }

@@ -1,8 +1,8 @@
 //! A sign-in: the person behind a verified identity, found or made.
 //!
 //! Only `(issuer, subject)` finds a person: an equal e-mail address never does. Whoever signs in twice at once is one
-//! person, since one transaction at a time resolves an identity. The provider's roles are replaced each time; what the
-//! person chose to be called stays.
+//! person, since one transaction at a time resolves an identity. The provider's roles are replaced each time, those that
+//! other providers gave stay theirs; what the person chose to be called stays.
 
 use std::collections::BTreeSet;
 
@@ -66,10 +66,33 @@ pub async fn resolve(
             user
         }
     };
-    store::keep_provider_roles(tx, user, &roles).await?;
-    store::grant(tx, user, &roles, Origin::Provider, &claims.issuer, now).await?;
-    let user = store::user(tx, user).await?.ok_or(Error::NotFound("account"))?;
+    let user = as_said(tx, ids, user, &claims.issuer, &roles).await?;
     Ok((user, found.is_none()))
+}
+
+/// Writes which roles a provider stands for now; the person as sessions of that provider see them.
+async fn as_said(
+    tx: &mut TenantTx,
+    ids: &Ids,
+    user: UserId,
+    issuer: &str,
+    roles: &BTreeSet<Role>,
+) -> Result<User, Error> {
+    store::keep_provider_roles(tx, user, issuer, roles).await?;
+    store::grant(tx, user, roles, Origin::Provider, issuer, ids.now()).await?;
+    store::user_by(tx, user, issuer).await?.ok_or(Error::NotFound("account"))
+}
+
+/// The person behind an identity, as sessions that began with it see them. Makes nobody and changes nothing.
+pub async fn look_up(
+    tx: &mut TenantTx,
+    caller: &Caller,
+    (issuer, subject): (&str, &str),
+) -> Result<User, Error> {
+    allow(caller, Action::Serve)?;
+    check(issuer, subject)?;
+    let user = store::user_of_identity(tx, issuer, subject).await?.ok_or(Error::NotFound("account"))?;
+    store::user_by(tx, user, issuer).await?.ok_or(Error::NotFound("account"))
 }
 
 /// The caller's own identities.
@@ -78,24 +101,27 @@ pub async fn list(tx: &mut TenantTx, caller: &Caller) -> Result<Vec<Identity>, E
     Ok(store::identities(tx, user).await?)
 }
 
-/// Links a verified identity to a person. Once more changes nothing; another person's stays theirs.
+/// Links a verified identity to a person, with the roles that its provider says. Once more changes nothing; another
+/// person's stays theirs.
 pub async fn link(
     tx: &mut TenantTx,
     caller: &Caller,
     ids: &Ids,
     user: UserId,
     (issuer, subject): (&str, &str),
+    roles: &[String],
 ) -> Result<User, Error> {
     allow(caller, Action::Serve)?;
     check(issuer, subject)?;
+    let roles = parse_roles(roles)?;
     store::lock_identity(tx, issuer, subject).await?;
-    let person = store::user(tx, user).await?.ok_or(Error::NotFound("account"))?;
+    store::user(tx, user).await?.ok_or(Error::NotFound("account"))?;
     match store::user_of_identity(tx, issuer, subject).await? {
         Some(known) if known == user => {}
         Some(_) => return Err(Error::IdentityTaken),
         None => store::insert_identity(tx, ids.next(), user, (issuer, subject), ids.now()).await?,
     }
-    Ok(person)
+    as_said(tx, ids, user, issuer, &roles).await
 }
 
 /// Takes one of the caller's own identities away, with the roles that came with it; never the last one.

@@ -102,6 +102,21 @@ pub(crate) async fn users(tx: &mut TenantTx, ids: &[UserId]) -> Result<Vec<User>
     Ok(rows.into_iter().map(User::from).collect())
 }
 
+/// One person as a session sees them that began at a provider: with the roles that it stands for and those of operators,
+/// and none that another provider gave.
+pub(crate) async fn user_by(tx: &mut TenantTx, id: UserId, issuer: &str) -> Result<Option<User>, DbError> {
+    let Some(mut user) = user(tx, id).await? else { return Ok(None) };
+    let roles: Vec<String> = sqlx::query_scalar(
+        "SELECT DISTINCT role FROM role_grants WHERE user_id = $1 AND (origin = 'operator' OR issuer = $2)",
+    )
+    .bind(id.uuid())
+    .bind(issuer)
+    .fetch_all(tx.conn())
+    .await?;
+    user.roles = roles.iter().filter_map(|role| role.parse().ok()).chain([Role::Resident]).collect();
+    Ok(Some(user))
+}
+
 /// One person.
 pub(crate) async fn user(tx: &mut TenantTx, id: UserId) -> Result<Option<User>, DbError> {
     Ok(users(tx, &[id]).await?.pop())
@@ -256,7 +271,7 @@ pub(crate) async fn delete_identity(tx: &mut TenantTx, id: Uuid) -> Result<(), D
 
 /// Takes the roles back that a provider gave.
 pub(crate) async fn drop_roles_of(tx: &mut TenantTx, user: UserId, issuer: &str) -> Result<(), DbError> {
-    sqlx::query("DELETE FROM role_grants WHERE user_id = $1 AND origin = 'provider' AND granted_by = $2")
+    sqlx::query("DELETE FROM role_grants WHERE user_id = $1 AND origin = 'provider' AND issuer = $2")
         .bind(user.uuid())
         .bind(issuer)
         .execute(tx.conn())
@@ -298,18 +313,42 @@ pub(crate) async fn grant(
     Ok(())
 }
 
-/// Takes back the roles that a provider no longer gives.
+/// Takes back the roles that a provider no longer gives. What others gave stays.
 pub(crate) async fn keep_provider_roles(
     tx: &mut TenantTx,
     user: UserId,
+    issuer: &str,
     roles: &BTreeSet<Role>,
 ) -> Result<(), DbError> {
-    sqlx::query("DELETE FROM role_grants WHERE user_id = $1 AND origin = 'provider' AND NOT role = ANY ($2)")
-        .bind(user.uuid())
-        .bind(words(roles))
-        .execute(tx.conn())
-        .await?;
+    sqlx::query(
+        "DELETE FROM role_grants
+         WHERE user_id = $1 AND origin = 'provider' AND issuer = $2 AND NOT role = ANY ($3)",
+    )
+    .bind(user.uuid())
+    .bind(issuer)
+    .bind(words(roles))
+    .execute(tx.conn())
+    .await?;
     Ok(())
+}
+
+/// Takes back what an operator granted. `false`: nothing was granted.
+pub(crate) async fn revoke(tx: &mut TenantTx, user: UserId, role: Role) -> Result<bool, DbError> {
+    let gone =
+        sqlx::query("DELETE FROM role_grants WHERE user_id = $1 AND role = $2 AND origin = 'operator'")
+            .bind(user.uuid())
+            .bind(role.as_str())
+            .execute(tx.conn())
+            .await?;
+    Ok(gone.rows_affected() > 0)
+}
+
+/// Whether anybody of the tenant has a role.
+pub(crate) async fn anybody_has(tx: &mut TenantTx, role: Role) -> Result<bool, DbError> {
+    Ok(sqlx::query_scalar("SELECT EXISTS (SELECT FROM role_grants WHERE role = $1)")
+        .bind(role.as_str())
+        .fetch_one(tx.conn())
+        .await?)
 }
 
 fn words(roles: &BTreeSet<Role>) -> Vec<&'static str> {

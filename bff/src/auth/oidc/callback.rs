@@ -9,9 +9,11 @@ use axum::response::{IntoResponse, Redirect, Response};
 use tower_sessions::Session;
 
 use super::login::Begin;
-use super::{SignInError, link, person};
+use super::provider::Claims;
+use super::tokens::Granted;
+use super::{Provider, SignInError, link, person};
 use crate::app::App;
-use crate::auth::session::{Purpose, SignInUnderWay};
+use crate::auth::session::{Purpose, SignInUnderWay, Standing};
 use crate::http::RequestContext;
 
 /// Longest parameter taken.
@@ -67,7 +69,7 @@ fn parse(query: &str) -> Result<Answer, SignInError> {
 }
 
 async fn finish(
-    app: &App,
+    app: &Arc<App>,
     context: &RequestContext,
     session: &Session,
     headers: &HeaderMap,
@@ -95,6 +97,47 @@ async fn finish(
     let since = (under_way.purpose != Purpose::Session).then_some(under_way.began);
     let (claims, granted) = provider.redeem(code, &under_way, since).await?;
 
+    let (refresh, at) = (granted.tokens.refresh.clone(), Standing::of(provider, &claims));
+    let came = Came { provider, claims, granted };
+    let done = used(app, context, session, headers, &under_way, came).await;
+    if let (Err(_), Some(token)) = (&done, refresh) {
+        // Nobody has these tokens: they go back. Nobody waits for that.
+        let app_of_task = app.clone();
+        app.tasks.spawn(async move { give_back(&app_of_task, &under_way, &at, &token).await });
+    }
+    done
+}
+
+/// Takes back at the provider what a sign-in had from it that came to nothing; not where the session that this browser
+/// still has may stand on the same.
+async fn give_back(app: &App, under_way: &SignInUnderWay, at: &Standing, token: &str) {
+    let shared = match under_way.previous {
+        Some(session) => app.sessions.stands_on(session, at).await,
+        None => Ok(false),
+    };
+    match (shared, app.provider(&under_way.provider)) {
+        (Ok(false), Some(provider)) => provider.revoke(token).await,
+        (Err(error), _) => tracing::warn!(%error, "a refresh token was not revoked"),
+        _ => {}
+    }
+}
+
+/// What the provider gave for the code, verified.
+struct Came<'a> {
+    provider: &'a Provider,
+    claims: Claims,
+    granted: Granted,
+}
+
+/// What was redeemed becomes what the sign-in was for.
+async fn used(
+    app: &Arc<App>,
+    context: &RequestContext,
+    session: &Session,
+    headers: &HeaderMap,
+    under_way: &SignInUnderWay,
+    Came { provider, claims, granted }: Came<'_>,
+) -> Result<Response, SignInError> {
     let (tenant, user) = match &under_way.purpose {
         Purpose::Session => {
             let tenant = person::tenant(app, context, provider, &claims).await?;
@@ -102,12 +145,12 @@ async fn finish(
             (tenant, person::resolve(app, context.trace, tenant, provider, &claims, named).await?)
         }
         Purpose::ProveFirst { user, tenant, subject, other } => {
+            if claims.subject().as_str() != subject {
+                return Err(SignInError::Refused("somebody else signed in".to_owned()));
+            }
             // These tokens have done their work.
             if let Some(token) = &granted.tokens.refresh {
                 provider.revoke(token).await;
-            }
-            if claims.subject().as_str() != subject {
-                return Err(SignInError::Refused("somebody else signed in".to_owned()));
             }
             let other = app.provider(other).ok_or(UNKNOWN)?;
             let begin = Begin {

@@ -17,7 +17,7 @@ use tower_sessions::Session;
 
 use super::login::Begin;
 use super::provider::Claims;
-use super::{Provider, SignInError};
+use super::{Provider, SignInError, person};
 use crate::app::App;
 use crate::auth::local_path;
 use crate::auth::session::{LinkAsked, Purpose, SIGNED_IN, SignedIn, StoreError};
@@ -103,6 +103,7 @@ pub(super) async fn linked(
         user_id: user.to_string(),
         issuer: provider.config.issuer.clone(),
         subject: claims.subject().as_str().to_owned(),
+        roles: person::said(provider, claims),
     };
     app.clients.link_identity(tenant, context.trace, request).await.map_err(|status| match status.code() {
         tonic::Code::AlreadyExists => SignInError::Taken,

@@ -31,6 +31,7 @@ pub(crate) async fn logout(
             return problem::store_lost(&context, &error);
         }
         if let Some(who) = signed_in {
+            app.memory.forget();
             tracing::info!(event = "sign_out.done", user_id = %who.user, "a person signed out");
             revoke(&app, &who).await;
             let origin = context.origin.as_deref().unwrap_or(app.main_origin());
@@ -49,4 +50,14 @@ pub(crate) async fn revoke(app: &App, who: &SignedIn) {
     if let (Some(provider), Some(token)) = (app.provider(&who.provider), &who.tokens.refresh) {
         provider.revoke(token).await;
     }
+}
+
+/// The same of several, without waiting for providers, of which there may be one a session, each slow.
+pub(crate) fn revoke_later(app: &Arc<App>, ended: Vec<SignedIn>) {
+    let providers = app.clone();
+    app.tasks.spawn(async move {
+        for who in ended {
+            revoke(&providers, &who).await;
+        }
+    });
 }

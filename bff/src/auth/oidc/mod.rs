@@ -24,9 +24,9 @@ pub(crate) use callback::callback;
 pub(crate) use fetch::Fetch;
 pub(crate) use link::{LinkError, ask as ask_to_link, link};
 pub(crate) use login::login;
-pub(crate) use logout::{logout, revoke};
+pub(crate) use logout::{logout, revoke, revoke_later};
 pub(crate) use provider::Provider;
-pub(crate) use renew::{Lost, Renewals, current};
+pub(crate) use renew::{Lost, Renewals, current, watched};
 
 use axum::http::{StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};

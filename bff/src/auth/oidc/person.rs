@@ -1,6 +1,7 @@
 //! The person behind verified claims, as accounts knows them, and their session.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use axum::http::{HeaderMap, header};
 use cs_core::{Role, TenantId, UserId};
@@ -11,12 +12,12 @@ use time::OffsetDateTime;
 use tower_sessions::{Expiry, Session};
 use uuid::Uuid;
 
-use super::SignInError;
 use super::claims::Extra;
 use super::provider::{Claims, Provider};
 use super::tokens::Granted;
+use super::{SignInError, logout};
 use crate::app::App;
-use crate::auth::session::{SIGNED_IN, SignedIn};
+use crate::auth::session::{SIGNED_IN, SignedIn, Standing};
 use crate::http::RequestContext;
 
 /// Longest user agent kept with a session.
@@ -94,6 +95,12 @@ pub(super) fn fits(provider: &Provider, tenant: TenantId) -> bool {
     provider.config.tenant.as_deref().is_none_or(|slug| TenantId::of_slug(slug) == tenant)
 }
 
+/// Roles that the provider's groups stand for, as accounts is told them.
+pub(super) fn said(provider: &Provider, claims: &Claims) -> Vec<String> {
+    let roles = claims.additional_claims().roles(&provider.config);
+    roles.into_iter().map(|role| role.as_str().to_owned()).collect()
+}
+
 /// Finds or makes the person of an identity, with the roles that the provider's groups stand for.
 pub(super) async fn resolve(
     app: &App,
@@ -103,13 +110,12 @@ pub(super) async fn resolve(
     claims: &Claims,
     named: Named,
 ) -> Result<User, SignInError> {
-    let roles = claims.additional_claims().roles(&provider.config);
     let request = ResolveIdentityRequest {
         issuer: provider.config.issuer.clone(),
         subject: claims.subject().as_str().to_owned(),
         display_name: named.name,
         email: named.email,
-        roles: roles.into_iter().map(|role| role.as_str().to_owned()).collect(),
+        roles: said(provider, claims),
     };
     app.clients
         .resolve_identity(tenant, trace, request)
@@ -133,6 +139,7 @@ pub(super) fn signed_in(
     user: User,
     (claims, granted): (&Claims, Granted),
 ) -> Result<SignedIn, SignInError> {
+    let Standing { issuer, subject, sid } = Standing::of(provider, claims);
     let id: UserId = user.id.parse().map_err(|e| SignInError::Unavailable(format!("accounts: {e}")))?;
     let now = app.clock.now();
     let ends_at = now + app.config.session_absolute;
@@ -143,22 +150,34 @@ pub(super) fn signed_in(
         roles: roles(&user),
         display_name: user.display_name,
         provider: provider.config.id.clone(),
-        issuer: provider.config.issuer.clone(),
-        subject: claims.subject().as_str().to_owned(),
-        sid: claims.additional_claims().text("sid").map(str::to_owned),
+        issuer,
+        subject,
+        sid,
         user_agent: headers
             .get(header::USER_AGENT)
             .and_then(|value| value.to_str().ok())
             .map(|agent| agent.chars().take(AGENT).collect()),
         created_at: now,
         ends_at: granted.lives_until.map_or(ends_at, |lives| lives.min(ends_at)),
+        looked_at: Some(now),
         tokens: granted.tokens,
     })
 }
 
-/// Begins a session under a new id, whatever this browser had before; what it had is over.
+impl Standing {
+    /// Of verified claims.
+    pub(super) fn of(provider: &Provider, claims: &Claims) -> Self {
+        Self {
+            issuer: provider.config.issuer.clone(),
+            subject: claims.subject().as_str().to_owned(),
+            sid: claims.additional_claims().text("sid").map(str::to_owned),
+        }
+    }
+}
+
+/// Begins a session under a new id, whatever this browser had before; what it had is over, here and at its provider.
 pub(super) async fn begin(
-    app: &App,
+    app: &Arc<App>,
     session: &Session,
     who: &SignedIn,
     previous: Option<Uuid>,
@@ -169,14 +188,20 @@ pub(super) async fn begin(
     let absolute = who.created_at + app.config.session_absolute;
     let ends_at =
         OffsetDateTime::from_unix_timestamp(absolute.timestamp()).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+    // Cycling the id ends what this browser's cookie names, where it came along; what that had from its provider is wanted.
+    let carried: Option<SignedIn> = session.get(SIGNED_IN).await.map_err(lost)?;
     session.cycle_id().await.map_err(lost)?;
     session.set_expiry(Some(Expiry::AtDateTime(ends_at)));
     session.insert(SIGNED_IN, who).await.map_err(lost)?;
     session.save().await.map_err(lost)?;
+    let mut ended: Vec<SignedIn> = carried.into_iter().collect();
     if let Some(previous) = previous {
         let which = crate::auth::session::Which::Named(previous);
-        app.sessions.end_all(which).await.map_err(|e| SignInError::Unavailable(e.to_string()))?;
+        ended.extend(app.sessions.end_all(which).await.map_err(|e| SignInError::Unavailable(e.to_string()))?);
     }
+    let new = who.standing();
+    ended.retain(|old| !old.standing().may_be(&new));
+    logout::revoke_later(app, ended);
     tracing::info!(event = "sign_in.done", user_id = %who.user, tenant_id = %who.tenant, "a person signed in");
     Ok(())
 }

@@ -213,12 +213,7 @@ impl Provider {
     /// A client.
     pub(super) async fn client(&self) -> Result<OidcClient, SignInError> {
         let metadata = self.metadata().await?;
-        let offered = metadata.token_endpoint_auth_methods_supported();
-        // Basic is the default of OpenID Connect Discovery §3, and what every provider has to take.
-        let in_body = offered.is_some_and(|offered| {
-            !offered.contains(&CoreClientAuthMethod::ClientSecretBasic)
-                && offered.contains(&CoreClientAuthMethod::ClientSecretPost)
-        });
+        let in_body = by_body(&metadata);
         Ok(OidcClient::from_provider_metadata(
             Metadata::clone(&*metadata),
             ClientId::new(self.config.client_id.clone()),
@@ -254,10 +249,22 @@ impl Provider {
         Some(url)
     }
 
-    /// Where refresh tokens are revoked (RFC 7009).
-    pub(super) async fn revocation_url(&self) -> Option<url::Url> {
-        self.metadata().await.ok()?.additional_metadata().revocation_endpoint.clone()
+    /// Where refresh tokens are revoked (RFC 7009), and whether our secret stands in the body there, as it does at the token
+    /// endpoint.
+    pub(super) async fn revocation(&self) -> Option<(url::Url, bool)> {
+        let metadata = self.metadata().await.ok()?;
+        let url = metadata.additional_metadata().revocation_endpoint.clone()?;
+        Some((url, by_body(&metadata)))
     }
+}
+
+/// Whether our secret goes into the body. Basic is the default of OpenID Connect Discovery §3, and what every provider has to
+/// take that does not say otherwise.
+fn by_body(metadata: &Metadata) -> bool {
+    metadata.token_endpoint_auth_methods_supported().is_some_and(|offered| {
+        !offered.contains(&CoreClientAuthMethod::ClientSecretBasic)
+            && offered.contains(&CoreClientAuthMethod::ClientSecretPost)
+    })
 }
 
 /// What discovery must not say: endpoints in the clear, or that there is no S256.

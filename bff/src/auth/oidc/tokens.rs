@@ -141,21 +141,34 @@ impl Provider {
         }
     }
 
-    /// RFC 7009. A provider that does not answer keeps nobody signed in here, so it is only logged.
-    pub(crate) async fn revoke(&self, token: &str) {
-        let Some(url) = self.revocation_url().await else { return };
-        let encode = |text: &str| url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
-        let client = format!("{}:{}", encode(&self.config.client_id), encode(&self.config.client_secret));
-        let body = url::form_urlencoded::Serializer::new(String::new())
-            .append_pair("token", token)
-            .append_pair("token_type_hint", "refresh_token")
-            .finish();
-        let request = http::Request::builder()
+    fn revocation_request(
+        &self,
+        url: &url::Url,
+        in_body: bool,
+        token: &str,
+    ) -> http::Result<http::Request<Vec<u8>>> {
+        let (id, secret) = (self.config.client_id.as_str(), self.config.client_secret.as_str());
+        let mut body = url::form_urlencoded::Serializer::new(String::new());
+        body.append_pair("token", token).append_pair("token_type_hint", "refresh_token");
+        let mut request = http::Request::builder()
             .method(Method::POST)
             .uri(url.as_str())
-            .header(header::AUTHORIZATION, format!("Basic {}", STANDARD.encode(client)))
-            .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
-            .body(body.into_bytes());
+            .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
+        if in_body {
+            body.append_pair("client_id", id).append_pair("client_secret", secret);
+        } else {
+            let encode =
+                |text: &str| url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
+            let client = STANDARD.encode(format!("{}:{}", encode(id), encode(secret)));
+            request = request.header(header::AUTHORIZATION, format!("Basic {client}"));
+        }
+        request.body(body.finish().into_bytes())
+    }
+
+    /// RFC 7009. A provider that does not answer keeps nobody signed in here, so it is only logged.
+    pub(crate) async fn revoke(&self, token: &str) {
+        let Some((url, in_body)) = self.revocation().await else { return };
+        let request = self.revocation_request(&url, in_body, token);
         let outcome = match request {
             Ok(request) => self.fetch.send(request).await.map_err(|e| e.to_string()),
             Err(error) => Err(error.to_string()),

@@ -46,6 +46,9 @@ pub(crate) struct SignedIn {
     pub(crate) created_at: DateTime<Utc>,
     /// Never longer, and never longer than the refresh token lives where the provider says how long that is.
     pub(crate) ends_at: DateTime<Utc>,
+    /// When accounts last said that the person may still do what `roles` says. `None`: by a version that did not ask.
+    #[serde(default)]
+    pub(crate) looked_at: Option<DateTime<Utc>>,
     pub(crate) tokens: Tokens,
 }
 
@@ -61,10 +64,30 @@ pub(crate) struct Tokens {
 }
 
 impl SignedIn {
+    /// The sign-in that it stands on.
+    pub(crate) fn standing(&self) -> Standing {
+        Standing { issuer: self.issuer.clone(), subject: self.subject.clone(), sid: self.sid.clone() }
+    }
+
     /// Who it is, without what only the store may hold.
     pub(crate) fn without_secrets(&self) -> Self {
         let tokens = Tokens { due: self.tokens.due, ..Tokens::default() };
         Self { tokens, ..self.clone() }
+    }
+}
+
+/// A sign-in at a provider, as far as it tells one from another.
+pub(crate) struct Standing {
+    pub(crate) issuer: String,
+    pub(crate) subject: String,
+    pub(crate) sid: Option<String>,
+}
+
+impl Standing {
+    /// Whether two may be one: to take the tokens of the one back at the provider would then end the other too.
+    pub(crate) fn may_be(&self, other: &Self) -> bool {
+        let apart = matches!((&self.sid, &other.sid), (Some(one), Some(other)) if one != other);
+        self.issuer == other.issuer && self.subject == other.subject && !apart
     }
 }
 

@@ -16,9 +16,14 @@ pub enum SealError {
     /// No key.
     #[error("no session key is configured: give at least one, 32 random bytes in base64")]
     NoKey,
-    /// Sealed with a key that is not there any more.
-    #[error("sealed with the key {0:?}, which is not configured")]
+    /// Sealed with a key that is not there.
+    #[error(
+        "sealed with the key {0:?}, which is not configured; where it is gone for good, say `{0}=retired`"
+    )]
     UnknownKey(String),
+    /// Sealed with a key that was given up.
+    #[error("sealed with the key {0:?}, which is retired")]
+    RetiredKey(String),
     /// Not what was sealed.
     #[error("the sealed data is damaged or belongs elsewhere")]
     Damaged,
@@ -42,9 +47,12 @@ impl std::fmt::Debug for SessionKey {
     }
 }
 
-/// The keys in use.
+/// The keys in use, and the names of those that are not any more.
 #[derive(Clone)]
-pub(crate) struct Keys(Arc<[(String, LessSafeKey)]>);
+pub(crate) struct Keys {
+    keys: Arc<[(String, LessSafeKey)]>,
+    retired: Arc<[String]>,
+}
 
 impl std::fmt::Debug for Keys {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -60,22 +68,24 @@ pub(crate) struct Sealed {
 }
 
 impl Keys {
-    pub(crate) fn new(keys: &[SessionKey]) -> Result<Self, SealError> {
+    /// What is sealed under a retired key is given up; under one that is neither, it is somebody else's to open.
+    pub(crate) fn new(keys: &[SessionKey], retired: &[String]) -> Result<Self, SealError> {
         if keys.is_empty() {
             return Err(SealError::NoKey);
         }
-        keys.iter()
+        let keys = keys
+            .iter()
             .map(|key| {
                 let unbound =
                     UnboundKey::new(&CHACHA20_POLY1305, &key.secret).map_err(|_| SealError::NoKey)?;
                 Ok((key.id.clone(), LessSafeKey::new(unbound)))
             })
-            .collect::<Result<_, _>>()
-            .map(Self)
+            .collect::<Result<_, SealError>>()?;
+        Ok(Self { keys, retired: retired.into() })
     }
 
     pub(crate) fn seal<T: Serialize>(&self, value: &T, belongs_to: &[u8]) -> Result<Sealed, SealError> {
-        let (id, key) = self.0.first().ok_or(SealError::NoKey)?;
+        let (id, key) = self.keys.first().ok_or(SealError::NoKey)?;
         let mut nonce = [0; NONCE_LEN];
         SystemRandom::new().fill(&mut nonce).map_err(|_| SealError::NoRandomness)?;
         let mut text = serde_json::to_vec(value).map_err(|_| SealError::Damaged)?;
@@ -90,11 +100,10 @@ impl Keys {
         sealed: &Sealed,
         belongs_to: &[u8],
     ) -> Result<T, SealError> {
-        let (_, key) = self
-            .0
-            .iter()
-            .find(|(id, _)| *id == sealed.key_id)
-            .ok_or_else(|| SealError::UnknownKey(sealed.key_id.clone()))?;
+        let (_, key) = self.keys.iter().find(|(id, _)| *id == sealed.key_id).ok_or_else(|| {
+            let id = sealed.key_id.clone();
+            if self.retired.contains(&id) { SealError::RetiredKey(id) } else { SealError::UnknownKey(id) }
+        })?;
         let (nonce, text) = sealed.bytes.split_first_chunk::<NONCE_LEN>().ok_or(SealError::Damaged)?;
         let mut text = text.to_vec();
         let opened = key
@@ -114,11 +123,11 @@ mod tests {
 
     #[test]
     fn an_older_key_still_opens_and_nothing_else_does() {
-        let old = Keys::new(&[key("1", 1)]).unwrap();
+        let old = Keys::new(&[key("1", 1)], &[]).unwrap();
         let sealed = old.seal(&"canary", b"row").unwrap();
         assert!(!sealed.bytes.windows(6).any(|w| w == b"canary"));
 
-        let both = Keys::new(&[key("2", 2), key("1", 1)]).unwrap();
+        let both = Keys::new(&[key("2", 2), key("1", 1)], &["0".into()]).unwrap();
         assert_eq!(both.open::<String>(&sealed, b"row").unwrap(), "canary");
         assert_eq!(both.seal(&"x", b"row").unwrap().key_id, "2");
 
@@ -126,12 +135,13 @@ mod tests {
             both.open::<String>(&Sealed { key_id: id.into(), bytes: bytes.into() }, row)
         };
         assert!(matches!(open("3", &sealed.bytes, b"row"), Err(SealError::UnknownKey(_))));
+        assert!(matches!(open("0", &sealed.bytes, b"row"), Err(SealError::RetiredKey(_))));
         assert!(matches!(open("2", &sealed.bytes, b"row"), Err(SealError::Damaged)), "another key");
         assert!(matches!(open("1", &sealed.bytes, b"other"), Err(SealError::Damaged)), "another row");
         assert!(matches!(open("1", &sealed.bytes[..5], b"row"), Err(SealError::Damaged)), "cut short");
         let mut flipped = sealed.bytes.clone();
         *flipped.last_mut().unwrap() ^= 1;
         assert!(matches!(open("1", &flipped, b"row"), Err(SealError::Damaged)), "one bit");
-        assert!(Keys::new(&[]).is_err());
+        assert!(Keys::new(&[], &["0".into()]).is_err());
     }
 }

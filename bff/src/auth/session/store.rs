@@ -20,7 +20,7 @@ use uuid::Uuid;
 
 use super::SealError;
 use super::engine::{Hash, Row};
-use super::{Claim, Engine, Keys, Listed, SIGNED_IN, SignedIn, StoreError, Which};
+use super::{Claim, Engine, Keys, Listed, SIGNED_IN, SignedIn, Standing, StoreError, Which};
 
 /// How often a session in use is marked as such.
 const SEEN_EVERY: TimeDelta = TimeDelta::minutes(1);
@@ -83,7 +83,7 @@ impl Sessions {
         hash: Hash,
         who: &SignedIn,
         data: &HashMap<String, Value>,
-        now: DateTime<Utc>,
+        seen: DateTime<Utc>,
     ) -> Result<Row, StoreError> {
         Ok(Row {
             hash,
@@ -94,8 +94,8 @@ impl Sessions {
             sid: who.sid.clone(),
             user_agent: who.user_agent.clone(),
             created_at: who.created_at,
-            last_seen_at: now,
-            expires_at: (now + self.idle).min(who.ends_at),
+            last_seen_at: seen,
+            expires_at: (seen + self.idle).min(who.ends_at),
             ends_at: who.ends_at,
             sealed: self.keys.seal(data, &hash)?,
         })
@@ -103,17 +103,18 @@ impl Sessions {
 
     async fn read(&self, hash: &Hash) -> Result<Option<Held>, StoreError> {
         let now = self.clock.now();
-        let Some(mut row) = self.engine.load(hash, now).await? else { return Ok(None) };
-        let Some(held) = self.opened(row.clone()).await? else { return Ok(None) };
+        let Some(row) = self.engine.load(hash, now).await? else { return Ok(None) };
+        let Some(mut held) = self.opened(row).await? else { return Ok(None) };
+        let row = &mut held.row;
         if now - row.last_seen_at >= SEEN_EVERY {
             row.last_seen_at = now;
             row.expires_at = (now + self.idle).min(row.ends_at);
-            self.engine.touch(&row, now).await?;
+            self.engine.touch(row, now).await?;
         }
         Ok(Some(held))
     }
 
-    /// What stands in a row. One that does not open is ended.
+    /// What stands in a row. One that does not open is ended, but for a key that is not known: that is an error.
     async fn opened(&self, row: Row) -> Result<Option<Held>, StoreError> {
         let opened: Result<HashMap<String, Value>, _> = self.keys.open(&row.sealed, &row.hash);
         match opened.map(|data| person_in(&data).map(|who| (who, data))) {
@@ -123,13 +124,11 @@ impl Sessions {
                 self.engine.remove(&row.hash).await?;
                 Ok(None)
             }
-            // The replica that sealed it has a key that this one has not got yet: it is not this one's to end.
-            Err(error @ SealError::UnknownKey(_)) => {
-                tracing::warn!(%error, "a session does not open here");
-                Ok(None)
-            }
+            // The replica that sealed it may have a key that this one has not got yet: it is not this one's to end, and the
+            // person's cookie has to stay.
+            Err(error @ SealError::UnknownKey(_)) => Err(error.into()),
             Err(error) => {
-                // A key was taken away, or the row was tampered with: whoever it was signs in again.
+                // Its key was retired, or the row was tampered with: whoever it was signs in again.
                 tracing::warn!(%error, "a session does not open, and is ended");
                 self.engine.remove(&row.hash).await?;
                 Ok(None)
@@ -137,9 +136,12 @@ impl Sessions {
         }
     }
 
-    /// The session of a cookie's id, as it is now.
+    /// The session of a cookie's id, as it is now. That somebody looks is no use of it.
     pub(crate) async fn held(&self, id: Id) -> Result<Option<Held>, StoreError> {
-        self.read(&id_hash(id)).await
+        match self.engine.load(&id_hash(id), self.clock.now()).await? {
+            Some(row) => self.opened(row).await,
+            None => Ok(None),
+        }
     }
 
     /// Writes what became of a session. `false`: it ended meanwhile.
@@ -147,7 +149,7 @@ impl Sessions {
         let now = self.clock.now();
         let value = serde_json::to_value(&held.who).map_err(|_| StoreError::Malformed("a person"))?;
         held.data.insert(SIGNED_IN.to_owned(), value);
-        let row = self.row(held.row.hash, &held.who, &held.data, now)?;
+        let row = self.row(held.row.hash, &held.who, &held.data, held.row.last_seen_at)?;
         self.engine.change(&row, now).await
     }
 
@@ -246,6 +248,13 @@ impl Sessions {
         Ok(!self.engine.find(Which::Named(session), self.clock.now()).await?.is_empty())
     }
 
+    /// Whether a session is still good and may stand on a sign-in.
+    pub(crate) async fn stands_on(&self, session: Uuid, at: &Standing) -> Result<bool, StoreError> {
+        let found = self.engine.find(Which::Named(session), self.clock.now()).await?;
+        let standing = |row: Row| Standing { issuer: row.issuer, subject: row.subject, sid: row.sid };
+        Ok(found.into_iter().map(standing).any(|its| its.may_be(at)))
+    }
+
     /// Keeps what is under way for ten minutes.
     pub(crate) async fn begin<T: Serialize + Sync>(
         &self,
@@ -336,7 +345,7 @@ impl SessionStore for Sessions {
     }
 
     async fn load(&self, id: &Id) -> session_store::Result<Option<Record>> {
-        let Some(held) = self.held(*id).await.map_err(store_error)? else { return Ok(None) };
+        let Some(held) = self.read(&id_hash(*id)).await.map_err(store_error)? else { return Ok(None) };
         let expiry_date = OffsetDateTime::from_unix_timestamp(held.row.ends_at.timestamp())
             .unwrap_or(OffsetDateTime::UNIX_EPOCH);
         Ok(Some(Record { id: *id, data: held.data, expiry_date }))

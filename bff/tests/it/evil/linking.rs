@@ -81,6 +81,7 @@ async fn linking_takes_a_fresh_sign_in_with_both() {
     follow(&mut browser, "/auth/login?provider=home").await;
     let before = browser.session().unwrap().clone();
     let start = asked(&mut browser).await;
+    two.other.be(|p| p.claims["roles"] = json!(["editors", "strangers"]));
     let done = follow(&mut browser, &start).await;
     assert_eq!(
         (done.status(), &done.headers()[LOCATION]),
@@ -92,6 +93,7 @@ async fn linking_takes_a_fresh_sign_in_with_both() {
         (linked[0].issuer.as_str(), linked[0].subject.as_str()),
         (&*two.other.issuer, "rosa elsewhere")
     );
+    assert_eq!(linked[0].roles, ["reviewer"], "what its own provider says");
     for evil in [&two.home, &two.other] {
         let asked = evil.asked.lock().unwrap();
         let last = asked.last().unwrap();
@@ -173,6 +175,56 @@ async fn an_identity_of_somebody_else_is_not_taken() {
     assert_eq!(follow(&mut browser, &start).await.status(), StatusCode::CONFLICT);
     let viewer = browser.graphql("{ viewer { id } }", Value::Null).await;
     assert_ne!(viewer["data"]["viewer"], Value::Null, "the session goes on");
+    // What the other provider gave for it belongs to nobody here.
+    assert_eq!(revoked(&two.other, 1).await, [latest(&two.other)]);
+}
+
+/// The refresh token that is good at a provider.
+fn latest(evil: &Evil) -> String {
+    evil.refresh.lock().unwrap().clone().unwrap()
+}
+
+/// What was revoked, once it is as much, or some time has passed.
+async fn revoked(evil: &Evil, due: usize) -> Vec<String> {
+    for _ in 0..40 {
+        if evil.revoked.lock().unwrap().len() >= due {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    evil.revoked.lock().unwrap().clone()
+}
+
+#[tokio::test]
+async fn tokens_of_a_session_that_is_replaced_go_back() {
+    let Some(two) = two().await else { return };
+    let mut browser = Browser::new(&two.stack);
+    follow(&mut browser, "/auth/login?provider=home").await;
+    let first = latest(&two.home);
+    // The same sign-in at the provider: to take the one back would take the other.
+    follow(&mut browser, "/auth/login?provider=home").await;
+    let second = latest(&two.home);
+    two.home.be(|p| p.claims["sid"] = json!("another"));
+    follow(&mut browser, "/auth/login?provider=home").await;
+    let third = latest(&two.home);
+    assert_eq!(revoked(&two.home, 1).await, [second], "not {first}");
+    // As browsers do: a strict cookie does not come along from another site.
+    let page = location(browser.get("/auth/login?provider=other").await.headers());
+    browser.cookies.remove("councilsense-dev");
+    follow(&mut browser, page.as_str()).await;
+    assert_eq!(revoked(&two.home, 2).await[1], third);
+    assert!(two.other.revoked.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn tokens_of_a_sign_in_that_came_to_nothing_go_back() {
+    let Some(two) = two().await else { return };
+    two.stack.fakes.answer("accounts.Accounts/ResolveIdentity", |_, _: accounts::ResolveIdentityRequest| {
+        Err::<accounts::ResolveIdentityResponse, _>(cs_rpc::status(Reason::Unavailable, "away", &[]))
+    });
+    let ended = follow(&mut Browser::new(&two.stack), "/auth/login?provider=other").await;
+    assert_eq!(ended.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(revoked(&two.other, 1).await, [latest(&two.other)]);
 }
 
 #[tokio::test]

@@ -194,6 +194,14 @@ impl Evil {
         plan
     }
 
+    /// Whether the client showed its secret in a way that the metadata offer.
+    fn takes(&self, headers: &HeaderMap) -> bool {
+        let offered = self.plan().metadata["token_endpoint_auth_methods_supported"].take();
+        let way = if headers.contains_key(header::AUTHORIZATION) { "basic" } else { "post" };
+        let way = json!(format!("client_secret_{way}"));
+        offered.as_array().map_or(way == "client_secret_basic", |offered| offered.contains(&way))
+    }
+
     /// Counts; then waits or answers something else, where the case says so.
     async fn passed(&self, plan: &mut Plan, endpoint: &'static str) -> Option<Response> {
         *self.counts.lock().unwrap().entry(endpoint).or_default() += 1;
@@ -311,7 +319,7 @@ async fn token(State(evil): Shared, headers: HeaderMap, RawForm(form): RawForm) 
     if let Some(instead) = evil.passed(&mut plan, "token").await {
         return instead;
     }
-    if !is_client(&headers, &form) {
+    if !is_client(&headers, &form) || !evil.takes(&headers) {
         return refused("invalid_client");
     }
     if form["grant_type"] == "refresh_token" {
@@ -357,8 +365,11 @@ async fn userinfo(State(evil): Shared) -> Response {
     instead.unwrap_or_else(|| Json(plan.userinfo).into_response())
 }
 
-async fn revoke(State(evil): Shared, RawForm(form): RawForm) -> StatusCode {
+async fn revoke(State(evil): Shared, headers: HeaderMap, RawForm(form): RawForm) -> StatusCode {
     let form: HashMap<String, String> = url::form_urlencoded::parse(&form).into_owned().collect();
+    if !is_client(&headers, &form) || !evil.takes(&headers) {
+        return StatusCode::UNAUTHORIZED;
+    }
     assert_eq!(form["token_type_hint"], "refresh_token");
     evil.revoked.lock().unwrap().push(form["token"].clone());
     StatusCode::OK

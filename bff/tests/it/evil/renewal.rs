@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bff::Store;
 use chrono::TimeDelta;
+use cs_proto::accounts::v1 as accounts;
 use reqwest::header::RETRY_AFTER;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -137,6 +138,90 @@ async fn signing_out_revokes() {
     let revoked = evil.revoked.lock().unwrap().clone();
     assert_eq!(revoked.len(), 1);
     assert_eq!(evil.refresh.lock().unwrap().as_ref(), Some(&revoked[0]), "the one that was good");
+}
+
+#[tokio::test]
+async fn the_secret_is_shown_at_the_revocation_endpoint_as_at_the_other() {
+    let evil = Evil::start().await;
+    evil.be(|p| p.metadata["token_endpoint_auth_methods_supported"] = json!(["client_secret_post"]));
+    let Some(stack) = evil.stack().await else { return };
+    let mut browser = signed_in(&stack).await;
+    let request = browser.request(Method::POST, "/auth/logout").header("x-csrf", "1");
+    assert_eq!(browser.send(request).await.status(), StatusCode::OK);
+    assert_eq!(evil.revoked.lock().unwrap().len(), 1);
+}
+
+/// What accounts says from now on of the person behind the session's identity.
+fn looked_up(stack: &Stack, answer: Result<&'static [&'static str], cs_proto::errors::v1::Reason>) {
+    let id = stack.user.to_string();
+    stack.fakes.answer("accounts.Accounts/LookUpIdentity", move |_, _: accounts::LookUpIdentityRequest| {
+        let roles = answer.map_err(|reason| cs_rpc::status(reason, "no", &[]))?;
+        let roles = roles.iter().map(|role| (*role).to_owned()).collect();
+        let user = accounts::User { id: id.clone(), roles, ..accounts::User::default() };
+        Ok(accounts::LookUpIdentityResponse { user: Some(user) })
+    });
+}
+
+#[tokio::test]
+async fn a_change_of_roles_reaches_sessions_within_minutes() {
+    use cs_proto::errors::v1::Reason;
+    let evil = Evil::start().await;
+    let Some(stack) = evil.stack().await else { return };
+    let says_nothing: super::Wrong = |p| {
+        p.claims["roles"] = json!(["editors"]);
+        p.token["refresh_token"] = Value::Null;
+    };
+    let silent_later: super::Wrong = |p| p.claims["roles"] = json!(["editors"]);
+    let cases: [(&str, super::Wrong, i64, Result<&[&str], Reason>, bool); 7] = [
+        ("no refresh token, nothing changed", says_nothing, 121, Ok(&["reviewer"]), true),
+        ("no refresh token, taken back", says_nothing, 121, Ok(&["resident"]), false),
+        ("no refresh token, the account deleted", says_nothing, 121, Err(Reason::NotFound), false),
+        ("no refresh token, accounts away", says_nothing, 121, Err(Reason::Unavailable), true),
+        ("tokens still good, taken back", silent_later, 121, Ok(&["resident"]), false),
+        ("tokens still good, granted", silent_later, 121, Ok(&["reviewer", "operator"]), false),
+        ("at once", silent_later, 0, Ok(&["resident"]), true),
+    ];
+    for (name, wrong, later, said, due) in cases {
+        evil.be(wrong);
+        let mut browser = signed_in(&stack).await;
+        looked_up(&stack, said);
+        stack.clock.advance(TimeDelta::seconds(later));
+        assert_eq!(is_open(&mut browser).await, due, "{name}");
+    }
+
+    // Tokens that are renewed without an id token say nothing of roles.
+    evil.be(silent_later);
+    let mut browser = signed_in(&stack).await;
+    looked_up(&stack, Ok(&["resident"]));
+    evil.be(|p| p.token["id_token"] = Value::Null);
+    stack.clock.advance(TimeDelta::seconds(301));
+    assert!(!is_open(&mut browser).await);
+
+    // Who was away is asked again soon.
+    evil.be(says_nothing);
+    let mut browser = signed_in(&stack).await;
+    looked_up(&stack, Err(Reason::Unavailable));
+    stack.clock.advance(TimeDelta::seconds(121));
+    assert!(is_open(&mut browser).await);
+    looked_up(&stack, Ok(&["resident"]));
+    assert!(is_open(&mut browser).await, "not at once");
+    stack.clock.advance(TimeDelta::seconds(31));
+    assert!(!is_open(&mut browser).await);
+}
+
+#[tokio::test]
+async fn whoever_only_listens_is_looked_at_too() {
+    use crate::sockets::{PROTOCOL, connect, hear, say};
+    let evil = Evil::start().await;
+    let Some(stack) = evil.stack().await else { return };
+    evil.be(|p| p.claims["roles"] = json!(["editors"]));
+    let browser = signed_in(&stack).await;
+    let mut socket = connect(&browser, &[PROTOCOL, ("origin", stack.origin.as_str())]).await.unwrap();
+    say(&mut socket, json!({"type": "connection_init"})).await;
+    hear(&mut socket).await.unwrap();
+    looked_up(&stack, Ok(&["resident"]));
+    stack.clock.advance(TimeDelta::seconds(121));
+    assert_eq!(hear(&mut socket).await, Err(4401));
 }
 
 async fn two_replicas_renew_once(stores: [Store; 2]) {

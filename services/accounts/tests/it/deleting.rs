@@ -49,7 +49,7 @@ async fn an_account_goes_with_all_of_it_and_is_told_once() {
     let (other, _) = world.sign_in(&bea()).await;
     let (caller, service) = (world.person(&ada), world.service());
     let mut tx = world.tx(&service).await;
-    identity::link(&mut tx, &service, &world.ids, ada.id, ("https://other.example", "x")).await.unwrap();
+    identity::link(&mut tx, &service, &world.ids, ada.id, ("https://other.example", "x"), &[]).await.unwrap();
     tx.commit().await.unwrap();
     grant(&world, &ada, Role::Operator).await;
     assert_eq!(

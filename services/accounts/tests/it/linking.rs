@@ -1,14 +1,15 @@
 //! Several identities of one person.
 
+use accounts::roles::{self, Grantee};
 use accounts::{Error, identity, users};
-use cs_core::{Caller, IdentityId, UserId};
+use cs_core::{Caller, IdentityId, Role, Subject, UserId};
 
 use crate::support::{World, claims};
 
 async fn link(world: &World, user: UserId, pair: (&str, &str)) -> Result<accounts::User, Error> {
     let caller = world.service();
     let mut tx = world.tx(&caller).await;
-    let linked = identity::link(&mut tx, &caller, &world.ids, user, pair).await?;
+    let linked = identity::link(&mut tx, &caller, &world.ids, user, pair, &[]).await?;
     tx.commit().await.unwrap();
     Ok(linked)
 }
@@ -52,7 +53,7 @@ async fn a_linked_identity_leads_to_the_same_person() {
     assert!(matches!(link(&world, ada.id, ("", "x")).await, Err(Error::Invalid(_))));
     let person = world.person(&ada);
     let mut tx = world.tx(&person).await;
-    let refused = identity::link(&mut tx, &person, &world.ids, ada.id, (OTHER, "mine")).await;
+    let refused = identity::link(&mut tx, &person, &world.ids, ada.id, (OTHER, "mine"), &[]).await;
     assert!(matches!(refused, Err(Error::Denied(_))), "a person cannot say who they are elsewhere");
 }
 
@@ -86,4 +87,54 @@ async fn the_last_identity_stays() {
     unlink(&world, &person, gone.id.into()).await.unwrap();
     let now = users::viewer(&mut world.tx(&person).await, &person).await.unwrap();
     assert!(!now.roles.contains(&cs_core::Role::Reviewer), "the roles that came with it are gone");
+}
+
+#[tokio::test]
+async fn each_provider_says_its_own_roles_and_no_other_s() {
+    let world = World::start().await;
+    let said = |issuer: &str, subject: &str, roles: &[&str]| {
+        let roles = roles.iter().map(|role| (*role).to_owned()).collect();
+        identity::Claims { issuer: issuer.into(), roles, ..claims(subject) }
+    };
+    let home = claims("ada").issuer;
+    let (ada, _) = world.sign_in(&said(&home, "ada", &["reviewer"])).await;
+    let terminal = world.subject(Subject::Operator("ops".into()), &[Role::Operator]);
+    let mut tx = world.tx(&terminal).await;
+    roles::grant(&mut tx, &terminal, &world.ids, &Grantee::User(ada.id), Role::Owner).await.unwrap();
+    tx.commit().await.unwrap();
+
+    let service = world.service();
+    let mut tx = world.tx(&service).await;
+    let pair = (OTHER, "countess");
+    let operator = ["operator".to_owned()];
+    let linked = identity::link(&mut tx, &service, &world.ids, ada.id, pair, &operator).await.unwrap();
+    tx.commit().await.unwrap();
+    let by_other = [Role::Resident, Role::Operator, Role::Owner];
+    assert_eq!(linked.roles, by_other.into(), "what the other says, and what was granted");
+
+    let (elsewhere, _) = world.sign_in(&said(OTHER, "countess", &["operator"])).await;
+    assert_eq!((elsewhere.id, elsewhere.roles), (ada.id, by_other.into()));
+    let look_up = async |issuer: &str, subject: &str| {
+        identity::look_up(&mut world.tx(&service).await, &service, (issuer, subject)).await
+    };
+    let at_home = look_up(&home, "ada").await.unwrap().roles;
+    assert_eq!(
+        at_home,
+        [Role::Resident, Role::Reviewer, Role::Owner].into(),
+        "a sign-in elsewhere takes nothing"
+    );
+
+    world.sign_in(&said(OTHER, "countess", &[])).await;
+    assert_eq!(look_up(OTHER, "countess").await.unwrap().roles, [Role::Resident, Role::Owner].into());
+    assert_eq!(look_up(&home, "ada").await.unwrap().roles, at_home);
+    // Both may say the same.
+    let (both, _) = world.sign_in(&said(OTHER, "countess", &["reviewer"])).await;
+    assert!(both.roles.contains(&Role::Reviewer));
+    world.sign_in(&said(&home, "ada", &[])).await;
+    assert!(look_up(OTHER, "countess").await.unwrap().roles.contains(&Role::Reviewer));
+
+    assert!(matches!(look_up(OTHER, "nobody").await, Err(Error::NotFound(_))));
+    let person = world.person(&ada);
+    let refused = identity::look_up(&mut world.tx(&person).await, &person, (OTHER, "countess")).await;
+    assert!(matches!(refused, Err(Error::Denied(_))));
 }

@@ -149,7 +149,42 @@ async fn roles_are_granted_by_owners_and_terminals_only() {
         let mut tx = world.tx(&caller).await;
         let granted = roles::grant(&mut tx, &caller, &world.ids, &to, Role::Owner).await;
         assert_eq!(granted.is_ok(), allowed, "{caller:?}");
+        let revoked = roles::revoke(&mut tx, &caller, &to, Role::Reviewer).await;
+        assert_eq!(revoked.is_ok(), allowed, "{caller:?}");
     }
+}
+
+#[tokio::test]
+async fn a_grant_is_taken_back_but_a_provider_s_word_and_the_last_owner_stay() {
+    let world = World::start().await;
+    let mut said = claims("ada");
+    said.roles = vec!["reviewer".into()];
+    let (ada, _) = world.sign_in(&said).await;
+    let (eve, _) = world.sign_in(&claims("eve")).await;
+    let terminal = world.subject(Subject::Operator("ops".into()), &[Role::Operator]);
+    let change = async |user: &accounts::User, role: Role, give: bool| {
+        let (mut tx, to) = (world.tx(&terminal).await, Grantee::User(user.id));
+        let changed = match give {
+            true => roles::grant(&mut tx, &terminal, &world.ids, &to, role).await?,
+            false => roles::revoke(&mut tx, &terminal, &to, role).await?,
+        };
+        tx.commit().await?;
+        Ok::<_, Error>(changed.roles)
+    };
+    change(&ada, Role::Reviewer, true).await.unwrap();
+    change(&ada, Role::Operator, true).await.unwrap();
+    for _ in 0..2 {
+        let left = change(&ada, Role::Operator, false).await.unwrap();
+        assert_eq!(left, [Role::Resident, Role::Reviewer].into(), "once more changes nothing");
+    }
+    let left = change(&ada, Role::Reviewer, false).await.unwrap();
+    assert!(left.contains(&Role::Reviewer), "the provider says so");
+
+    change(&ada, Role::Owner, true).await.unwrap();
+    assert!(matches!(change(&ada, Role::Owner, false).await, Err(Error::LastOwner)));
+    change(&eve, Role::Owner, true).await.unwrap();
+    assert!(!change(&ada, Role::Owner, false).await.unwrap().contains(&Role::Owner));
+    assert!(matches!(change(&eve, Role::Owner, false).await, Err(Error::LastOwner)));
 }
 
 #[tokio::test]
