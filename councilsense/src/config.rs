@@ -305,6 +305,13 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Erro
         cli.settings.redis_url = environment("COUNCILSENSE_REDIS_URL").as_deref().map(Redacted::from);
     }
     check(&cli.settings)?;
+    if cli.settings.no_workers && matches!(cli.command, Command::Up { .. }) {
+        return Err(bad(
+            "--no-workers: `up` is the only instance of its data directory, so nobody else would do the work; \
+             it is for roles that run each for itself, such as `councilsense meetings`"
+                .to_owned(),
+        ));
+    }
     Ok(cli)
 }
 
@@ -318,6 +325,15 @@ fn check(settings: &Settings) -> Result<(), clap::Error> {
         return Err(bad(format!(
             "--gate-reject-ecr {reject} and --gate-pass-ecr {pass} must lie between 0 and 1, the first not above the second"
         )));
+    }
+    let (asked, most) = (settings.max_artifact_mb, cs_documents::limits::MAX_INPUT_BYTES >> 20);
+    if asked == 0 || asked > most {
+        return Err(bad(format!("--max-artifact-mb {asked}: documents of 1 to {most} MB can be read")));
+    }
+    if let Some(wanted) = &settings.log
+        && let Err(error) = crate::logging::filter(wanted)
+    {
+        return Err(bad(format!("--log {wanted:?}: {error}; write it as in info,sqlx=debug")));
     }
     let prefix = &settings.opensearch_prefix;
     let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
@@ -421,6 +437,16 @@ mod tests {
                 .contains("accounts")
         );
         assert!(parse_line("councilsense up --http nowhere").is_err());
+        for (line, advice) in [
+            ("councilsense up --no-workers", "councilsense meetings"),
+            ("councilsense up --max-artifact-mb 101", "1 to 100 MB"),
+            ("councilsense up --max-artifact-mb 0", "1 to 100 MB"),
+            ("councilsense up --log sqlx=loud", "info,sqlx=debug"),
+        ] {
+            let told = parse_line(line).unwrap_err().to_string();
+            assert!(told.contains(advice), "{line}: {told}");
+        }
+        assert!(parse_line("councilsense meetings --no-workers --log info,sqlx=debug").is_ok());
         let shown = format!("{:?}", parse_line("councilsense up --oidc-client-secret canary").unwrap());
         assert!(!shown.contains("canary"));
         let line =

@@ -102,7 +102,7 @@ impl DataDir {
         let version = dir.root.join("VERSION");
         if !version.exists() {
             write_private(&version, format!("{FORMAT}\n").as_bytes())
-                .with_context(|| format!("{} cannot be written: is the disk full?", version.display()))?;
+                .with_context(|| unwritable(&version))?;
         } else {
             let text = std::fs::read_to_string(&version)
                 .with_context(|| format!("{} cannot be read: is it yours?", version.display()))?;
@@ -132,7 +132,8 @@ impl DataDir {
 
     /// `up` is through with it: the bundled city is loaded, or was not wanted.
     pub fn begun(&self) -> anyhow::Result<()> {
-        write_private(&self.root.join("BEGUN"), b"").context("the data directory cannot be written")
+        let path = self.root.join("BEGUN");
+        write_private(&path, b"").with_context(|| unwritable(&path))
     }
 
     /// Where it is.
@@ -143,7 +144,8 @@ impl DataDir {
     /// Takes the right to change it.
     pub fn lock(&self) -> anyhow::Result<Lock> {
         let path = self.root.join("lock");
-        let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path)?;
+        let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path);
+        let file = file.with_context(|| unwritable(&path))?;
         if file.try_lock().is_err() {
             let who =
                 self.instance().map(|i| format!(" (process {}, {})", i.pid, i.http)).unwrap_or_default();
@@ -160,7 +162,7 @@ impl DataDir {
         let path = self.root.join("secrets.toml");
         if !path.exists() {
             let secrets = Secrets::generate()?;
-            write_private(&path, toml::to_string(&secrets)?.as_bytes())?;
+            write_private(&path, toml::to_string(&secrets)?.as_bytes()).with_context(|| unwritable(&path))?;
             return Ok(secrets);
         }
         let text =
@@ -175,8 +177,9 @@ impl DataDir {
 
     /// Notes how this instance is reached.
     pub fn announce(&self, instance: &Instance) -> anyhow::Result<()> {
-        write_private(&self.root.join("instance.json"), serde_json::to_string_pretty(instance)?.as_bytes())
-            .context("the data directory cannot be written")
+        let path = self.root.join("instance.json");
+        write_private(&path, serde_json::to_string_pretty(instance)?.as_bytes())
+            .with_context(|| unwritable(&path))
     }
 
     /// The instance that noted itself, running or not.
@@ -188,6 +191,14 @@ impl DataDir {
     pub fn retract(&self) {
         let _ = std::fs::remove_file(self.root.join("instance.json"));
     }
+}
+
+/// What to do where a file of the directory cannot be written; the system's own word follows.
+fn unwritable(path: &Path) -> String {
+    format!(
+        "{} cannot be written: free disk space, let this user write there, or choose another directory with --data-dir",
+        path.display()
+    )
 }
 
 /// Writes a file only its owner reads, whole or not at all.
@@ -222,6 +233,21 @@ mod tests {
         assert_eq!(dir.secrets().unwrap().role_secret().unwrap(), first);
         dir.begun().unwrap();
         assert!(DataDir::open(&path).unwrap().is_begun());
+        std::fs::remove_dir_all(path).unwrap();
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_named_with_advice() {
+        let path = scratch("unwritable");
+        let dir = DataDir::open(&path).unwrap();
+        // In the way of the file that is written first, and of the lock: not even root writes to a directory.
+        std::fs::create_dir(path.join("secrets.new")).unwrap();
+        std::fs::create_dir(path.join("lock")).unwrap();
+        for (told, file) in [(dir.secrets().unwrap_err(), "secrets.toml"), (dir.lock().unwrap_err(), "lock")]
+        {
+            let told = format!("{told:#}");
+            assert!(told.contains(file) && told.contains("--data-dir") && told.contains("disk"), "{told}");
+        }
         std::fs::remove_dir_all(path).unwrap();
     }
 

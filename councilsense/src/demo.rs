@@ -14,7 +14,7 @@ use cs_proto::ops::v1::sources_client::SourcesClient;
 use cs_proto::ops::v1::{AddSourceRequest, ScanCityRequest};
 use include_dir::{Dir, include_dir};
 
-use crate::commands::Local;
+use crate::commands::{Local, each_page};
 use crate::data_dir::DataDir;
 use crate::wiring::Role;
 
@@ -65,8 +65,10 @@ pub async fn resume(local: &Local, dir: &DataDir) -> anyhow::Result<()> {
     if !folder(dir).exists() {
         return Ok(());
     }
+    let Some(city) = city_id(local).await? else { return Ok(()) };
     let handler = FirstFollower {
         folder: folder(dir),
+        city,
         sources: SourcesClient::new(local.stack.channel(Role::Meetings)?),
         outbound: local.stack.outbound("meetings"),
     };
@@ -75,6 +77,19 @@ pub async fn resume(local: &Local, dir: &DataDir) -> anyhow::Result<()> {
     consumer.subscribe().await?;
     consumer.run(&local.stack.tasks, &local.stack.wakeups, 1);
     Ok(())
+}
+
+/// The bundled city's id.
+async fn city_id(local: &Local) -> anyhow::Result<Option<String>> {
+    let mut meetings = MeetingsClient::new(local.stack.channel(Role::Meetings)?);
+    let cities = each_page(async |page| {
+        let request = ListCitiesRequest { page: Some(page) };
+        let request =
+            local.stack.outbound("meetings").request(&caller(), request, Duration::from_secs(10))?;
+        let answer = meetings.list_cities(request).await?.into_inner();
+        Ok((answer.cities, answer.page_info))
+    });
+    Ok(cities.await?.into_iter().find(|city| city.slug == SLUG).map(|city| city.id))
 }
 
 fn folder(dir: &DataDir) -> PathBuf {
@@ -102,6 +117,7 @@ fn unpack(from: &Dir<'_>, to: &Path) -> std::io::Result<()> {
 
 struct FirstFollower {
     folder: PathBuf,
+    city: String,
     sources: SourcesClient<cs_rpc::Channel>,
     outbound: cs_rpc::Outbound,
 }
@@ -114,7 +130,7 @@ impl EventHandler for FirstFollower {
 
     async fn handle(&self, envelope: &Envelope) -> Result<(), HandlerError> {
         let event: AccountHomeCityChanged = envelope.payload()?;
-        if event.city_id.is_empty() || envelope.tenant_id != TenantId::of_slug("default") {
+        if !is_first_follower(&event, envelope.tenant_id, &self.city) {
             return Ok(());
         }
         tokio::time::sleep(PAUSE).await;
@@ -127,5 +143,25 @@ impl EventHandler for FirstFollower {
         )?;
         self.sources.clone().scan_city(request).await?;
         Ok(())
+    }
+}
+
+/// Whether somebody chose the bundled city as home. Whoever follows another city waits for other news.
+fn is_first_follower(event: &AccountHomeCityChanged, tenant: TenantId, city: &str) -> bool {
+    event.city_id == city && tenant == TenantId::of_slug("default")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_bundled_city_is_followed_here() {
+        let chosen = |city: &str| AccountHomeCityChanged { city_id: city.to_owned(), ..Default::default() };
+        let here = TenantId::of_slug("default");
+        assert!(is_first_follower(&chosen("ours"), here, "ours"));
+        assert!(!is_first_follower(&chosen("another"), here, "ours"), "another city's resident");
+        assert!(!is_first_follower(&chosen(""), here, "ours"), "no home any more");
+        assert!(!is_first_follower(&chosen("ours"), TenantId::of_slug("tenant-b"), "ours"));
     }
 }

@@ -35,7 +35,6 @@ use cs_proto::summaries::v1::summaries_server::SummariesServer;
 use cs_rpc::{Channel, Guard, HealthReporter, InMemory, Outbound, SigningKey, Tasks};
 use cs_text::embed::Embedder;
 use search::index::SearchIndex;
-use tokio_util::sync::CancellationToken;
 use tonic::service::{InterceptorLayer, Routes};
 use tower::Layer;
 
@@ -46,7 +45,7 @@ pub use role::Role;
 const DEADLINE: Duration = Duration::from_secs(20);
 /// Largest message between roles: a text version travels whole.
 const LARGEST_MESSAGE: usize = 64 << 20;
-/// How often the search engine is asked whether it answers.
+/// How often database and search engine are asked whether they answer.
 const HEALTH_TICK: Duration = Duration::from_secs(2);
 /// Lanes of each consumer and of each service's jobs: while one waits for something slow, another goes on.
 const LANES: usize = 2;
@@ -284,12 +283,11 @@ impl Stack {
                         stack.consumers.push(search::consumer(&deps, bus.clone()));
                         dead_letters.push(DeadLetterPart { db: None, queue: search::QUEUE.to_owned() });
                     }
-                    tasks.spawn(tell_health(
-                        health.clone(),
-                        role.name(),
-                        deps.index.clone(),
-                        tasks.stopping(),
-                    ));
+                    let index = deps.index.clone();
+                    stack.watch_health((role.name(), "search engine"), move || {
+                        let index = index.clone();
+                        async move { index.ready().await }
+                    });
                     if *role == Role::Search {
                         stack.add(guard.layer(SearchServer::new(search::SearchService::new(deps.clone()))));
                         let accounts = channel(Role::Accounts, *role).ok().map(AccountsClient::new);
@@ -344,7 +342,26 @@ impl Stack {
         self.routes = std::mem::take(&mut self.routes).add_service(service);
     }
 
+    /// Keeps a role's health true by asking what it cannot serve without.
+    fn watch_health<F, E>(
+        &self,
+        what: (&'static str, &'static str),
+        answers: impl Fn() -> F + Send + Sync + 'static,
+    ) where
+        F: Future<Output = Result<(), E>> + Send + 'static,
+        E: std::error::Error + Send + Sync + 'static,
+    {
+        let health = self.health.clone();
+        self.tasks.spawn(cs_rpc::watch_health(health, what, answers, HEALTH_TICK, self.tasks.stopping()));
+    }
+
     fn relay(&mut self, schema: &'static str, db: &Db) {
+        let probe = db.clone();
+        // A schema is called as its role.
+        self.watch_health((schema, "database"), move || {
+            let probe = probe.clone();
+            async move { probe.ping().await }
+        });
         self.relays.push(Relay::new(schema, db.clone(), self.bus.clone(), self.clock.clone()));
         self.schemas.push(db.clone());
     }
@@ -462,31 +479,6 @@ impl Stack {
     /// The roles that run here.
     pub fn roles(&self) -> &[Role] {
         &self.roles
-    }
-}
-
-/// Says of a role whether its index answers. The process itself serves on: what does not search is not touched.
-async fn tell_health(
-    health: HealthReporter,
-    role: &'static str,
-    index: Arc<dyn SearchIndex>,
-    stop: CancellationToken,
-) {
-    let mut was = true;
-    loop {
-        let ready = index.ready().await;
-        if ready.is_ok() != was {
-            was = ready.is_ok();
-            match &ready {
-                Ok(()) => tracing::info!("the search engine answers again"),
-                Err(error) => tracing::error!(%error, "the search engine does not answer"),
-            }
-            cs_rpc::set_health(&health, role, was).await;
-        }
-        tokio::select! {
-            () = tokio::time::sleep(HEALTH_TICK) => {}
-            () = stop.cancelled() => return,
-        }
     }
 }
 

@@ -11,7 +11,7 @@ use sqlx::{Connection, PgConnection};
 use crate::harness::{Harness, MINUTES, Mode, anonymous, operator};
 use crate::pipeline::{inbox, meeting};
 
-async fn sign_in(h: &Harness, tenant: TenantId, name: &str) -> Caller {
+pub(crate) async fn sign_in(h: &Harness, tenant: TenantId, name: &str) -> Caller {
     let service = Caller::service("bff", tenant, Trace::start());
     let identity = ac::ResolveIdentityRequest {
         issuer: "https://id.example".into(),
@@ -31,7 +31,7 @@ async fn sign_in(h: &Harness, tenant: TenantId, name: &str) -> Caller {
 }
 
 /// Chooses a home, follows a topic and a search, and wants to be told of changes.
-async fn settle(h: &Harness, person: &Caller, city: &str) {
+pub(crate) async fn settle(h: &Harness, person: &Caller, city: &str) {
     let home = ac::SetHomeCityRequest { city_id: city.to_owned(), ..Default::default() };
     AccountsClient::new(h.channel(Role::Accounts)).set_home_city(h.request(person, home)).await.unwrap();
     let mut client = NotificationsClient::new(h.channel(Role::Notifications));

@@ -163,6 +163,67 @@ async fn a_run_never_goes_back() {
     assert!(refused.contains("cannot go from extracted to fetched"), "{refused}");
 }
 
+/// A meeting with a document, its text with a section, and what was published of it; gives the SQL of both rows.
+async fn kept_meeting(connection: &mut PgConnection, tenant: TenantId) -> [String; 2] {
+    let (t, city, body, meeting) = (tenant.uuid(), id(), id(), id());
+    let row = |id: Uuid| {
+        format!(
+        "INSERT INTO meetings (id, tenant_id, city_id, body_id, meeting_uid, title, date, status, visibility, revision, run_state, created_at, updated_at)
+         VALUES ('{id}', '{t}', '{city}', '{body}', 'u', 't', now(), 'held', 'public', '', 'requested', now(), now())"
+    )
+    };
+    let artifact = |id: Uuid| {
+        format!(
+        "INSERT INTO artifacts (id, tenant_id, meeting_id, kind, title, file_name, size_bytes, sha256, status, visibility, created_at)
+         VALUES ('{id}', '{t}', '{meeting}', 'minutes', 't', 'f', 1, {SHA}, 'fetched', 'public', now())"
+    )
+    };
+    run(connection, &format!(
+        "INSERT INTO cities VALUES ('{city}', '{t}', 'a-city', 'A', 'UTC', 'en', now());
+         INSERT INTO bodies VALUES ('{body}', '{t}', '{city}', 'B', now());
+         {}; {};
+         INSERT INTO text_versions VALUES ('{t}', {SHA}, '1', 'Passed.', '[]', now());
+         INSERT INTO sections VALUES ('{t}', {SHA}, 0, NULL, 0, 7, NULL, NULL);
+         INSERT INTO publications (tenant_id, meeting_id, summary_version, published_at) VALUES ('{t}', '{meeting}', 1, now())",
+        row(meeting), artifact(id())
+    )).await.unwrap();
+    [row(id()), artifact(id())]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_meeting_and_a_document_are_there_once_and_a_text_never_changes() {
+    let tenant = tenant();
+    let db = db("meetings").await;
+    let caller = Caller::service("meetings", tenant, Trace::start());
+    let mut tx = db.tenant(&caller).await.unwrap();
+    let [again, same_bytes] = kept_meeting(tx.conn(), tenant).await;
+    tx.commit().await.unwrap();
+    for (sql, rule) in [(again, "meetings_uid"), (same_bytes, "artifacts_content")] {
+        let mut tx = db.tenant(&caller).await.unwrap();
+        let refused = run(tx.conn(), &sql).await.unwrap_err();
+        assert!(refused.contains(rule), "{rule}: {refused}");
+    }
+    let changes = [
+        "UPDATE meetings.text_versions SET text = 'Failed.'",
+        "DELETE FROM meetings.text_versions",
+        "UPDATE meetings.sections SET end_at = 1",
+        "DELETE FROM meetings.sections",
+        "UPDATE meetings.publications SET summary_version = 2",
+        "DELETE FROM meetings.publications",
+    ];
+    for sql in changes {
+        let mut tx = db.tenant(&caller).await.unwrap();
+        let refused = run(tx.conn(), sql).await.unwrap_err();
+        assert!(refused.contains("permission denied"), "{sql}: {refused}");
+    }
+    // Nor by the owner of the tables, whom no privilege stops.
+    let mut admin = <PgConnection as sqlx::Connection>::connect(database().await.as_str()).await.unwrap();
+    for sql in changes {
+        let refused = run(&mut admin, sql).await.unwrap_err();
+        assert!(refused.contains("append-only"), "{sql}: {refused}");
+    }
+}
+
 /// What a managed Postgres gives: a user that may make roles and schemas, and is no superuser.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_user_who_may_make_roles_can_migrate() {

@@ -1,10 +1,13 @@
 //! `councilsense ingest`: documents from a folder, uploaded to the instance and followed to their end.
 
+mod patience;
+mod report;
+
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use cs_documents::folder::{CityToml, FoundArtifact, FoundMeeting, StartsAt, scan};
@@ -12,12 +15,15 @@ use cs_proto::common::v1::BatchGetRequest;
 use cs_proto::meetings::v1 as pb;
 use cs_proto::meetings::v1::ingest_meeting_request::Part;
 use cs_proto::meetings::v1::meetings_client::MeetingsClient;
+use cs_proto::ops::v1::Run;
 use cs_proto::ops::v1::runs_client::RunsClient;
 use cs_rpc::Channel;
-use serde::Serialize;
 use tokio::io::AsyncReadExt;
 
-use super::local::{Services, told};
+use patience::{Next, Patience, Watch};
+use report::{Told, ToldArtifact, UNFINISHED, report};
+
+use super::local::Services;
 use crate::config::Settings;
 use crate::wiring::Role;
 
@@ -25,31 +31,6 @@ use crate::wiring::Role;
 const CHUNK: usize = 256 * 1024;
 /// How often a run that is under way is looked at.
 const LOOK: Duration = Duration::from_millis(150);
-
-/// What became of a meeting: an entry of `--json`, whose keys only ever grow.
-#[derive(Debug, Serialize)]
-struct Told {
-    meeting_uid: String,
-    title: String,
-    date: String,
-    status: String,
-    reason: String,
-    artifacts: Vec<ToldArtifact>,
-    claims: u32,
-    ecr: Option<f64>,
-    #[serde(skip)]
-    changed: bool,
-}
-
-#[derive(Debug, Serialize)]
-struct ToldArtifact {
-    file: String,
-    kind: String,
-    status: String,
-    reason: String,
-    pages: u32,
-    characters: u32,
-}
 
 pub(crate) async fn ingest(settings: Settings, city: &str, paths: &[PathBuf]) -> anyhow::Result<ExitCode> {
     let mut found: Vec<FoundMeeting> = Vec::new();
@@ -74,10 +55,11 @@ pub(crate) async fn ingest(settings: Settings, city: &str, paths: &[PathBuf]) ->
     let told = take_all(&services, &settings, city, &about, &found).await;
     let closed = services.close().await;
     let told = told?;
-    closed?;
     report(&settings, &told, &ignored)?;
-    let failed = told.iter().any(|m| m.status == "failed");
-    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    closed?;
+    // Where nothing was there to be taken in, the files that were passed over say why.
+    let well = !told.is_empty() && !told.iter().any(|m| m.status == "failed" || m.status == UNFINISHED);
+    Ok(if well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Adds to a meeting what another path has of it.
@@ -100,36 +82,83 @@ async fn take_all(
     about: &CityToml,
     found: &[FoundMeeting],
 ) -> anyhow::Result<Vec<Told>> {
-    let mut client = MeetingsClient::new(services.channel(Role::Meetings)?);
+    let client = MeetingsClient::new(services.channel(Role::Meetings)?);
+    let mut patience = Patience::default();
     let mut told = Vec::new();
     let mut waiting: BTreeMap<String, usize> = BTreeMap::new();
     for meeting in found {
         let mut line = Told::of(meeting);
         match &meeting.error {
             Some(error) => line.reason = error.clone(),
-            None => match upload(services, &mut client, settings, city, about, meeting).await {
-                Ok(answer) => {
-                    line.changed = answer.changed;
-                    waiting.insert(answer.meeting_id, told.len());
+            None => {
+                let send = async || upload(services, client.clone(), settings, city, about, meeting).await;
+                match patience.call(send).await {
+                    Ok(answer) => {
+                        line.changed = answer.changed;
+                        waiting.insert(answer.meeting_id, told.len());
+                    }
+                    Err(error) => line.reason = format!("{error:#}"),
                 }
-                Err(error) => line.reason = format!("{error:#}"),
-            },
+            }
         }
         told.push(line);
     }
-    while !waiting.is_empty() {
-        finish(services, &mut client, &mut waiting, &mut told, !settings.json).await?;
-        if !waiting.is_empty() {
+    follow(services, &client, &mut patience, &mut waiting, &mut told, !settings.json).await;
+    // What follows a publication goes on by itself: it is no reason to keep what was done to oneself.
+    if waiting.is_empty()
+        && let Err(error) = services.settle().await
+    {
+        eprintln!("{error:#}");
+    }
+    Ok(told)
+}
+
+/// Follows the meetings under way to their end. Those whose end cannot be seen say why in their line.
+async fn follow(
+    services: &Services,
+    client: &MeetingsClient<Channel>,
+    patience: &mut Patience,
+    waiting: &mut BTreeMap<String, usize>,
+    told: &mut [Told],
+    show: bool,
+) {
+    let mut watch = Watch::new(Instant::now());
+    let mut unfinished = None;
+    while !waiting.is_empty() && unfinished.is_none() {
+        let looked = finish(services, client, patience, waiting, told, show).await;
+        match looked.map(|states| watch.look(states, Instant::now())) {
+            Ok(Next::Look) => {}
+            Ok(Next::Say) => {
+                let named: Vec<&str> = waiting.values().take(3).map(|i| told[*i].title.as_str()).collect();
+                let more = if waiting.len() > named.len() { ", …" } else { "" };
+                eprintln!("waiting for {} meetings: {}{more}", waiting.len(), named.join(", "));
+            }
+            Ok(Next::GiveUp) => {
+                unfinished = Some(
+                    "taken in, but nothing has moved since: does a worker run? Start `councilsense up`, or roles \
+                     without --no-workers; then it goes on by itself. `councilsense runs` and `dlq list` show more"
+                        .to_owned(),
+                );
+            }
+            Err(error) => {
+                unfinished = Some(format!(
+                    "taken in, but what became of it cannot be asked; `councilsense runs` shows it later: {error:#}"
+                ));
+            }
+        }
+        if !waiting.is_empty() && unfinished.is_none() {
             tokio::time::sleep(LOOK).await;
         }
     }
-    services.settle().await?;
-    Ok(told)
+    for (index, reason) in waiting.values().zip(std::iter::repeat(unfinished.unwrap_or_default())) {
+        told[*index].status = UNFINISHED.to_owned();
+        told[*index].reason = reason;
+    }
 }
 
 async fn upload(
     services: &Services,
-    client: &mut MeetingsClient<Channel>,
+    mut client: MeetingsClient<Channel>,
     settings: &Settings,
     city: &str,
     about: &CityToml,
@@ -144,7 +173,7 @@ async fn upload(
     let answer = client.ingest_meeting(request).await;
     // Why a file could not be read says more than what the other end made of the upload that broke off.
     reading.await??;
-    Ok(answer.map_err(told)?.into_inner())
+    Ok(answer?.into_inner())
 }
 
 /// The sending end of an upload. A receiver that has gone away told its reason in the answer: sending just ends.
@@ -233,17 +262,21 @@ fn header(city: &str, about: &CityToml, meeting: &FoundMeeting) -> anyhow::Resul
     })
 }
 
-/// Looks at the meetings under way and takes those that have ended off the list.
+/// Looks at the meetings under way and takes those that have ended off the list; gives the others' ids and states.
 async fn finish(
     services: &Services,
-    client: &mut MeetingsClient<Channel>,
+    client: &MeetingsClient<Channel>,
+    patience: &mut Patience,
     waiting: &mut BTreeMap<String, usize>,
     told: &mut [Told],
     show: bool,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Vec<(String, String)>> {
     let ids: Vec<String> = waiting.keys().take(100).cloned().collect();
-    let request = services.request(BatchGetRequest { ids: ids.clone() })?;
-    let meetings = client.batch_get_meetings(request).await.map_err(self::told)?.into_inner().meetings;
+    let ask = async || -> anyhow::Result<Vec<pb::Meeting>> {
+        let request = services.request(BatchGetRequest { ids: ids.clone() })?;
+        Ok(client.clone().batch_get_meetings(request).await?.into_inner().meetings)
+    };
+    let meetings = patience.call(ask).await?;
     for id in ids {
         // Nobody is shown it, so its end would never be seen.
         if !meetings.iter().any(|meeting| meeting.id == id)
@@ -257,42 +290,44 @@ async fn finish(
             }
         }
     }
+    let mut under_way = Vec::new();
     for meeting in meetings {
         if !matches!(meeting.run_state.as_str(), "published" | "limited_confidence" | "rejected" | "failed") {
+            under_way.push((meeting.id, meeting.run_state));
             continue;
         }
+        let more = patience.call(async || details(services, client.clone(), &meeting.id).await).await?;
         let Some(index) = waiting.remove(&meeting.id) else { continue };
         let line = &mut told[index];
-        line.status = meeting.run_state;
-        line.reason = meeting.run_reason;
-        fill(services, client, &meeting.id, line).await?;
+        (line.status, line.reason) = (meeting.run_state, meeting.run_reason);
+        line.artifacts = more.0;
+        if let Some(run) = more.1 {
+            (line.claims, line.ecr) = (run.claims_verified, run.ecr);
+        }
         if show {
             println!("{}", line.text());
             let _ = std::io::stdout().flush();
         }
     }
-    Ok(())
+    Ok(under_way)
 }
 
-async fn fill(
+/// A meeting's documents and its latest run.
+async fn details(
     services: &Services,
-    client: &mut MeetingsClient<Channel>,
+    mut client: MeetingsClient<Channel>,
     id: &str,
-    line: &mut Told,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<(Vec<ToldArtifact>, Option<Run>)> {
     let request = services.request(pb::BatchListArtifactsRequest { meeting_ids: vec![id.to_owned()] })?;
-    let artifacts = client.batch_list_artifacts(request).await.map_err(told)?.into_inner().artifacts;
-    line.artifacts = artifacts
-        .into_iter()
-        .map(|a| ToldArtifact {
-            file: a.file_name,
-            kind: a.kind,
-            status: a.status,
-            reason: a.reason,
-            pages: a.pages,
-            characters: a.characters,
-        })
-        .collect();
+    let artifacts = client.batch_list_artifacts(request).await?.into_inner().artifacts;
+    let artifacts = artifacts.into_iter().map(|a| ToldArtifact {
+        file: a.file_name,
+        kind: a.kind,
+        status: a.status,
+        reason: a.reason,
+        pages: a.pages,
+        characters: a.characters,
+    });
     let mut runs = RunsClient::new(services.channel(Role::Meetings)?);
     let page = cs_proto::common::v1::PageRequest { first: 1, ..Default::default() };
     let request = services.request(cs_proto::ops::v1::ListRunsRequest {
@@ -300,64 +335,6 @@ async fn fill(
         page: Some(page),
         ..Default::default()
     })?;
-    if let Some(run) = runs.list_runs(request).await.map_err(told)?.into_inner().runs.pop() {
-        line.claims = run.claims_verified;
-        line.ecr = run.ecr;
-    }
-    Ok(())
-}
-
-impl Told {
-    fn of(meeting: &FoundMeeting) -> Self {
-        Self {
-            meeting_uid: meeting.meeting_uid.clone(),
-            title: meeting.title.clone(),
-            date: meeting.date.map(|d| d.to_string()).unwrap_or_default(),
-            status: "failed".to_owned(),
-            reason: String::new(),
-            artifacts: Vec::new(),
-            claims: 0,
-            ecr: None,
-            changed: false,
-        }
-    }
-
-    fn text(&self) -> String {
-        let mut text =
-            format!("{:<10} {:<18} {} ({} claims)", self.date, self.status, self.title, self.claims);
-        if !self.changed && self.status != "failed" {
-            text.push_str(" · unchanged");
-        }
-        if !self.reason.is_empty() {
-            text = format!("{text}\n           {}", self.reason);
-        }
-        for artifact in self.artifacts.iter().filter(|a| !a.reason.is_empty()) {
-            text = format!("{text}\n           {}: {} ({})", artifact.file, artifact.status, artifact.reason);
-        }
-        text
-    }
-}
-
-fn report(settings: &Settings, told: &[Told], ignored: &[(PathBuf, String)]) -> anyhow::Result<()> {
-    if settings.json {
-        println!("{}", serde_json::to_string_pretty(&serde_json::json!({ "meetings": told }))?);
-        return Ok(());
-    }
-    for line in told.iter().filter(|m| m.status == "failed" && m.artifacts.is_empty()) {
-        println!("{}", line.text());
-    }
-    for (path, reason) in ignored {
-        println!("ignored    {}: {reason}", path.display());
-    }
-    let count = |status: &str| told.iter().filter(|m| m.status == status).count();
-    println!(
-        "{} meetings: {} published, {} with limited confidence, {} rejected, {} failed; {} unchanged",
-        told.len(),
-        count("published"),
-        count("limited_confidence"),
-        count("rejected"),
-        count("failed"),
-        told.iter().filter(|m| m.status != "failed" && !m.changed).count()
-    );
-    Ok(())
+    let run = runs.list_runs(request).await?.into_inner().runs.pop();
+    Ok((artifacts.collect(), run))
 }

@@ -18,6 +18,7 @@ mod up;
 use std::process::ExitCode;
 
 pub use local::Local;
+pub(crate) use operate::each_page;
 
 use crate::config::{Cli, Command};
 use crate::data_dir::DataDir;

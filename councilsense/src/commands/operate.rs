@@ -3,7 +3,7 @@
 use anyhow::Context;
 use cs_proto::accounts::v1 as accounts;
 use cs_proto::accounts::v1::accounts_client::AccountsClient;
-use cs_proto::common::v1::{self as common, PageRequest};
+use cs_proto::common::v1::{self as common, PageInfo, PageRequest};
 use cs_proto::meetings::v1 as meetings;
 use cs_proto::meetings::v1::meetings_client::MeetingsClient;
 use cs_proto::ops::v1 as ops;
@@ -15,6 +15,24 @@ use serde_json::{Value, json};
 use super::local::{Services, told};
 use crate::config::{CityVerb, RoleVerb, Settings, SourceVerb, TenantVerb};
 use crate::wiring::{Role, Stack, system_clock};
+
+/// Rows of a page: as many as a service gives.
+const PAGE: u32 = 100;
+
+/// Every row of a list, page by page.
+pub(crate) async fn each_page<T>(
+    mut ask: impl AsyncFnMut(PageRequest) -> anyhow::Result<(Vec<T>, Option<PageInfo>)>,
+) -> anyhow::Result<Vec<T>> {
+    let (mut rows, mut after) = (Vec::new(), String::new());
+    loop {
+        let (page, info) = ask(PageRequest { first: PAGE, after, ..Default::default() }).await?;
+        rows.extend(page);
+        match info {
+            Some(info) if info.has_next_page => after = info.end_cursor,
+            _ => return Ok(rows),
+        }
+    }
+}
 
 /// Prints rows: a line each for people, one array for scripts.
 pub(crate) fn print(settings: &Settings, rows: Vec<(String, Value)>) -> anyhow::Result<()> {
@@ -38,9 +56,12 @@ pub(crate) async fn city(settings: Settings, verb: CityVerb) -> anyhow::Result<(
             client.add_city(request).await.map_err(told)?.into_inner().city.into_iter().collect()
         }
         CityVerb::List => {
-            let page = Some(PageRequest { first: 100, ..Default::default() });
-            let request = services.request(meetings::ListCitiesRequest { page })?;
-            client.list_cities(request).await.map_err(told)?.into_inner().cities
+            each_page(async |page| {
+                let request = services.request(meetings::ListCitiesRequest { page: Some(page) })?;
+                let answer = client.list_cities(request).await.map_err(told)?.into_inner();
+                Ok((answer.cities, answer.page_info))
+            })
+            .await?
         }
     };
     let rows = cities.into_iter().map(|c| {
@@ -125,13 +146,18 @@ pub(crate) async fn runs(
 ) -> anyhow::Result<()> {
     Services::during(&settings, async |services| {
         let mut client = RunsClient::new(services.channel(Role::Meetings)?);
-        let request = services.request(ops::ListRunsRequest {
-            meeting_id: meeting.unwrap_or_default(),
-            state: state.unwrap_or_default(),
-            page: Some(PageRequest { first: 100, ..Default::default() }),
-            ..Default::default()
-        })?;
-        let runs = client.list_runs(request).await.map_err(told)?.into_inner().runs;
+        let (meeting_id, state) = (meeting.unwrap_or_default(), state.unwrap_or_default());
+        let runs = each_page(async |page| {
+            let request = services.request(ops::ListRunsRequest {
+                meeting_id: meeting_id.clone(),
+                state: state.clone(),
+                page: Some(page),
+                ..Default::default()
+            })?;
+            let answer = client.list_runs(request).await.map_err(told)?.into_inner();
+            Ok((answer.runs, answer.page_info))
+        })
+        .await?;
         print(&settings, runs.into_iter().map(run_row).collect())?;
         Ok(())
     })
@@ -248,4 +274,22 @@ pub(crate) fn rebuild_index(
         versioned.repaired()?;
         Ok(0)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_list_does_not_stop_at_its_first_page() {
+        let all: Vec<u32> = (0..250).collect();
+        let rows = each_page(async |page| {
+            let from: usize = page.after.parse().unwrap_or(0);
+            let to = (from + page.first as usize).min(all.len());
+            let info =
+                PageInfo { has_next_page: to < all.len(), end_cursor: to.to_string(), ..Default::default() };
+            Ok((all[from..to].to_vec(), Some(info)))
+        });
+        assert_eq!(rows.await.unwrap(), all);
+    }
 }

@@ -30,6 +30,16 @@ pub(crate) async fn choose(versions: &Path, cluster: Option<u32>) -> Result<Inst
     pick(found, cluster)
 }
 
+/// The PostgreSQL that [`crate::start`] would run for a data directory: where its programs are, and its major version.
+/// Nothing is made or changed.
+pub async fn installed(data_dir: &Path) -> Result<(PathBuf, u32), PgError> {
+    let keep = data_dir.join("postgres");
+    let home = fs::read_to_string(keep.join("place")).map_or(keep, |text| PathBuf::from(text.trim()));
+    let cluster = fs::read_to_string(home.join("server/cluster/PG_VERSION")).ok();
+    let major = cluster.and_then(|text| text.trim().parse().ok());
+    choose(&home.join("versions"), major).await.map(|found| (found.bin, found.major))
+}
+
 fn pick(found: Vec<Installation>, cluster: Option<u32>) -> Result<Installation, PgError> {
     let majors: BTreeSet<String> = found.iter().map(|i| i.major.to_string()).collect();
     let fits = |i: &Installation| cluster.map_or(i.major >= OLDEST, |major| i.major == major);
@@ -95,6 +105,18 @@ mod tests {
 
     fn installation(bin: &str, major: u32) -> Installation {
         Installation { bin: bin.into(), major }
+    }
+
+    #[tokio::test]
+    async fn a_data_directory_gets_the_version_that_made_it() {
+        let dir = std::env::temp_dir().join(format!("councilsense-find-{}", std::process::id()));
+        let cluster = dir.join("postgres/server/cluster");
+        fs::create_dir_all(&cluster).unwrap();
+        // No machine has this one: the error names the version that made the cluster.
+        fs::write(cluster.join("PG_VERSION"), "9\n").unwrap();
+        let missing = installed(&dir).await.unwrap_err().to_string();
+        fs::remove_dir_all(&dir).unwrap();
+        assert!(missing.contains("9, by which this data directory"), "{missing}");
     }
 
     #[test]

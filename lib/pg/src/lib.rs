@@ -27,6 +27,7 @@ mod server;
 use std::path::PathBuf;
 
 pub use error::PgError;
+pub use find::installed;
 pub use server::{PrivatePostgres, start};
 
 /// What to start.

@@ -81,7 +81,13 @@ pub fn report(reason: Reason, error: &dyn std::error::Error, fields: &[FieldViol
         }
         Code::Unavailable => {
             tracing::warn!(error = %chain(error), reason = reason.as_str_name(), "a call could not be served");
-            status(reason, "this cannot be served now; try again", fields)
+            let said = match reason {
+                Reason::StorageFull => {
+                    "there is no room left to store this; free disk space where the documents and the database are kept, then try again"
+                }
+                _ => "this cannot be served now; try again",
+            };
+            status(reason, said, fields)
         }
         _ => status(reason, &error.to_string(), fields),
     }
@@ -167,6 +173,16 @@ mod tests {
         assert_eq!(got.code, Code::InvalidArgument);
         assert_eq!(got.fields, [FieldViolation::new("city_id", "must name a city")]);
         assert!(!got.retryable);
+    }
+
+    #[test]
+    fn a_full_disk_is_told_with_what_to_do() {
+        let full = std::io::Error::from(std::io::ErrorKind::StorageFull);
+        let told = report(Reason::StorageFull, &full, &[]);
+        assert!(told.message().contains("free disk space"), "{}", told.message());
+        assert!(Failure::from(&told).retryable);
+        let away = report(Reason::Unavailable, &full, &[]);
+        assert!(!away.message().contains("disk"), "internals stay here: {}", away.message());
     }
 
     #[test]

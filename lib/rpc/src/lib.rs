@@ -4,6 +4,7 @@
 
 mod channel;
 mod failure;
+mod health;
 mod outbound;
 mod server;
 mod signed;
@@ -12,8 +13,9 @@ mod token;
 
 pub use channel::{Channel, ChannelError, InMemory, connect};
 pub use failure::{Failure, FieldViolation, chain, code, deadline_exceeded, is_retryable, report, status};
+pub use health::{HealthReporter, health, set_health, watch_health};
 pub use outbound::Outbound;
-pub use server::{GRACE, Guard, HealthReporter, caller, health, incoming, reflection, serve, set_health};
+pub use server::{GRACE, Guard, caller, incoming, reflection, serve};
 pub use tasks::Tasks;
 pub use token::{KeyError, SigningKey, TokenError, Verifier};
 

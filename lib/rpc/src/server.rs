@@ -1,6 +1,7 @@
-//! The server stack of every role: verified caller, span, health, reflection, drain.
+//! The server stack of every role: verified caller, span, one line a call, reflection, drain.
 
-use std::time::Duration;
+use std::convert::Infallible;
+use std::time::{Duration, Instant};
 
 use cs_core::{Caller, Trace};
 use cs_proto::errors::v1::Reason;
@@ -10,8 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::service::{Interceptor, Routes};
 use tonic::transport::Server;
 use tonic::transport::server::{Connected, TcpIncoming};
-use tonic::{Request, Status};
-pub use tonic_health::server::HealthReporter;
+use tonic::{Code, Request, Status};
 
 use crate::{Verifier, status};
 
@@ -66,26 +66,6 @@ pub fn caller<T>(request: &Request<T>) -> Result<Caller, Status> {
         .ok_or_else(|| status(Reason::Unauthenticated, "a valid caller token is needed", &[]))
 }
 
-/// `grpc.health.v1`, with each named service serving; the reporter tells later what changed.
-pub async fn health(
-    services: &[&str],
-) -> (
-    HealthReporter,
-    tonic_health::pb::health_server::HealthServer<impl tonic_health::pb::health_server::Health>,
-) {
-    let (reporter, server) = tonic_health::server::health_reporter();
-    for service in services {
-        reporter.set_service_status(service, tonic_health::ServingStatus::Serving).await;
-    }
-    (reporter, server)
-}
-
-/// Says of one service whether it serves.
-pub async fn set_health(reporter: &HealthReporter, service: &str, serving: bool) {
-    use tonic_health::ServingStatus::{NotServing, Serving};
-    reporter.set_service_status(service, if serving { Serving } else { NotServing }).await;
-}
-
 /// Adds reflection, v1 and v1alpha, of every message of ours.
 pub fn reflection(routes: Routes) -> Result<Routes, tonic_reflection::server::Error> {
     let builder = || {
@@ -99,6 +79,24 @@ pub fn reflection(routes: Routes) -> Result<Routes, tonic_reflection::server::Er
 /// The connections of a port. Small frames go out at once: held back, each answer waits some 40 ms for an acknowledgement.
 pub fn incoming(listener: tokio::net::TcpListener) -> TcpIncoming {
     TcpIncoming::from(listener).with_nodelay(Some(true))
+}
+
+type Answering = <Routes as tower::Service<http::Request<tonic::body::Body>>>::Future;
+
+/// One line a call, in its span: for operators what was refused or failed, and for who asks for more what went well.
+async fn told(answering: Answering) -> Result<http::Response<tonic::body::Body>, Infallible> {
+    let began = Instant::now();
+    let answer = answering.await;
+    // A stream that breaks off later is its reader's to tell; what a call says of itself stands at its beginning.
+    let code = answer.as_ref().map_or(Code::Internal, |answer| {
+        answer.headers().get("grpc-status").map_or(Code::Ok, |status| Code::from_bytes(status.as_bytes()))
+    });
+    let duration_ms = began.elapsed().as_millis();
+    match code {
+        Code::Ok => tracing::debug!(event = "rpc.answered", outcome = "ok", duration_ms, "call"),
+        code => tracing::info!(event = "rpc.answered", outcome = ?code, duration_ms, "call"),
+    }
+    answer
 }
 
 /// Serves until `stop`, then lets calls in flight finish, for [`GRACE`] at most.
@@ -126,6 +124,7 @@ where
                 request_id = header("x-request-id").unwrap_or_default()
             )
         })
+        .layer(tower::util::MapFutureLayer::new(told))
         .add_routes(routes)
         .serve_with_incoming_shutdown(incoming, async move { stop.cancelled().await });
     tokio::select! {

@@ -42,6 +42,10 @@ impl Runs for OpsService {
         let (meeting, city) =
             (optional_id("meeting_id", &r.meeting_id)?, optional_id("city_id", &r.city_id)?);
         let state = (!r.state.is_empty()).then_some(r.state);
+        if let Some(unknown) = state.as_deref().filter(|state| !runs::STATES.contains(state)) {
+            let rule = format!("{unknown:?} is none of {}", runs::STATES.join(", "));
+            return Err(Error::invalid("state", rule).into());
+        }
         let page = page::<Uuid>(r.page)?;
         let mut tx = self.0.db.tenant(&caller).await.map_err(Error::from)?;
         let paged = read::runs(&mut tx, meeting, city, state.as_deref(), &page).await?;

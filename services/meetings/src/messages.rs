@@ -128,6 +128,17 @@ pub(crate) fn run(row: runs::Run) -> ops::Run {
 }
 
 pub(crate) fn source(row: sources::Source) -> ops::Source {
+    let (mut status, mut reason) =
+        (row.last_scan_status.unwrap_or_default(), row.last_scan_reason.unwrap_or_default());
+    if !row.given_up.is_empty() {
+        let said = format!(
+            "{} meetings were given up, until their files change or `councilsense dlq replay --type meeting.ingest.requested`: {}",
+            row.given_up.len(),
+            row.given_up.join("; ")
+        );
+        reason = if reason.is_empty() { said } else { format!("{said}. {reason}") };
+        status = "failed".to_owned();
+    }
     ops::Source {
         id: SourceId::from(row.id).to_string(),
         city_id: CityId::from(row.city_id).to_string(),
@@ -135,7 +146,7 @@ pub(crate) fn source(row: sources::Source) -> ops::Source {
         location: row.location,
         schedule: row.schedule.or_else(|| row.scan_seconds.map(|s| format!("{s}s"))).unwrap_or_default(),
         last_scan_at: row.last_scan_at.map(rfc3339).unwrap_or_default(),
-        last_scan_status: row.last_scan_status.unwrap_or_default(),
-        last_scan_reason: row.last_scan_reason.unwrap_or_default(),
+        last_scan_status: status,
+        last_scan_reason: reason,
     }
 }

@@ -8,7 +8,7 @@ use cs_policy::{Action, allow};
 use cs_proto::events::v1::{CityScanRequested, MeetingIngestRequested};
 use uuid::Uuid;
 
-use crate::connectors;
+use crate::connectors::{self, Listing};
 use crate::schedule::Schedule;
 use crate::store::{places, sources};
 use crate::{Deps, Error, SCHEMA, messages};
@@ -68,9 +68,9 @@ pub async fn scan(
     let listed = connectors::open(&source.kind, &source.location)?.list().await;
     let mut tx = deps.db.tenant(caller).await?;
     match &listed {
-        Ok(meetings) => {
+        Ok(listing) => {
             let mut refused = Vec::new();
-            for meeting in meetings {
+            for meeting in &listing.meetings {
                 if let Some(error) = &meeting.error {
                     refused.push(format!("{}: {error}", meeting.meeting_uid));
                     continue;
@@ -90,26 +90,66 @@ pub async fn scan(
                 };
                 jobs::put(&mut tx, &Envelope::new(SCHEMA, caller, &deps.ids, fact)?).await?;
             }
-            let failure = (!refused.is_empty()).then(|| {
-                format!(
-                    "{} of {} meetings cannot be taken in: {}",
-                    refused.len(),
-                    meetings.len(),
-                    refused.join("; ")
-                )
-            });
-            sources::scanned(&mut tx, id.uuid(), failure.as_deref(), deps.ids.now()).await?;
+            let uids: Vec<String> = listing.meetings.iter().map(|m| m.meeting_uid.clone()).collect();
+            sources::forget_unlisted(&mut tx, id.uuid(), &uids).await?;
+            let (ok, reason) = verdict(listing, &refused);
+            sources::scanned(&mut tx, id.uuid(), (ok, reason.as_deref()), deps.ids.now()).await?;
             tracing::info!(
                 event = "city.scanned",
-                meetings = meetings.len(),
+                meetings = listing.meetings.len(),
                 refused = refused.len(),
+                ignored = listing.ignored.len(),
                 "source scanned"
             );
         }
         // What the source said is kept where operators look; the next window tries again.
-        Err(error) => sources::scanned(&mut tx, id.uuid(), Some(&error.to_string()), deps.ids.now()).await?,
+        Err(error) => {
+            let reason = error.to_string();
+            sources::scanned(&mut tx, id.uuid(), (false, Some(&reason)), deps.ids.now()).await?;
+        }
     }
     jobs::finish(&mut tx, job, deps.ids.now()).await?;
+    Ok(tx.commit().await?)
+}
+
+/// Files named in a reason; of more, the number.
+const MOST_NAMED: usize = 20;
+
+/// Whether a scan found what can be taken in, and what operators are told of the rest.
+fn verdict(listing: &Listing, refused: &[String]) -> (bool, Option<String>) {
+    let named = |all: &[String]| {
+        let mut text = all.iter().take(MOST_NAMED).cloned().collect::<Vec<_>>().join("; ");
+        if all.len() > MOST_NAMED {
+            text = format!("{text}; and {} more", all.len() - MOST_NAMED);
+        }
+        text
+    };
+    let mut said = Vec::new();
+    if !refused.is_empty() {
+        let (some, all) = (refused.len(), listing.meetings.len());
+        said.push(format!("{some} of {all} meetings cannot be taken in: {}", named(refused)));
+    }
+    if !listing.ignored.is_empty() {
+        said.push(format!("{} files are ignored: {}", listing.ignored.len(), named(&listing.ignored)));
+    }
+    // Files that are passed over beside meetings are no failure; where nothing else is, they are.
+    let ok = refused.is_empty() && (listing.ignored.is_empty() || !listing.meetings.is_empty());
+    (ok, (!said.is_empty()).then(|| said.join(". ")))
+}
+
+/// A listed meeting that was given up: operators find the reason at its source.
+pub async fn given_up(
+    deps: &Deps,
+    caller: &Caller,
+    request: &MeetingIngestRequested,
+    error: &str,
+) -> Result<(), HandlerError> {
+    let id: SourceId =
+        request.source_id.parse().map_err(|_| HandlerError::Permanent("no source id".into()))?;
+    let mut tx = deps.db.tenant(caller).await?;
+    let listed = (id.uuid(), request.meeting_uid.as_str(), request.revision.as_str());
+    // A text of Postgres holds no NUL.
+    sources::give_up(&mut tx, listed, Some(&error.replace('\0', ""))).await?;
     Ok(tx.commit().await?)
 }
 
@@ -139,6 +179,8 @@ pub async fn ingest_listed(
     };
     let mut tx = deps.db.tenant(caller).await?;
     let ingested = crate::ingest::ingest(&mut tx, caller, &deps.ids, &city, &meeting).await?;
+    let listed = (id.uuid(), request.meeting_uid.as_str(), request.revision.as_str());
+    sources::give_up(&mut tx, listed, None).await?;
     jobs::finish(&mut tx, job, deps.ids.now()).await?;
     tx.commit().await?;
     tracing::info!(event = "meeting.ingested", meeting_id = %ingested.meeting, changed = ingested.changed, "meeting taken in");
@@ -190,3 +232,27 @@ pub async fn list_sources(
 
 /// A source as it is stored.
 pub struct SourceRow(pub(crate) sources::Source);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::connectors::Listed;
+
+    #[test]
+    fn what_is_passed_over_is_told() {
+        let meeting = Listed { meeting_uid: "m".into(), revision: "1".into(), error: None };
+        let ignored: Vec<String> = (0..25).map(|n| format!("{n}.pdf: encrypted")).collect();
+        let beside = Listing { meetings: vec![meeting.clone()], ignored: ignored.clone() };
+        let (ok, reason) = verdict(&beside, &[]);
+        assert!(ok, "the meeting is taken in");
+        let reason = reason.unwrap();
+        assert!(reason.contains("25 files are ignored: 0.pdf: encrypted") && reason.contains("and 5 more"));
+        let alone = Listing { meetings: Vec::new(), ignored };
+        assert!(!verdict(&alone, &[]).0, "nothing is taken in");
+        let (ok, reason) = verdict(&beside, &["n: it has no date".to_owned()]);
+        assert!(
+            !ok && reason.unwrap().starts_with("1 of 1 meetings cannot be taken in: n: it has no date. 25")
+        );
+        assert_eq!(verdict(&Listing { meetings: vec![meeting], ignored: Vec::new() }, &[]), (true, None));
+    }
+}

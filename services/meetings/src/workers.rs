@@ -50,11 +50,16 @@ impl JobHandler for Jobs {
     }
 
     async fn given_up(&self, job: &Job, error: &str) -> Result<(), HandlerError> {
-        if job.envelope.kind == "meeting.extract.requested" {
-            let caller = job.envelope.caller(SCHEMA);
-            extract::given_up(&self.0, &caller, &job.envelope.payload()?, error).await?;
+        let caller = job.envelope.caller(SCHEMA);
+        match job.envelope.kind.as_str() {
+            "meeting.extract.requested" => {
+                extract::given_up(&self.0, &caller, &job.envelope.payload()?, error).await
+            }
+            "meeting.ingest.requested" => {
+                scan::given_up(&self.0, &caller, &job.envelope.payload()?, error).await
+            }
+            _ => Ok(()),
         }
-        Ok(())
     }
 }
 

@@ -50,6 +50,11 @@ impl JobHandler for Publisher {
         &["meeting.publish.requested"]
     }
 
+    /// A publication asks meetings for its texts: that a neighbour restarts must not fail the run.
+    fn policy(&self, _kind: &str) -> RetryPolicy {
+        RetryPolicy::PATIENT
+    }
+
     async fn handle(&self, job: &Job) -> Result<(), HandlerError> {
         let request: MeetingPublishRequested = job.envelope.payload()?;
         publish::publish(&self.0, &job.envelope.caller(SCHEMA), job, &request).await
@@ -70,4 +75,46 @@ pub fn consumer(deps: &Deps, bus: Arc<dyn Bus>) -> Consumer {
 /// The worker of this service's jobs.
 pub fn job_worker(deps: &Deps, clock: Arc<dyn Clock>) -> JobWorker {
     JobWorker::new(deps.db.clone(), Arc::new(Publisher(deps.clone())), clock)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use cs_core::{Ids, SystemClock};
+    use cs_db::{Db, DbOptions};
+    use cs_proto::meetings::v1::meetings_client::MeetingsClient;
+    use cs_rpc::{InMemory, Outbound, SigningKey};
+
+    use super::*;
+
+    #[test]
+    fn a_publication_outlives_a_restart_of_meetings() {
+        // Pools and channels want a runtime, though nobody connects.
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let _entered = runtime.enter();
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let db = DbOptions {
+            url: "postgres://127.0.0.1:1/nowhere".parse().unwrap(),
+            schema: SCHEMA.to_owned(),
+            role_secret: b"secret".to_vec(),
+            max_connections: 1,
+        };
+        let publisher = Publisher(Deps {
+            db: Db::new(&db).unwrap(),
+            ids: Ids::new(clock.clone()),
+            meetings: MeetingsClient::new(InMemory::default().channel()),
+            outbound: Outbound::new(SCHEMA, SigningKey::generate().unwrap(), clock),
+            deadline: Duration::from_secs(1),
+            summarizer: Arc::new(crate::summarizer::Extractive::default()),
+            thresholds: Default::default(),
+        });
+        for kind in publisher.types() {
+            let policy = publisher.policy(kind);
+            let longest: Duration = (1..policy.attempts)
+                .map(|n| policy.base.saturating_mul(1 << n.min(16)).min(policy.most))
+                .sum();
+            assert!(longest > Duration::from_secs(30 * 60), "{kind} is given up after {longest:?} at most");
+        }
+    }
 }

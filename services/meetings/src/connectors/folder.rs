@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use async_trait::async_trait;
 use chrono::{DateTime, TimeZone, Utc};
 use cs_core::Visibility;
-use cs_documents::folder::{FoundArtifact, FoundMeeting, StartsAt, scan};
+use cs_documents::folder::{FolderScan, FoundArtifact, FoundMeeting, StartsAt, scan};
 use sha2::{Digest, Sha256};
 
-use super::{Listed, SourceConnector};
+use super::{Listed, Listing, SourceConnector};
 use crate::ingest::{NewArtifact, NewMeeting};
 use crate::objects::name_of;
 use crate::{Error, ObjectStore};
@@ -31,27 +31,29 @@ impl Folder {
         Ok(Self { root })
     }
 
-    async fn found(&self) -> Result<Vec<FoundMeeting>, Error> {
+    async fn found(&self) -> Result<FolderScan, Error> {
         let root = self.root.clone();
         let scanned = tokio::task::spawn_blocking(move || scan(&root))
             .await
             .map_err(|e| Error::Source(format!("the folder could not be read: {e}")))?;
-        Ok(scanned.map_err(|e| Error::Source(e.to_string()))?.meetings)
+        scanned.map_err(|e| Error::Source(e.to_string()))
     }
 }
 
 #[async_trait]
 impl SourceConnector for Folder {
-    async fn list(&self) -> Result<Vec<Listed>, Error> {
+    async fn list(&self) -> Result<Listing, Error> {
         let found = self.found().await?;
-        Ok(found
-            .iter()
-            .map(|m| Listed {
-                meeting_uid: m.meeting_uid.clone(),
-                revision: listing_revision(m),
-                error: m.error.clone(),
-            })
-            .collect())
+        let listed = |m: &FoundMeeting| Listed {
+            meeting_uid: m.meeting_uid.clone(),
+            revision: listing_revision(m),
+            error: m.error.clone(),
+        };
+        let shown = |path: &Path| path.strip_prefix(&self.root).unwrap_or(path).display().to_string();
+        Ok(Listing {
+            meetings: found.meetings.iter().map(listed).collect(),
+            ignored: found.ignored.iter().map(|(path, why)| format!("{}: {why}", shown(path))).collect(),
+        })
     }
 
     async fn fetch(
@@ -61,7 +63,7 @@ impl SourceConnector for Folder {
         objects: &dyn ObjectStore,
         most: u64,
     ) -> Result<NewMeeting, Error> {
-        let found = self.found().await?.into_iter().find(|m| m.meeting_uid == meeting_uid);
+        let found = self.found().await?.meetings.into_iter().find(|m| m.meeting_uid == meeting_uid);
         let meeting = found.ok_or(Error::NotFound("meeting at this source"))?;
         if let Some(error) = meeting.error {
             return Err(Error::Source(error));

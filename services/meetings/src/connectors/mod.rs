@@ -20,11 +20,20 @@ pub struct Listed {
     pub error: Option<String>,
 }
 
+/// What a source publishes now.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Listing {
+    /// Its meetings.
+    pub meetings: Vec<Listed>,
+    /// What is there and belongs to no meeting, each with the reason.
+    pub ignored: Vec<String>,
+}
+
 /// One kind of source.
 #[async_trait]
 pub trait SourceConnector: Send + Sync {
-    /// Every meeting that is published now.
-    async fn list(&self) -> Result<Vec<Listed>, Error>;
+    /// Everything that is published now.
+    async fn list(&self) -> Result<Listing, Error>;
     /// One meeting, with the bytes of its documents put into `objects`; files above `most` bytes are named, not taken.
     async fn fetch(
         &self,

@@ -21,6 +21,18 @@ pub(crate) struct Run {
     pub(crate) updated_at: DateTime<Utc>,
 }
 
+/// What a run can be in, as its table has it.
+pub(crate) const STATES: [&str; 8] = [
+    "requested",
+    "ingested",
+    "extracted",
+    "summarized",
+    "published",
+    "limited_confidence",
+    "rejected",
+    "failed",
+];
+
 const RUN: &str = "SELECT id, meeting_id, state, reason, started_by, claims_proposed, claims_verified, ecr, created_at, updated_at FROM runs";
 
 /// Begins a run whose documents are in.

@@ -20,9 +20,13 @@ pub(crate) struct Source {
     pub(crate) last_scan_at: Option<DateTime<Utc>>,
     pub(crate) last_scan_status: Option<String>,
     pub(crate) last_scan_reason: Option<String>,
+    /// Meetings that it lists and that were given up, each with the reason.
+    pub(crate) given_up: Vec<String>,
 }
 
-const SOURCE: &str = "SELECT id, city_id, kind, location, scan_seconds, schedule, last_scan_at, last_scan_status, last_scan_reason FROM sources";
+const COLUMNS: &str = "id, city_id, kind, location, scan_seconds, schedule, last_scan_at, last_scan_status, last_scan_reason,
+    ARRAY(SELECT meeting_uid || ': ' || l.given_up FROM listings l WHERE l.source_id = sources.id AND l.given_up IS NOT NULL
+          ORDER BY meeting_uid) AS given_up";
 
 /// A source to be added.
 pub(crate) struct New<'a> {
@@ -44,37 +48,38 @@ pub(crate) async fn upsert(tx: &mut TenantTx, new: &New<'_>, now: DateTime<Utc>)
         Schedule::Every(_) => Some(now),
         Schedule::Cron(..) => schedule.next(now, zone(new.time_zone), id),
     });
-    Ok(sqlx::query_as(
+    let sql = format!(
         "INSERT INTO sources (id, tenant_id, city_id, kind, location, scan_seconds, schedule, time_zone, next_scan_at, created_at)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
          ON CONFLICT ON CONSTRAINT sources_location DO UPDATE
          SET scan_seconds = excluded.scan_seconds, schedule = excluded.schedule, time_zone = excluded.time_zone,
              next_scan_at = excluded.next_scan_at
-         RETURNING id, city_id, kind, location, scan_seconds, schedule, last_scan_at, last_scan_status, last_scan_reason",
-    )
-    .bind(id)
-    .bind(tenant)
-    .bind(new.city)
-    .bind(new.kind)
-    .bind(new.location)
-    .bind(new.schedule.and_then(Schedule::seconds))
-    .bind(new.schedule.and_then(Schedule::line))
-    .bind(new.time_zone)
-    .bind(next)
-    .bind(now)
-    .fetch_one(tx.conn())
-    .await?)
+         RETURNING {COLUMNS}"
+    );
+    Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql))
+        .bind(id)
+        .bind(tenant)
+        .bind(new.city)
+        .bind(new.kind)
+        .bind(new.location)
+        .bind(new.schedule.and_then(Schedule::seconds))
+        .bind(new.schedule.and_then(Schedule::line))
+        .bind(new.time_zone)
+        .bind(next)
+        .bind(now)
+        .fetch_one(tx.conn())
+        .await?)
 }
 
 /// Sources of a city, or all of them.
 pub(crate) async fn list(tx: &mut TenantTx, city: Option<Uuid>) -> Result<Vec<Source>, DbError> {
-    let sql = format!("{SOURCE} WHERE $1::uuid IS NULL OR city_id = $1 ORDER BY id");
+    let sql = format!("SELECT {COLUMNS} FROM sources WHERE $1::uuid IS NULL OR city_id = $1 ORDER BY id");
     Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(city).fetch_all(tx.conn()).await?)
 }
 
 /// One source.
 pub(crate) async fn get(tx: &mut TenantTx, id: Uuid) -> Result<Option<Source>, DbError> {
-    let sql = format!("{SOURCE} WHERE id = $1");
+    let sql = format!("SELECT {COLUMNS} FROM sources WHERE id = $1");
     Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(id).fetch_optional(tx.conn()).await?)
 }
 
@@ -88,7 +93,7 @@ pub(crate) async fn list_meeting(
     Ok(sqlx::query_scalar(
         "INSERT INTO listings (source_id, meeting_uid, tenant_id, revision) VALUES ($1, $2, $3, $4)
          ON CONFLICT (source_id, meeting_uid) DO UPDATE
-         SET revision = excluded.revision, generation = listings.generation + 1 WHERE listings.revision <> excluded.revision
+         SET revision = excluded.revision, generation = listings.generation + 1, given_up = NULL WHERE listings.revision <> excluded.revision
          RETURNING generation",
     )
     .bind(source)
@@ -99,20 +104,54 @@ pub(crate) async fn list_meeting(
     .await?)
 }
 
-/// Records how a scan went.
+/// Notes why what a source listed was given up; `None`: it was taken in after all. A later revision is not meant.
+pub(crate) async fn give_up(
+    tx: &mut TenantTx,
+    (source, uid, revision): (Uuid, &str, &str),
+    reason: Option<&str>,
+) -> Result<(), DbError> {
+    sqlx::query(
+        "UPDATE listings SET given_up = $4 WHERE source_id = $1 AND meeting_uid = $2 AND revision = $3",
+    )
+    .bind(source)
+    .bind(uid)
+    .bind(revision)
+    .bind(reason)
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
+/// What a source lists no longer is nothing to complain of.
+pub(crate) async fn forget_unlisted(
+    tx: &mut TenantTx,
+    source: Uuid,
+    listed: &[String],
+) -> Result<(), DbError> {
+    sqlx::query(
+        "UPDATE listings SET given_up = NULL WHERE source_id = $1 AND given_up IS NOT NULL AND NOT meeting_uid = ANY ($2)",
+    )
+    .bind(source)
+    .bind(listed)
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
+/// Records how a scan went: whether everything could be taken in, and what is to be said of it.
 pub(crate) async fn scanned(
     tx: &mut TenantTx,
     id: Uuid,
-    failure: Option<&str>,
+    (ok, reason): (bool, Option<&str>),
     now: DateTime<Utc>,
 ) -> Result<(), DbError> {
     sqlx::query(
-        "UPDATE sources SET last_scan_at = $2, last_scan_status = CASE WHEN $3::text IS NULL THEN 'ok' ELSE 'failed' END, last_scan_reason = $3
-         WHERE id = $1",
+        "UPDATE sources SET last_scan_at = $2, last_scan_status = $3, last_scan_reason = $4 WHERE id = $1",
     )
     .bind(id)
     .bind(now)
-    .bind(failure)
+    .bind(if ok { "ok" } else { "failed" })
+    .bind(reason)
     .execute(tx.conn())
     .await?;
     Ok(())

@@ -1,7 +1,7 @@
 //! Minutes against the lists that readers made of them: number (or first words) and outcome of every recorded decision, and
 //! on the later lists mover, seconder, yeas and nays.
 //!
-//! The documents are not in the repository. Set `COUNCILSENSE_CORPUS` to the folder that holds `new_orleans/`.
+//! Three of the documents are in `demo/`. For all of them set `COUNCILSENSE_CORPUS` to the folder that holds `new_orleans/`.
 
 use std::path::PathBuf;
 
@@ -38,21 +38,42 @@ struct Score {
     moved_right: usize,
 }
 
+/// Lists whose documents are in the repository, and where they stand under `demo/`.
+const BUNDLED: [(&str, &str); 3] = [
+    (include_str!("readers/2023-01-05.tsv"), "new-orleans/2023-01-05-city-council/minutes.docx"),
+    (include_str!("readers/2023-02-02.tsv"), "new-orleans/2023-02-02-city-council/minutes.docx"),
+    (include_str!("readers/2023-06-08.tsv"), "later/2023-06-08-city-council/minutes.docx"),
+];
+
+#[test]
+fn decisions_of_the_bundled_documents_against_readers_lists() {
+    let demo = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../demo");
+    let documents =
+        BUNDLED.map(|(list, file)| (list.split_once('\n').expect("a first line").1, demo.join(file)));
+    judge(documents);
+}
+
 #[test]
 fn decisions_against_a_readers_list() {
     let Some(corpus) = std::env::var_os("COUNCILSENSE_CORPUS").map(PathBuf::from) else {
         println!("skipped: COUNCILSENSE_CORPUS is not set");
         return;
     };
-    let mut total = Score::default();
-    for list in LISTS {
+    judge(LISTS.map(|list| {
         let (head, list) = list.split_once('\n').expect("a first line that names the document");
-        let path = corpus.join(head.trim_start_matches("# "));
+        (list, corpus.join(head.trim_start_matches("# ")))
+    }));
+}
+
+/// Summarizes documents and compares what is found with their lists.
+fn judge(documents: impl IntoIterator<Item = (&'static str, PathBuf)>) {
+    let mut total = Score::default();
+    for (list, path) in documents {
         let bytes = std::fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
         let name = path.file_name().expect("a file").to_string_lossy().into_owned();
         let text = cs_documents::extract(&name, &bytes).expect("a readable document").text;
         let minutes = SourceText { text, ..source(ArtifactKind::Minutes, "") };
-        let score = compare(list, &summarize_leniently(minutes), &name);
+        let score = compare(list, &summarize_leniently(minutes), &path.display().to_string());
         total.listed += score.listed;
         total.found += score.found;
         total.right += score.right;
@@ -60,6 +81,7 @@ fn decisions_against_a_readers_list() {
         total.moved += score.moved;
         total.moved_right += score.moved_right;
     }
+    assert!(total.listed > 0 && total.proposed > 0 && total.moved > 0, "nothing was compared");
     let rate = |a: usize, b: usize| a as f64 / b as f64;
     let (recall, precision, outcome) =
         (rate(total.found, total.listed), rate(total.found, total.proposed), rate(total.right, total.found));
