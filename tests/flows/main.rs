@@ -16,4 +16,5 @@ mod pipeline;
 mod records;
 mod reindex;
 mod restart;
+mod strangers;
 mod trace;
