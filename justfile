@@ -34,3 +34,7 @@ bench name *args:
 deep-search dir:
     for collection in {{dir}}/*/; do for engine in embedded opensearch; do \
         echo "$collection $engine"; cargo run --release -q -p councilsense -- eval search "$collection" --engine $engine; done; done
+
+# What a check of the policies takes; fails above 0.2 ms at the 95th percentile
+deep-policy:
+    cargo run --release -q -p cs-policy --example check

@@ -13,7 +13,7 @@ use crate::auth::session::{Engine, Keys, PostgresEngine, RedisEngine, Sessions};
 use crate::clients::{Channels, Clients};
 use crate::config::{Config, ConfigError};
 use crate::graphql::{Documents, Schemas, Trusted, Types};
-use crate::http::{Rates, Readiness, Watches};
+use crate::http::{Rates, Readiness, Watches, page_documents};
 use crate::tenants::Tenants;
 
 /// Writes the metrics of the process as Prometheus text.
@@ -104,6 +104,10 @@ impl App {
                 "plain HTTP on loopback: the session's cookie has another name, and is not marked Secure"
             );
         }
+        let trusted = Trusted::new(&config.edge, page_documents());
+        if trusted.is_exclusive() && trusted.is_empty() {
+            return Err(ConfigError::NoDocuments);
+        }
         let fetch = Fetch::new(config.provider_timeout)?;
         let keys = Keys::new(&config.session_keys, &config.retired_session_keys)?;
         Ok(Self {
@@ -122,7 +126,7 @@ impl App {
             types: Types::of(&crate::graphql::schema_sdl()),
             schema: Schemas::new(config.limits, config.development),
             documents: Documents::default(),
-            trusted: Trusted::new(&config.edge),
+            trusted,
             tokens: Tokens::default(),
             memory: Memory::new(config.edge.session_memory),
             rates: Rates::new(&config.edge.rates)?,

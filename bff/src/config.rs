@@ -37,6 +37,8 @@ pub struct Config {
     pub body_limit: usize,
     /// The time one request to an identity provider may take.
     pub provider_timeout: Duration,
+    /// How often a WebSocket is asked whether somebody is there; one that says nothing until the next time is closed.
+    pub ping_every: Duration,
     /// What a GraphQL document may ask for.
     pub limits: Limits,
     /// How much is taken from whom, and what is remembered.
@@ -93,6 +95,7 @@ impl Config {
             deadline: Duration::from_secs(10),
             body_limit: 256 * 1024,
             provider_timeout: Duration::from_secs(8),
+            ping_every: Duration::from_secs(25),
             limits: Limits::default(),
             edge: Edge::default(),
             metrics_here: false,
@@ -159,6 +162,11 @@ pub enum ConfigError {
     /// The address of the Redis that counts rates is not one.
     #[error("the address of the Redis that counts rates is not one: write redis://HOST:6379/0")]
     RatesRedis,
+    /// Nothing could be asked.
+    #[error(
+        "only trusted documents are executed, and there are none: this binary was built without the page. Build web/ first, or name a file with --trusted-documents"
+    )]
+    NoDocuments,
     /// The address of Redis cannot be used.
     #[error("the address of Redis, REDIS_URL, cannot be used: {0}. It looks like redis://HOST:6379/0")]
     Redis(#[from] redis::RedisError),

@@ -15,7 +15,7 @@ pub struct Edge {
     pub watches: WatchLimits,
     /// Proxies whose word is taken for where a request came from.
     pub trusted_proxies: Vec<AddressRange>,
-    /// The documents of our own pages, as clients send them.
+    /// Documents known from the start beside those of the page that the binary carries, as clients send them.
     pub trusted_documents: Vec<String>,
     /// Whether nothing else is executed.
     pub trusted_documents_only: bool,

@@ -2,6 +2,7 @@
 //! beginning so that a failure comes again. On the stable compiler and in the ordinary test run; nothing may panic, and
 //! nothing may take long.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -11,7 +12,8 @@ use axum::http::{HeaderMap, HeaderValue};
 use crate::auth::oidc::read_access_token;
 use crate::config::Limits;
 use crate::graphql::{Types, read_document};
-use crate::http::{read_accept, read_query, read_request, read_socket_message};
+use crate::http::protocol::{Heard, Protocol};
+use crate::http::{read_accept, read_query, read_request};
 
 /// Inputs a target: some seconds in a debug build.
 const RUNS: usize = 6_000;
@@ -129,10 +131,69 @@ fn addresses_and_headers() {
     assert!(taken > RUNS / 100, "{taken}");
 }
 
+/// Whole conversations: random lines in random order, until one of them ends the connection.
 #[test]
-fn messages_of_a_socket() {
-    let taken = feed("socket", |input| read_socket_message(&String::from_utf8_lossy(input)));
-    assert!(taken > RUNS / 100, "{taken}");
+fn conversations_over_a_socket() {
+    const KNOWN: [u16; 5] = [4400, 4401, 4403, 4409, 4429];
+    // Lines as clients send them: random ones alone seldom pass the first.
+    let plain = [
+        r#"{"type":"connection_init"}"#,
+        r#"{"type":"subscribe","id":"N","payload":{"query":"{ a }"}}"#,
+        r#"{"type":"subscribe","id":"N","payload":{"query":"subscription { b }"}}"#,
+        r#"{"type":"complete","id":"N"}"#,
+        r#"{"type":"ping","payload":{"n":1}}"#,
+        r#"{"type":"pong"}"#,
+    ];
+    let (seeds, mut chance) = (seeds("socket"), Chance(0x2545_F491_4F6C_DD1D));
+    let (mut closed, mut operations) = (BTreeMap::new(), 0);
+    for turn in 0..RUNS {
+        let mut protocol = Protocol::new(turn % 16 == 0);
+        let mut open = BTreeSet::new();
+        let mut acknowledged = false;
+        for line in 0..24 {
+            let text = match chance.below(4) {
+                0 => String::from_utf8_lossy(&chance.change(&seeds)).into_owned(),
+                // Most conversations begin as they should.
+                _ if line == 0 => plain[0].to_owned(),
+                _ => {
+                    let id = chance.below(9).to_string();
+                    plain[1 + chance.below(plain.len() - 1)].replace('N', &id)
+                }
+            };
+            let begun = Instant::now();
+            let heard = protocol.hear(&text, |id| open.contains(id));
+            assert!(begun.elapsed() < LONGEST, "{text:?}");
+            match heard {
+                Err(close) => {
+                    let code = close.frame().code;
+                    assert!(KNOWN.contains(&code), "{code}: {text:?}");
+                    *closed.entry(code).or_insert(0) += 1;
+                    break;
+                }
+                Ok(Heard::Nothing) => {}
+                Ok(Heard::Answer(message)) if message["type"] == "connection_ack" => {
+                    assert!(!acknowledged, "twice: {text:?}");
+                    acknowledged = true;
+                }
+                Ok(Heard::Answer(message)) => assert_eq!(message["type"], "pong", "{text:?}"),
+                Ok(Heard::Begin(id, request)) => {
+                    assert!(acknowledged && !id.is_empty() && request.query.is_some(), "{text:?}");
+                    assert!(open.insert(id), "an id twice: {text:?}");
+                    operations += 1;
+                }
+                Ok(Heard::Leave(id)) => {
+                    open.remove(&id);
+                }
+            }
+            assert_eq!(protocol.is_initialised(), acknowledged);
+        }
+    }
+    assert!(operations > RUNS / 4, "conversations get somewhere: {operations}");
+    assert_eq!(
+        closed.keys().copied().collect::<Vec<u16>>(),
+        KNOWN,
+        "each way to end one is taken: {closed:?}"
+    );
 }
 
 #[test]

@@ -26,6 +26,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_sessions::SessionManagerLayer;
 use tower_sessions::cookie::SameSite;
 
+pub(crate) use assets::documents as page_documents;
 pub(crate) use context::RequestContext;
 pub(crate) use health::Readiness;
 pub(crate) use rates::Rates;
@@ -33,7 +34,7 @@ pub(crate) use watches::Watches;
 #[cfg(test)]
 pub(crate) use {
     graphql::{read_accept, read_query, read_request},
-    ws::read_socket_message,
+    ws::protocol,
 };
 
 use crate::app::{App, RenderMetrics};

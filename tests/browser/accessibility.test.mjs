@@ -27,7 +27,7 @@ for (const [device, options] of Object.entries(devices)) {
     const page = await openPage(browser, options);
     await visit(page, '/');
     const { id, summary } = await publishedMeeting(page);
-    const { cities } = await request(page, '{ cities(first: 1) { nodes { slug } } }');
+    const { cities } = await request(page, 'firstCity');
     const evidence = new URL(summary.claims.find((claim) => claim.evidence.length > 0).evidence[0].url, page.url());
     await screens(t, page, {
       home: '/',

@@ -88,7 +88,7 @@ test('nothing found, a failed search and a wrong address are three different ans
   assert.deepEqual(page.complaints, []);
 
   await page.route('**/graphql', async (route) => {
-    if (!route.request().postData()?.includes('query Search')) return route.continue();
+    if (route.request().postDataJSON()?.operationName !== 'Search') return route.continue();
     await route.fulfill({
       status: 503,
       contentType: 'application/json',

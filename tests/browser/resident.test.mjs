@@ -33,7 +33,7 @@ test('the resident’s day', async (t) => {
     await choose.or(chosen).first().waitFor();
     if (await choose.isVisible()) await choose.click();
     await page.locator('.eyebrow', { hasText: 'Your home city' }).waitFor();
-    const { viewer } = await request(page, '{ viewer { homeCity { name } } }');
+    const { viewer } = await request(page, 'homeCity');
     await page.getByRole('heading', { level: 1, name: viewer.homeCity.name }).waitFor();
     await visit(page, '/notifications');
     await page.locator('section', { hasText: 'What you follow' }).getByText(viewer.homeCity.name).first().waitFor();
@@ -84,7 +84,7 @@ test('the resident’s day', async (t) => {
     if (await end.isVisible()) await end.click();
     await page.getByRole('button', { name: 'One week' }).click();
     await page.getByText(/^Paused until/).waitFor();
-    const { viewer } = await request(page, '{ viewer { notificationPreferences { pauseUntil } } }');
+    const { viewer } = await request(page, 'pause');
     const days = (new Date(viewer.notificationPreferences.pauseUntil) - Date.now()) / 86_400_000;
     assert.ok(days > 6.9 && days <= 7, `paused for ${days} days`);
     await end.click();
@@ -108,7 +108,7 @@ test('the resident’s day', async (t) => {
     // The identity provider may show a page of its own in between.
     await visit(page, '/');
     await page.getByRole('link', { name: 'Sign in', exact: true }).waitFor();
-    const { viewer } = await request(page, '{ viewer { id } }');
+    const { viewer } = await request(page, 'viewer');
     assert.equal(viewer, null);
   });
 
@@ -127,7 +127,7 @@ test('signing in comes back to the page it began on', async () => {
 });
 
 async function unread(page) {
-  const { notifications } = await request(page, '{ notifications(first: 100, unreadOnly: true) { nodes { id } } }');
+  const { notifications } = await request(page, 'unread');
   return notifications.nodes;
 }
 
@@ -140,25 +140,14 @@ async function publish(page) {
     await promisify(exec)(process.env.PUBLISH_COMMAND);
     return;
   }
-  const { viewer, notifications } = await request(
-    page,
-    '{ viewer { homeCity { id } } notifications(first: 100) { nodes { meeting { id } } } }',
-  );
+  const { viewer, notifications } = await request(page, 'told');
   const told = new Set(notifications.nodes.map(({ meeting }) => meeting?.id));
-  const { meetings } = await request(
-    page,
-    'query ($city: ID) { meetings(filter: { cityId: $city, published: true }, first: 100) { nodes { id } } }',
-    { city: viewer.homeCity.id },
-  );
+  const { meetings } = await request(page, 'ofCity', { city: viewer.homeCity.id });
   const fresh = meetings.nodes.find(({ id }) => !told.has(id));
   assert.ok(fresh, 'every meeting has been notified already: start from an empty data directory');
   const operator = await openPage(browser);
   await signIn(operator, 'operator');
-  const { rerunMeeting } = await request(
-    operator,
-    'mutation ($input: RerunMeetingInput!) { rerunMeeting(input: $input) { userErrors { message } } }',
-    { input: { meetingId: fresh.id } },
-  );
+  const { rerunMeeting } = await request(operator, 'rerun', { input: { meetingId: fresh.id } });
   assert.deepEqual(rerunMeeting.userErrors, []);
   await operator.context().close();
 }

@@ -123,3 +123,96 @@ fn the_table_of_errors_is_the_code_s() {
     }
     assert_eq!(std::fs::read_to_string(path).unwrap_or_default(), errors_table());
 }
+
+/// The parts of a text between backticks.
+fn quoted(text: &str) -> impl Iterator<Item = &str> {
+    text.split('`').skip(1).step_by(2)
+}
+
+/// Whether a source has a test of this name.
+fn has_test(file: &Path, name: &str) -> bool {
+    let text = std::fs::read_to_string(file).unwrap();
+    if file.extension().is_some_and(|extension| extension == "mjs") {
+        // What is put into a name when it runs is left out in the tables.
+        let begun = name.trim_end_matches('…').trim_end();
+        let mut names =
+            text.split("test(").skip(1).map(|rest| rest.trim_start().get(1..).unwrap_or_default());
+        return names.any(|written| written.starts_with(begun));
+    }
+    let mut attributes = false;
+    text.lines().map(str::trim).any(|line| {
+        let found = attributes && line.contains(&format!("fn {name}("));
+        attributes = line.starts_with("#[test]")
+            || line.starts_with("#[tokio::test")
+            || (attributes && line.starts_with("#["));
+        found
+    })
+}
+
+fn existing<const N: usize>(places: [String; N], what: &str) -> PathBuf {
+    let found = places.iter().map(|place| root().join(place)).find(|path| path.is_file());
+    found.unwrap_or_else(|| panic!("{what}: none of {places:?} is there"))
+}
+
+/// The last cell of each row of a document's tables: which tests show the requirement.
+fn shown_by(document: &str) -> Vec<String> {
+    let text = std::fs::read_to_string(root().join(document)).unwrap();
+    let rows = text.lines().filter(|line| line.starts_with("| ") && line.as_bytes()[2].is_ascii_digit());
+    rows.map(|row| row.trim_end_matches([' ', '|']).rsplit('|').next().unwrap().to_owned()).collect()
+}
+
+/// `module::test` in security.md: below `bff/src` or `bff/tests/it`. `module::` alone names all tests of a module.
+#[test]
+fn the_tests_that_show_how_sign_in_is_secured_exist() {
+    let mut tests = 0;
+    for cell in shown_by("docs/security.md") {
+        for path in quoted(&cell) {
+            let (package, path) = match path.strip_prefix("-p ").and_then(|rest| rest.split_once(' ')) {
+                Some((package, path)) => (format!("services/{package}"), path),
+                None => ("bff".to_owned(), path),
+            };
+            let (module, name) = path.rsplit_once("::").unwrap_or_else(|| panic!("{path} has no module"));
+            let module = module.trim_end_matches("::tests").replace("::", "/");
+            let file = existing(
+                [
+                    format!("{package}/tests/it/{module}.rs"),
+                    format!("{package}/tests/it/{module}/mod.rs"),
+                    format!("{package}/src/{module}.rs"),
+                    format!("{package}/src/{module}/mod.rs"),
+                ],
+                path,
+            );
+            assert!(name.is_empty() || has_test(&file, name), "{path} is not in {}", file.display());
+            tests += 1;
+        }
+    }
+    assert!(tests > 40, "only {tests} were found");
+}
+
+/// `file` `test` in security-edge.md: the tests after a file's name are in it.
+#[test]
+fn the_tests_that_show_how_the_edge_is_secured_exist() {
+    let mut tests = 0;
+    for cell in shown_by("docs/security-edge.md") {
+        let mut file = None;
+        for word in quoted(&cell) {
+            if [".rs", ".mjs"].iter().any(|extension| word.ends_with(extension)) {
+                let place = match word.split_once('/') {
+                    Some(("it", rest)) => format!("bff/tests/it/{rest}"),
+                    Some(("edge", rest)) => format!("tests/edge/{rest}"),
+                    Some(("browser", rest)) => format!("tests/browser/{rest}"),
+                    Some(("tests" | "bench" | "scripts", _)) => word.to_owned(),
+                    _ => format!("bff/src/{word}"),
+                };
+                file = Some(existing([place], word));
+            } else if word.contains('/') && root().join(word).exists() {
+                // A suite as a whole.
+            } else {
+                let file = file.as_deref().unwrap_or_else(|| panic!("{word} is in no file"));
+                assert!(has_test(file, word), "{word} is not in {}", file.display());
+                tests += 1;
+            }
+        }
+    }
+    assert!(tests > 30, "only {tests} were found");
+}

@@ -171,9 +171,14 @@ impl Harness {
 
     /// A tenant that accounts knows.
     pub(crate) async fn tenant(&self) -> TenantId {
-        let slug = format!("t-{}", tenant()).to_lowercase();
-        let service = Caller::service("accounts", TenantId::of_slug(&slug), Trace::start());
-        let request = EnsureTenantRequest { slug, name: "A tenant".to_owned(), hosts: Vec::new() };
+        self.tenant_called(&format!("t-{}", tenant()).to_lowercase()).await
+    }
+
+    /// The same by its slug.
+    pub(crate) async fn tenant_called(&self, slug: &str) -> TenantId {
+        let service = Caller::service("accounts", TenantId::of_slug(slug), Trace::start());
+        let request =
+            EnsureTenantRequest { slug: slug.to_owned(), name: "A tenant".to_owned(), hosts: Vec::new() };
         let mut accounts = AccountsClient::new(self.channel(Role::Accounts));
         accounts
             .ensure_tenant(

@@ -18,4 +18,5 @@ mod records;
 mod reindex;
 mod restart;
 mod sources;
+mod strangers;
 mod trace;

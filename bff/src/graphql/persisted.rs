@@ -70,13 +70,19 @@ pub(crate) struct Trusted {
 }
 
 impl Trusted {
-    pub(crate) fn new(edge: &Edge) -> Self {
-        let documents = edge.trusted_documents.iter().map(|text| (hash(&[text.as_bytes()]), text.clone()));
-        Self { documents: documents.collect(), only: edge.trusted_documents_only }
+    /// Those of the page that this binary carries, and those that it was told of.
+    pub(crate) fn new(edge: &Edge, page: Vec<String>) -> Self {
+        let texts = page.into_iter().chain(edge.trusted_documents.iter().cloned());
+        let documents = texts.map(|text| (hash(&[text.as_bytes()]), text)).collect();
+        Self { documents, only: edge.trusted_documents_only }
     }
 
-    pub(super) fn is_exclusive(&self) -> bool {
+    pub(crate) fn is_exclusive(&self) -> bool {
         self.only
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.documents.is_empty()
     }
 
     pub(super) fn contains(&self, hash: &Hash) -> bool {

@@ -1,5 +1,7 @@
 //! The web page, carried inside the binary. In a debug build the files are read from `web/dist` as they are.
 
+use std::collections::BTreeMap;
+
 use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
@@ -14,6 +16,18 @@ struct Page;
 const FOREVER: &str = "public, max-age=31536000, immutable";
 /// Asked for again each time, answered with 304 where nothing changed.
 const FRESH: &str = "no-cache";
+
+/// The GraphQL documents that the page sends, as its build wrote them down; none where it was not built.
+pub(crate) fn documents() -> Vec<String> {
+    let Some(file) = Page::get("trusted-documents.json") else { return Vec::new() };
+    match serde_json::from_slice::<BTreeMap<String, String>>(&file.data) {
+        Ok(by_hash) => by_hash.into_values().collect(),
+        Err(error) => {
+            tracing::error!(%error, "the page's list of its documents cannot be read: build web/ again");
+            Vec::new()
+        }
+    }
+}
 
 /// A file, or the page itself for every address that the page's own router knows.
 pub(crate) async fn serve(request: Request) -> Response {

@@ -1,4 +1,6 @@
-//! The `graphql-transport-ws` protocol, with the close codes it names.
+//! A WebSocket that speaks `graphql-transport-ws`: its operations, its clock and its end.
+
+pub(crate) mod protocol;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,91 +8,29 @@ use std::time::Duration;
 use async_graphql::parser::types::OperationType;
 use axum::Extension;
 use axum::extract::State;
-use axum::extract::ws::{
-    CloseFrame, Message, WebSocket, WebSocketUpgrade, rejection::WebSocketUpgradeRejection,
-};
+use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade, rejection::WebSocketUpgradeRejection};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use futures::stream::{self, BoxStream, StreamExt};
-use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep_until};
 use tokio_stream::StreamMap;
 use tower_sessions::Session;
 use tower_sessions::session::Id;
 
+use self::protocol::{Close, Heard, Protocol};
 use super::{RequestContext, graphql, problem, watches};
 use crate::app::App;
 use crate::auth::{Visitor, oidc};
-use crate::graphql::{Execution, execute, prepare, too_many};
+use crate::graphql::{Execution, GraphqlRequest, execute, prepare, too_many};
 
 const PROTOCOL: &str = "graphql-transport-ws";
 /// A client that says nothing is let go.
 const INITIALISATION: Duration = Duration::from_secs(10);
-const PING_EVERY: Duration = Duration::from_secs(25);
 /// A session that is over ends its connections within this time.
 const SESSION_CHECKED_EVERY: Duration = Duration::from_secs(5);
 /// A store that answers nothing for this long ends the connections of sessions: nobody can tell whether they are over.
 const STORE_MISSED: Duration = Duration::from_secs(15);
-/// Longest id of an operation.
-const LONGEST_ID: usize = 128;
-
-/// Why a connection is closed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Close {
-    GoingAway,
-    BadRequest,
-    Unauthorized,
-    Forbidden,
-    Subprotocol,
-    Initialisation,
-    Duplicate,
-    InitialisedTwice,
-    TryAgainLater,
-}
-
-impl Close {
-    fn frame(self) -> CloseFrame {
-        let (code, reason) = match self {
-            Self::GoingAway => (1001, "Going away"),
-            Self::TryAgainLater => (1013, "Try again later"),
-            Self::BadRequest => (4400, "Bad Request"),
-            Self::Unauthorized => (4401, "Unauthorized"),
-            Self::Forbidden => (4403, "Forbidden"),
-            Self::Subprotocol => (4406, "Subprotocol not acceptable"),
-            Self::Initialisation => (4408, "Connection initialisation timeout"),
-            Self::Duplicate => (4409, "Subscriber already exists"),
-            Self::InitialisedTwice => (4429, "Too many initialisation requests"),
-        };
-        CloseFrame { code, reason: reason.into() }
-    }
-}
-
-#[derive(Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-enum FromClient {
-    ConnectionInit {
-        #[allow(dead_code, reason = "refuses what is not a map")]
-        #[serde(default)]
-        payload: Option<serde_json::Map<String, Value>>,
-    },
-    Ping {
-        #[serde(default)]
-        payload: Option<serde_json::Map<String, Value>>,
-    },
-    Pong {
-        #[allow(dead_code, reason = "refuses what is not a map")]
-        #[serde(default)]
-        payload: Option<serde_json::Map<String, Value>>,
-    },
-    Subscribe {
-        id: String,
-        payload: Value,
-    },
-    Complete {
-        id: String,
-    },
-}
 
 pub(crate) async fn upgrade(
     State(app): State<Arc<App>>,
@@ -125,8 +65,7 @@ pub(crate) async fn upgrade(
                 app,
                 context,
                 visitor,
-                lapsed,
-                initialised: false,
+                protocol: Protocol::new(lapsed),
                 operations: StreamMap::new(),
                 socket,
             };
@@ -184,8 +123,7 @@ struct Connection {
     app: Arc<App>,
     context: RequestContext,
     visitor: Visitor,
-    lapsed: bool,
-    initialised: bool,
+    protocol: Protocol,
     operations: StreamMap<String, BoxStream<'static, Event>>,
     socket: WebSocket,
 }
@@ -205,14 +143,14 @@ impl Connection {
         let session = self.visitor.session.as_ref().and_then(Session::id);
         let mut ended = Box::pin(session_ended(self.app.clone(), session));
         let initialisation = Instant::now() + INITIALISATION;
-        let mut ping = tokio::time::interval(PING_EVERY);
+        let mut ping = tokio::time::interval(self.app.config.ping_every);
         ping.tick().await;
         let mut heard = true;
         loop {
             tokio::select! {
                 () = stopping.cancelled() => return Some(Close::GoingAway),
                 ended = &mut ended => return Some(ended.into()),
-                () = sleep_until(initialisation), if !self.initialised => return Some(Close::Initialisation),
+                () = sleep_until(initialisation), if !self.protocol.is_initialised() => return Some(Close::Initialisation),
                 _ = ping.tick() => {
                     if !heard {
                         return Some(Close::GoingAway);
@@ -243,41 +181,19 @@ impl Connection {
     }
 
     async fn hear(&mut self, text: &str) -> Result<(), Option<Close>> {
-        let message = serde_json::from_str(text).map_err(|_| Some(Close::BadRequest))?;
-        match message {
-            FromClient::ConnectionInit { .. } if self.initialised => Err(Some(Close::InitialisedTwice)),
-            FromClient::ConnectionInit { .. } if self.lapsed => Err(Some(Close::Forbidden)),
-            FromClient::ConnectionInit { .. } => {
-                self.initialised = true;
-                self.send(&json!({"type": "connection_ack"})).await.ok_or(None)
-            }
-            FromClient::Ping { payload } => {
-                let pong = match payload {
-                    Some(payload) => json!({"type": "pong", "payload": payload}),
-                    None => json!({"type": "pong"}),
-                };
-                self.send(&pong).await.ok_or(None)
-            }
-            FromClient::Pong { .. } => Ok(()),
-            FromClient::Subscribe { .. } if !self.initialised => Err(Some(Close::Unauthorized)),
-            FromClient::Subscribe { id, .. } if id.is_empty() || id.len() > LONGEST_ID => {
-                Err(Some(Close::BadRequest))
-            }
-            FromClient::Subscribe { id, .. } if self.operations.contains_key(&id) => {
-                Err(Some(Close::Duplicate))
-            }
-            FromClient::Subscribe { id, payload } => self.begin(id, payload).await,
-            FromClient::Complete { id } => {
+        let operations = &self.operations;
+        match self.protocol.hear(text, |id| operations.contains_key(id)).map_err(Some)? {
+            Heard::Nothing => Ok(()),
+            Heard::Answer(message) => self.send(&message).await.ok_or(None),
+            Heard::Begin(id, request) => self.begin(id, request).await,
+            Heard::Leave(id) => {
                 self.operations.remove(&id);
                 Ok(())
             }
         }
     }
 
-    async fn begin(&mut self, id: String, payload: Value) -> Result<(), Option<Close>> {
-        // By this protocol a document is sent along always.
-        let request = graphql::of_json(payload).filter(|request| request.query.is_some());
-        let request = request.ok_or(Some(Close::BadRequest))?;
+    async fn begin(&mut self, id: String, request: GraphqlRequest) -> Result<(), Option<Close>> {
         let request_id = self.visitor.caller.request_id.clone();
         if self.operations.len() >= self.app.config.limits.subscriptions {
             let refused = too_many("Too many subscriptions on one connection.", &request_id);
@@ -322,17 +238,5 @@ impl Connection {
             }
             Event::Answer(answer) => self.send(&json!({"type": "next", "id": id, "payload": answer})).await,
         }
-    }
-}
-
-/// For feeding it rubbish.
-#[cfg(test)]
-pub(crate) fn read_socket_message(text: &str) -> bool {
-    match serde_json::from_str::<FromClient>(text) {
-        Ok(FromClient::Subscribe { payload, .. }) => {
-            graphql::of_json(payload).is_some_and(|request| request.query.is_some())
-        }
-        Ok(_) => true,
-        Err(_) => false,
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use reqwest::header::{COOKIE, HeaderMap, LOCATION, SET_COOKIE};
+use reqwest::header::{COOKIE, HOST, HeaderMap, LOCATION, SET_COOKIE};
 use reqwest::{Method, Response, StatusCode};
 use serde_json::{Value, json};
 use url::Url;
@@ -14,22 +14,39 @@ pub(crate) struct Browser {
     pub(crate) origin: String,
     pub(crate) cookies: BTreeMap<String, String>,
     pub(crate) client: reqwest::Client,
+    /// The address of the BFF as people know it, where a proxy stands in between.
+    pub(crate) public: Option<Url>,
 }
 
 impl Browser {
     pub(crate) fn new(stack: &Stack) -> Self {
         let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
-        Self { origin: stack.origin.clone(), cookies: BTreeMap::new(), client }
+        Self { origin: stack.origin.clone(), cookies: BTreeMap::new(), client, public: None }
+    }
+
+    /// Knows the BFF by a public address; what a proxy does with it is done here.
+    pub(crate) fn behind(mut self, public: &str) -> Self {
+        self.public = Some(Url::parse(public).unwrap());
+        self
     }
 
     pub(crate) fn request(&self, method: Method, address: &str) -> reqwest::RequestBuilder {
-        let address =
-            if address.starts_with('/') { format!("{}{address}", self.origin) } else { address.to_owned() };
+        let public = self.public.as_ref().map(|public| public.origin().ascii_serialization());
+        let path = match &public {
+            Some(public) => address.strip_prefix(public.as_str()).unwrap_or(address),
+            None => address,
+        };
+        let address = if path.starts_with('/') { format!("{}{path}", self.origin) } else { path.to_owned() };
         let cookies: Vec<String> =
             self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
         let mut request = self.client.request(method, &address);
         if address.starts_with(&self.origin) && !cookies.is_empty() {
             request = request.header(COOKIE, cookies.join("; "));
+        }
+        if let Some(host) = self.public.as_ref().and_then(Url::host_str)
+            && address.starts_with(&self.origin)
+        {
+            request = request.header(HOST, host);
         }
         request
     }

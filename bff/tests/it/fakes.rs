@@ -10,12 +10,15 @@ use axum::response::{IntoResponse, Response};
 use cs_core::{Caller, Trace};
 use cs_rpc::{Channel, InMemory, SigningKey};
 use futures::StreamExt;
+use futures::future::BoxFuture;
 use http_body_util::{BodyExt, StreamBody};
 use prost::Message;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tonic::Status;
 use tonic::service::Routes;
 
 type Answer = Arc<dyn Fn(&Caller, &[u8]) -> Result<Streamed, Status> + Send + Sync>;
+type Wait = Arc<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>;
 
 /// Messages of an answer.
 pub(crate) struct Streamed {
@@ -45,11 +48,20 @@ pub(crate) struct Fakes {
     key: SigningKey,
     answers: Arc<Mutex<HashMap<String, Answer>>>,
     calls: Arc<Mutex<Vec<Call>>>,
+    waits: Arc<Mutex<HashMap<String, Wait>>>,
+}
+
+/// What became of a call that is never answered.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Held {
+    Begun,
+    Dropped,
 }
 
 impl Fakes {
     pub(crate) fn new(key: &SigningKey) -> Self {
-        let fakes = Self { key: key.clone(), answers: Arc::default(), calls: Arc::default() };
+        let key = key.clone();
+        let fakes = Self { key, answers: Arc::default(), calls: Arc::default(), waits: Arc::default() };
         fakes.answer("grpc.health.v1.Health/Check", |_, _: tonic_health::pb::HealthCheckRequest| {
             Ok(tonic_health::pb::HealthCheckResponse { status: 1 })
         });
@@ -84,6 +96,44 @@ impl Fakes {
             Ok(Streamed { messages, open })
         });
         self.answers.lock().unwrap().insert(method.to_owned(), answer);
+    }
+
+    /// Calls of a method are never answered; tells when one begins, and when it is given up.
+    pub(crate) fn hold(&self, method: &str) -> UnboundedReceiver<Held> {
+        struct Telling(UnboundedSender<Held>);
+        impl Drop for Telling {
+            fn drop(&mut self) {
+                self.0.send(Held::Dropped).ok();
+            }
+        }
+        let (sender, told) = tokio::sync::mpsc::unbounded_channel();
+        self.wait(method, move || {
+            let sender = sender.clone();
+            async move {
+                sender.send(Held::Begun).ok();
+                let _telling = Telling(sender);
+                std::future::pending::<()>().await;
+            }
+        });
+        told
+    }
+
+    /// Calls of a method are answered by twos: each waits for another.
+    pub(crate) fn pair(&self, method: &str) {
+        let both = Arc::new(tokio::sync::Barrier::new(2));
+        self.wait(method, move || {
+            let both = both.clone();
+            async move {
+                both.wait().await;
+            }
+        });
+    }
+
+    fn wait<F>(&self, method: &str, wait: impl Fn() -> F + Send + Sync + 'static)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.waits.lock().unwrap().insert(method.to_owned(), Arc::new(move || Box::pin(wait())));
     }
 
     /// What was asked since the last look, health checks apart.
@@ -142,6 +192,10 @@ impl Fakes {
         if !health {
             let call = Call { method: method.clone(), caller: caller.clone(), body: body.clone(), timeout };
             self.calls.lock().unwrap().push(call);
+        }
+        let wait = self.waits.lock().unwrap().get(&method).cloned();
+        if let Some(wait) = wait {
+            wait().await;
         }
         let answer = self.answers.lock().unwrap().get(&method).cloned();
         let result = match answer {

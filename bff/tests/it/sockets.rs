@@ -268,6 +268,31 @@ async fn one_person_has_only_so_many_subscriptions_over_all_connections() {
 }
 
 #[tokio::test]
+async fn a_client_that_does_not_answer_a_ping_is_let_go() {
+    let Some(stack) = Stack::with(|config| config.ping_every = Duration::from_millis(300)).await else {
+        return;
+    };
+    let browser = Browser::new(&stack);
+    let mut socket = connect(&browser, &[PROTOCOL]).await.unwrap();
+    say(&mut socket, json!({"type": "connection_init"})).await;
+    assert_eq!(hear(&mut socket).await.unwrap()["type"], "connection_ack");
+    let next = async |socket: &mut Socket| {
+        tokio::time::timeout(Duration::from_secs(15), socket.next()).await.expect("in time").unwrap().unwrap()
+    };
+    let ping = Message::text(json!({"type": "ping"}).to_string());
+    for _ in 0..4 {
+        assert_eq!(next(&mut socket).await, ping);
+        say(&mut socket, json!({"type": "pong"})).await;
+    }
+    // Nobody is there any more, as far as the server can tell.
+    assert_eq!(next(&mut socket).await, ping);
+    match next(&mut socket).await {
+        Message::Close(Some(frame)) => assert_eq!(u16::from(frame.code), 1001),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
 async fn a_stopping_process_says_so() {
     let Some(stack) = Stack::start().await else { return };
     let browser = Browser::new(&stack);

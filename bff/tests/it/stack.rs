@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, LazyLock, Mutex};
+use std::time::Duration;
 
 use bff::{Channels, Config, Deps, ProviderConfig, SessionKey};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -22,6 +23,9 @@ use crate::fakes::Fakes;
 static IDP_KEY: LazyLock<cs_devidp::SigningKey> =
     LazyLock::new(|| cs_devidp::SigningKey::generate().expect("a key"));
 static MIGRATED: OnceCell<Url> = OnceCell::const_new();
+
+/// Where people reach a BFF that stands behind TLS.
+pub(crate) const PUBLIC: &str = "https://council.example";
 
 /// The machine's clock, moved.
 #[derive(Default)]
@@ -61,24 +65,37 @@ type Said = Arc<Mutex<HashMap<(String, String), Vec<String>>>>;
 
 /// A pool of the app role, in a database of this run.
 async fn pool() -> PgPool {
-    let secret = cs_testkit::postgres::ROLE_SECRET;
     let url = MIGRATED
         .get_or_init(|| async {
             let url = cs_testkit::postgres::database("bff");
-            let spec = cs_db::SchemaSpec { name: "sessions", migrators: &[&bff::MIGRATOR] };
-            cs_db::migrate(&url, secret, &[spec]).await.expect("migrated");
+            migrate(&url).await;
             url
         })
         .await;
+    app_pool(url, Duration::from_secs(20))
+}
+
+async fn migrate(url: &Url) {
+    let spec = cs_db::SchemaSpec { name: "sessions", migrators: &[&bff::MIGRATOR] };
+    cs_db::migrate(url, cs_testkit::postgres::ROLE_SECRET, &[spec]).await.expect("migrated");
+}
+
+/// The same on a server of the test's own.
+pub(crate) async fn session_pool(url: &Url, patience: Duration) -> PgPool {
+    migrate(url).await;
+    app_pool(url, patience)
+}
+
+fn app_pool(url: &Url, patience: Duration) -> PgPool {
     let options = url
         .as_str()
         .parse::<sqlx::postgres::PgConnectOptions>()
         .unwrap()
         .username("sessions_app")
-        .password(&cs_db::role_password(secret, "sessions_app"));
+        .password(&cs_db::role_password(cs_testkit::postgres::ROLE_SECRET, "sessions_app"));
     sqlx::postgres::PgPoolOptions::new()
         .max_connections(4)
-        .acquire_timeout(std::time::Duration::from_secs(20))
+        .acquire_timeout(patience)
         .connect_lazy_with(options)
 }
 
@@ -111,7 +128,7 @@ impl Stack {
             issuer: Url::parse(&issuer).unwrap(),
             client_id: "councilsense".into(),
             client_secret: "secret of the client".into(),
-            redirect_uris: vec![format!("{origin}/auth/callback")],
+            redirect_uris: vec![format!("{origin}/auth/callback"), format!("{PUBLIC}/auth/callback")],
             post_logout_redirect_uris: vec![format!("{origin}/")],
             key: IDP_KEY.clone(),
             people: cs_devidp::people(),
@@ -175,8 +192,6 @@ impl Stack {
 
     /// A token of the provider for the resident, as a phone has it. Its key is the only one, so it needs no name.
     pub(crate) fn token(&self, typ: &str, scope: &str) -> String {
-        use base64::Engine as _;
-        use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
         let now = self.clock.now().timestamp();
         let header = serde_json::json!({"alg": "RS256", "typ": typ});
         let claims = serde_json::json!({
@@ -184,15 +199,7 @@ impl Stack {
             "iat": now, "client_id": "phone", "jti": "1", "scope": format!("openid {scope}"), "tenant": "default",
             "roles": ["resident"],
         });
-        let part = |value: &serde_json::Value| URL_SAFE_NO_PAD.encode(value.to_string());
-        let signed = format!("{}.{}", part(&header), part(&claims));
-        let pem = IDP_KEY.to_pem().unwrap();
-        let inner: String = pem.lines().filter(|line| !line.starts_with('-')).collect();
-        let key = ring::signature::RsaKeyPair::from_pkcs8(&STANDARD.decode(inner).unwrap()).unwrap();
-        let mut signature = vec![0; key.public().modulus_len()];
-        let random = ring::rand::SystemRandom::new();
-        key.sign(&ring::signature::RSA_PKCS1_SHA256, &random, signed.as_bytes(), &mut signature).unwrap();
-        format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature))
+        IDP_KEY.sign_as(&header, &claims)
     }
 }
 

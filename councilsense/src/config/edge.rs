@@ -78,11 +78,11 @@ pub struct EdgeSettings {
         value_delimiter = ','
     )]
     pub trusted_proxies: Vec<AddressRange>,
-    /// GraphQL documents known from the start: a JSON file, a list of texts or a map whose values are texts
+    /// GraphQL documents known from the start beside the page's own: a JSON file, a list of texts or a map whose values are texts
     #[arg(long, global = true, env = "COUNCILSENSE_TRUSTED_DOCUMENTS", value_name = "FILE")]
     pub trusted_documents: Option<PathBuf>,
-    /// Execute no other document
-    #[arg(long, global = true, env = "COUNCILSENSE_TRUSTED_DOCUMENTS_ONLY", requires = "trusted_documents")]
+    /// Execute no document but the page's own and those of --trusted-documents
+    #[arg(long, global = true, env = "COUNCILSENSE_TRUSTED_DOCUMENTS_ONLY")]
     pub trusted_documents_only: bool,
     /// How long a session that was read is believed without asking the store, in milliseconds; 0: not at all
     #[arg(

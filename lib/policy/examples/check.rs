@@ -1,17 +1,21 @@
 //! What a check of the compiled-in policies takes: `cargo run --release -p cs-policy --example check`.
 //!
 //! Two questions by four callers, each timed by itself: whether a caller may do something (of all actions in turn), and which
-//! tags it may read, which a page of meetings is asked for once a service. Aimed at: 0.2 ms at the 95th percentile.
+//! tags it may read, which a page of meetings is asked for once a service. Optimised code that takes longer than 0.2 ms at the
+//! 95th percentile, for any of them, ends with 1 (`just deep-policy`).
 
 #![expect(clippy::unwrap_used, reason = "a measurement that cannot go on is none")]
 
 use std::hint::black_box;
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use cs_core::{Caller, Role, Subject, TenantId, Trace, UserId};
 use cs_policy::{Action, Policies};
 
 const CHECKS: usize = 20_000;
+/// Milliseconds at the 95th percentile.
+const MOST: f64 = 0.2;
 const ACTIONS: [Action; 6] = [
     Action::Read,
     Action::ManageOwn,
@@ -52,7 +56,7 @@ fn measured(mut check: impl FnMut(usize)) -> [f64; 2] {
     [50, 95].map(|percent| took[CHECKS * percent / 100].as_secs_f64() * 1_000.0)
 }
 
-fn main() {
+fn main() -> ExitCode {
     let policies = Policies::built_in();
     println!("{:<10} {:<8} {:>9} {:>9}", "caller", "question", "p50 ms", "p95 ms");
     let mut slowest: f64 = 0.0;
@@ -69,4 +73,13 @@ fn main() {
         }
     }
     println!("slowest p95: {slowest:.4} ms, of {CHECKS} checks each");
+    if cfg!(debug_assertions) {
+        println!("not optimised, so nothing is said of {MOST} ms");
+        return ExitCode::SUCCESS;
+    }
+    if slowest > MOST {
+        eprintln!("that is more than {MOST} ms");
+        return ExitCode::FAILURE;
+    }
+    ExitCode::SUCCESS
 }

@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { chromium } from 'playwright-core';
 
+const documents = JSON.parse(readFileSync(new URL('./documents.json', import.meta.url), 'utf8'));
 const axeSource = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
 /** Where the server under test is, without a slash at the end. */
@@ -69,9 +70,20 @@ export async function signIn(page, person) {
   await settled(page);
 }
 
-/** A GraphQL request with the page's own session, for preparing what a test needs. */
-export async function request(page, query, variables = {}) {
-  const answer = await page.evaluate(
+/**
+ * A GraphQL request with the page's own session, for preparing what a test needs: one of documents.json, by its name. A
+ * server that executes trusted documents alone is told of that file.
+ */
+export async function request(page, name, variables = {}) {
+  assert.ok(documents[name], name);
+  const answer = await ask(page, documents[name], variables);
+  assert.equal(answer.errors, undefined, `GraphQL errors: ${JSON.stringify(answer.errors)}`);
+  return answer.data;
+}
+
+/** Any document, and whatever the server answers. */
+export function ask(page, query, variables = {}) {
+  return page.evaluate(
     async ([text, values]) => {
       const response = await fetch('/graphql', {
         method: 'POST',
@@ -86,19 +98,13 @@ export async function request(page, query, variables = {}) {
     },
     [query, variables],
   );
-  assert.equal(answer.errors, undefined, `GraphQL errors: ${JSON.stringify(answer.errors)}`);
-  return answer.data;
 }
 
 /** A meeting with a published summary that has claims; waits for one, since a new data directory fills only now. */
 export async function publishedMeeting(page) {
   const deadline = Date.now() + 4 * PATIENCE;
   while (Date.now() < deadline) {
-    const { meetings } = await request(
-      page,
-      `{ meetings(filter: { published: true }, order: DATE_DESC, first: 20) {
-           nodes { id title summary { shortSummary claims { id text evidence { excerpt url } } } } } }`,
-    );
+    const { meetings } = await request(page, 'published');
     const found = meetings.nodes.find(({ summary }) => summary?.claims.some(({ evidence }) => evidence.length > 0));
     if (found) return found;
     await page.waitForTimeout(1_000);

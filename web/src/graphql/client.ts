@@ -1,4 +1,5 @@
 import { Client, cacheExchange, fetchExchange, subscriptionExchange, type ExecutionResult } from 'urql';
+import { persistedExchange } from '@urql/exchange-persisted';
 import { socket } from './socket.ts';
 
 /** The one GraphQL client of the page: POST for reads and writes, the WebSocket for what is live. */
@@ -14,6 +15,8 @@ export function createGraphqlClient(): Client {
     }),
     exchanges: [
       cacheExchange,
+      // Documents go by their hash: the server carries them (scripts/documents.mjs), and is sent the text of one it lacks.
+      persistedExchange({ preferGetForPersistedQueries: false, enableForMutation: true }),
       fetchExchange,
       subscriptionExchange({
         forwardSubscription: ({ query, variables }) => ({

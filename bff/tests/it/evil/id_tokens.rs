@@ -296,3 +296,43 @@ async fn each_sign_in_has_its_own_secrets() {
         assert_eq!(values.len(), 3, "{name}");
     }
 }
+
+#[tokio::test]
+async fn an_answer_that_is_not_good_asks_for_no_token() {
+    let evil = Evil::start().await;
+    let Some(stack) = evil.stack().await else { return };
+    let (mut browser, mut other) = (Browser::new(&stack), Browser::new(&stack));
+    let begun = async |browser: &mut Browser| {
+        let page = browser.begin("/auth/login").await;
+        browser.begin(page.as_str()).await
+    };
+    let back = begun(&mut browser).await;
+    assert_eq!(other.get(back.as_str()).await.status(), BAD);
+    assert_eq!(evil.count("token"), 0, "in another browser");
+    let kept = browser.cookies.clone();
+    assert_eq!(browser.get(back.as_str()).await.status(), StatusCode::SEE_OTHER);
+    assert_eq!(evil.count("token"), 1);
+    browser.cookies = kept;
+    assert_eq!(browser.get(back.as_str()).await.status(), BAD);
+    assert_eq!(evil.count("token"), 1, "a second time");
+    let late = begun(&mut browser).await;
+    stack.clock.advance(chrono::TimeDelta::minutes(11));
+    assert_eq!(browser.get(late.as_str()).await.status(), BAD);
+    assert_eq!(evil.count("token"), 1, "too late");
+    let made_up = with_state(&late, "made-up");
+    assert_eq!(browser.get(&made_up).await.status(), BAD);
+    assert_eq!(evil.count("token"), 1, "nobody began it");
+}
+
+fn with_state(answer: &url::Url, state: &str) -> String {
+    let pairs: Vec<(String, String)> = answer
+        .query_pairs()
+        .map(|(name, value)| {
+            let value = if name == "state" { state.into() } else { value };
+            (name.into_owned(), value.into_owned())
+        })
+        .collect();
+    let mut changed = answer.clone();
+    changed.query_pairs_mut().clear().extend_pairs(pairs);
+    changed.into()
+}

@@ -1,5 +1,6 @@
 //! A provider that is wrong in exactly one way: whatever it answers is made right first, then changed by the case.
 
+mod access_tokens;
 mod id_tokens;
 mod linking;
 mod logout_tokens;
@@ -212,6 +213,19 @@ impl Evil {
             return plan.instead.take().map(|(_, response)| response);
         }
         None
+    }
+
+    /// An access token for `audience`, as a phone has it; `wrong` changes the plan, of which header, claims and signer count.
+    pub(crate) fn access_token(&self, audience: &str, wrong: impl FnOnce(&mut Plan)) -> String {
+        let mut plan = self.plan();
+        let now = self.now();
+        plan.header["typ"] = json!("at+jwt");
+        plan.claims = json!({
+            "iss": self.issuer, "aud": audience, "iat": now, "exp": now + 300, "jti": random(), "client_id": "phone",
+            "sub": *self.subject.lock().unwrap(), "scope": "openid councilsense", "roles": ["resident"],
+        });
+        wrong(&mut plan);
+        signed(&plan)
     }
 
     /// A logout token; `wrong` changes the plan, of which header, claims and signer count.
