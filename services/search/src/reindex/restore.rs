@@ -8,6 +8,7 @@ use cs_rpc::Channel;
 use cs_text::passages::CHUNKER_VERSION;
 
 use super::{Progress, Rebuilt, ReindexError, has_meetings, rebuild, tenants};
+use crate::index::SearchIndex as _;
 use crate::index::versions::VersionedIndex;
 use crate::{Deps, Error, indexer};
 
@@ -53,7 +54,6 @@ pub async fn restore(
 }
 
 async fn is_lacking(deps: &Deps, versioned: &VersionedIndex, callers: &[Caller]) -> Result<bool, Error> {
-    use crate::index::SearchIndex as _;
     if !versioned.is_lacking() {
         return Ok(false);
     }

@@ -28,6 +28,7 @@ mod layout;
 mod legs;
 mod search;
 mod stats;
+mod union;
 mod wire;
 mod writer;
 
