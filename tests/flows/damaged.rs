@@ -80,7 +80,13 @@ fn a_damaged_index_is_built_anew_and_the_next_version_while_it_serves() {
     let taken = answer(&data, &["ingest", "--city", "springfield", documents.to_str().unwrap()]);
     assert_eq!(taken["meetings"].as_array().unwrap().len(), 2, "{taken}");
 
-    let store = only_store(&data.join("index"));
+    // Gone, where `up` has never been.
+    std::fs::remove_dir_all(data.join("index")).unwrap();
+    let (up, said) = Up::start(&data);
+    assert!(said.contains("search index built anew"), "{said}");
+    up.stop();
+
+    let store = only_store(&data.join("index-2"));
     let mut bytes = std::fs::read(&store).unwrap();
     let middle = bytes.len() / 2;
     bytes[middle] ^= 0x55;
@@ -90,13 +96,13 @@ fn a_damaged_index_is_built_anew_and_the_next_version_while_it_serves() {
 
     // Built and compared by the instance that runs; a second one goes back.
     let built = answer(&data, &["reindex"]);
-    assert_eq!(built, json!([{ "meetings": 2, "engine": "embedded", "version": "index-3" }]));
-    assert_eq!(answer(&data, &["reindex", "--rollback"]), json!([{ "version": "index-2" }]));
+    assert_eq!(built, json!([{ "meetings": 2, "engine": "embedded", "version": "index-4" }]));
+    assert_eq!(answer(&data, &["reindex", "--rollback"]), json!([{ "version": "index-3" }]));
     up.stop();
 
     // Nothing is damaged now, and nothing is built at the next start; nobody runs, so the command is an instance.
     let built = answer(&data, &["reindex"]);
-    assert_eq!(built[0]["version"], "index-3");
+    assert_eq!(built[0]["version"], "index-4");
     for entry in std::fs::read_dir(&data).unwrap() {
         let entry = entry.unwrap();
         if entry.file_name().to_string_lossy().starts_with("index-") {

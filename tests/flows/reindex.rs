@@ -8,6 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use councilsense::wiring::Role;
 use cs_core::{Caller, MeetingId, Trace};
+use cs_proto::accounts::v1::accounts_client::AccountsClient;
 use cs_proto::common::v1 as common;
 use cs_proto::meetings::v1::BatchListArtifactsRequest;
 use cs_proto::meetings::v1::meetings_client::MeetingsClient;
@@ -21,12 +22,16 @@ use cs_proto::search::v1 as sh;
 use cs_proto::search::v1::search_client::SearchClient;
 use search::index::embedded::{EmbeddedIndex, OnDamage};
 use search::index::opensearch::{OpenSearchIndex, Options};
+use search::index::versions::VersionedIndex;
 use search::index::{
     Applied, Counts, Held, IndexError, IndexStats, Part, PassageDoc, PassageKind, SearchIndex, SearchRequest,
     SearchResponse, Visibility, VisibleTags,
 };
 use search::rank::RankParams;
-use search::reindex::{Progress, ReindexError, Seen, build, catch_up, confirm, verify};
+use search::reindex::{
+    Progress, ReindexError, Restored, Seen, build, catch_up, confirm, go_back_in_opensearch, outdated,
+    restore, verify,
+};
 use uuid::Uuid;
 
 use crate::harness::{Harness, MINUTES, Mode, anonymous, operator, tenant};
@@ -94,7 +99,113 @@ async fn an_index_is_built_anew_in_opensearch_from_what_the_services_keep() {
     };
     let (a, b) = (used.index.search(asked.clone()).await.unwrap(), engine.search(asked).await.unwrap());
     assert_eq!((a.total, a.facets), (b.total, b.facets));
+
+    // A next version; what is hidden and withdrawn from then on is told to it alone, and not shown after going back.
+    let after = search::Deps { index: Arc::new(engine.at_version(2)), ..used.clone() };
+    build(&after, &caller, stack.ids.now(), &mut Seen::default(), &quiet).await.unwrap();
+    engine.switch(&[(uuid, 2)]).await.unwrap();
+    let left: Vec<Uuid> =
+        used.index.meetings(uuid).await.unwrap().into_keys().map(|held| held.meeting).collect();
+    hide(&h, &clerk, left[0], common::Visibility::Reviewer).await;
+    withdraw(&h, &clerk, left[1]).await;
+    h.drain().await;
+    let back = go_back_in_opensearch(&used, &engine, &[caller.clone()], &cs_core::SystemClock, &quiet).await;
+    assert_eq!(back.unwrap(), 1);
+    let generation = engine.generation(uuid).await.unwrap();
+    assert_eq!((generation.current, generation.versions), (Some(1), vec![1, 2]));
+    let asked = public(uuid, "Riverside");
+    let (a, b) = (used.index.search(asked.clone()).await.unwrap(), engine.search(asked).await.unwrap());
+    assert!(a.total > 0 && left.len() == 3, "one of three is shown");
+    assert_eq!((a.total, a.facets), (b.total, b.facets));
+    verify(&search::Deps { index: Arc::new(engine.at_version(1)), ..used }, &caller).await.unwrap();
     engine.remove_everything().await.unwrap();
+}
+
+/// What anybody may find by these words.
+fn public(tenant: Uuid, words: &str) -> SearchRequest {
+    SearchRequest {
+        tenant,
+        visible: VisibleTags::of([Visibility::Public]),
+        query: search::query::parse(words),
+        vector: None,
+        mode: search::index::Mode::Keyword,
+        filters: Default::default(),
+        first: 100,
+        after: None,
+        group_by_meeting: false,
+    }
+}
+
+/// Gives every document of a meeting a tag.
+async fn hide(h: &Harness, clerk: &Caller, meeting: Uuid, visibility: common::Visibility) {
+    let request = BatchListArtifactsRequest { meeting_ids: vec![MeetingId::from(meeting).to_string()] };
+    let mut meetings = MeetingsClient::new(h.channel(Role::Meetings));
+    let listed = meetings.batch_list_artifacts(h.request(clerk, request)).await.unwrap().into_inner();
+    let mut records = RecordsClient::new(h.channel(Role::Meetings));
+    for artifact in listed.artifacts {
+        let request =
+            SetArtifactVisibilityRequest { artifact_id: artifact.id, visibility: visibility.into() };
+        records.set_artifact_visibility(h.request(clerk, request)).await.unwrap();
+    }
+}
+
+async fn withdraw(h: &Harness, clerk: &Caller, meeting: Uuid) {
+    let meeting_id = MeetingId::from(meeting).to_string();
+    let request = WithdrawMeetingRequest { meeting_id, reason: "by mistake".to_owned() };
+    let mut records = RecordsClient::new(h.channel(Role::Meetings));
+    records.withdraw_meeting(h.request(clerk, request)).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_index_that_was_lost_or_made_by_another_program_is_built_anew() {
+    let h = Harness::start("restore", Mode::Together).await;
+    let tenant = h.tenant().await;
+    let used = h.stacks[0].search().unwrap().clone();
+    let dir = tempfile::tempdir().unwrap();
+    let (live, _) = VersionedIndex::open(dir.path(), RankParams::default(), OnDamage::Refuse).unwrap();
+    let deps = search::Deps { index: Arc::new(live.clone()), ..used.clone() };
+    let accounts = AccountsClient::new(h.channel(Role::Accounts));
+    let again = async || restore(&deps, &live, &accounts, &cs_core::SystemClock, &|_| {}).await.unwrap();
+
+    live.set_lacking(true);
+    assert_eq!(again().await, Restored::Whole, "where there is nothing, nothing is lacking");
+    assert!(!live.is_lacking() && live.name() == "index");
+
+    for uid in ["m1", "m2"] {
+        let text = format!("{MINUTES}\nOf {uid}.\n");
+        let clerk = operator(tenant);
+        h.ingest(&clerk, "springfield", uid, &[("minutes.txt", "minutes", text.as_bytes())]).await;
+    }
+    h.drain().await;
+    live.set_lacking(true);
+    assert!(matches!(again().await, Restored::Built { indexed: 2, .. }));
+    assert!(!live.is_lacking());
+    let uuid = tenant.uuid();
+    let held = used.index.meetings(uuid).await.unwrap();
+    assert_eq!((held.len(), live.meetings(uuid).await.unwrap()), (2, held));
+    assert_eq!(again().await, Restored::Whole);
+
+    // One passage of another model, and one of another chunker.
+    let hit = used.index.search(public(uuid, "Riverside")).await.unwrap().hits.swap_remove(0);
+    let caller = Caller::service(search::NAME, tenant, Trace::start());
+    for (embedder, chunker, told) in
+        [("old/1", hit.passage.chunker.as_str(), "made by old/1"), ("", "words/0", "cut by words/0")]
+    {
+        let vector = if embedder.is_empty() { Vec::new() } else { vec![1.0; 384] };
+        let doc = PassageDoc {
+            embedder: embedder.to_owned(),
+            chunker: chunker.to_owned(),
+            vector,
+            meeting_id: Uuid::from_u128(7),
+            ..hit.passage.clone()
+        };
+        live.replace_meeting(uuid, Uuid::from_u128(7), Part::Documents, 1, vec![doc]).await.unwrap();
+        let why = outdated(&deps, &[caller.clone()]).await.unwrap().unwrap();
+        assert!(why.contains(told), "{why}");
+        assert!(matches!(again().await, Restored::Built { .. }));
+        assert_eq!(outdated(&deps, &[caller.clone()]).await.unwrap(), None);
+    }
+    assert_eq!(live.name(), "index-4");
 }
 
 /// What an engine does to the passages that it is handed.
@@ -349,6 +460,15 @@ async fn the_embedded_index_is_built_anew_while_it_serves_and_gone_back_from() {
     h.drain().await;
     assert_eq!(total(&h, &reader).await, three, "m4 came and m1 is hidden");
 
+    // What the version before is not told: one meeting's minutes are hidden, another's shown again, a third one goes.
+    let of = |at: usize| meetings[at].parse::<MeetingId>().unwrap().uuid();
+    hide(&h, &clerk, of(1), common::Visibility::Reviewer).await;
+    hide(&h, &clerk, of(0), common::Visibility::Public).await;
+    withdraw(&h, &clerk, of(2)).await;
+    h.drain().await;
+    let two = total(&h, &reader).await;
+    assert_eq!(two, 2 * three / 3, "m1 and m4");
+
     // What runs now, and what the services have, agree; also after going back and a restart.
     let agrees = async |h: &Harness| {
         let used = h.stacks[0].search().unwrap().clone();
@@ -356,13 +476,13 @@ async fn the_embedded_index_is_built_anew_while_it_serves_and_gone_back_from() {
         verify(&used, &caller).await.unwrap()
     };
     let verified = agrees(&h).await;
-    assert!(verified.samples >= 4, "{verified:?}");
+    assert!(verified.samples >= 3, "{verified:?}");
     let back =
         indexes.roll_back_index(h.request(&owner, RollBackIndexRequest {})).await.unwrap().into_inner();
     assert_eq!(back.version, "index-2");
-    assert_eq!((total(&h, &reader).await, agrees(&h).await), (three, verified));
+    assert_eq!((total(&h, &reader).await, agrees(&h).await), (two, verified));
     drop(indexes);
     let h = h.restart().await;
     assert_eq!(h.stacks[0].search().unwrap().index.versioned().unwrap().name(), "index-2");
-    assert_eq!(total(&h, &reader).await, three);
+    assert_eq!(total(&h, &reader).await, two);
 }

@@ -14,8 +14,8 @@ use crate::data_dir::DataDir;
 /// An engine, open.
 pub(crate) struct Engine {
     pub(crate) index: Arc<dyn SearchIndex>,
-    /// Some tenant's index was damaged, or all are gone, and what there is is empty now.
-    pub(crate) rebuild: bool,
+    /// Some tenant's index was damaged, or there is nothing in it: what the services have may be lacking.
+    pub(crate) lacking: bool,
 }
 
 /// Opens the configured engine. An OpenSearch that does not answer is no reason not to start.
@@ -24,9 +24,10 @@ pub(crate) async fn open(settings: &Settings, dir: &DataDir, dimensions: usize) 
         SearchEngine::Embedded => {
             let (index, damaged) =
                 VersionedIndex::open(dir.path(), RankParams::default(), OnDamage::StartEmpty)?;
-            // Where `up` has been before, an index of nobody is one that somebody removed, or a directory never used.
-            let gone = dir.is_begun() && index.is_empty();
-            Ok(Engine { index: Arc::new(index), rebuild: gone || !damaged.is_empty() })
+            // An index of nobody is one that somebody removed, or one never used: the services know.
+            let lacking = index.is_empty() || !damaged.is_empty();
+            index.set_lacking(lacking);
+            Ok(Engine { index: Arc::new(index), lacking })
         }
         SearchEngine::Opensearch => {
             let index = match OpenSearchIndex::connect(opensearch(settings, dimensions)).await {
@@ -36,7 +37,7 @@ pub(crate) async fn open(settings: &Settings, dir: &DataDir, dimensions: usize) 
                 }
                 connected => connected?,
             };
-            Ok(Engine { index: Arc::new(index), rebuild: false })
+            Ok(Engine { index: Arc::new(index), lacking: false })
         }
     }
 }

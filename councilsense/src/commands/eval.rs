@@ -2,14 +2,13 @@
 
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use anyhow::{Context, bail};
-use cs_text::embed::{Embedder, MiniLm};
 use search::eval::{EvalOptions, eval_search, eval_search_on};
 use search::index::Mode;
 use search::index::opensearch::OpenSearchIndex;
 
+use super::embedder::{dimensions, embedder};
 use crate::config::{EvalWhat, SearchEngine, Settings};
 
 /// A search is measured, not given up.
@@ -41,14 +40,15 @@ async fn search(
     };
     // Nobody waits for a query meanwhile: every core embeds.
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let embedder = tokio::task::spawn_blocking(move || MiniLm::load_with_bulk_threads(cores)).await??;
-    let embedder = Arc::new(embedder);
+    let wanted = settings.embedder.clone();
+    let load = move || if mode == Mode::Keyword { Ok(None) } else { embedder(&wanted, Some(cores)) };
+    let embedder = tokio::task::spawn_blocking(load).await??;
     let options = EvalOptions { mode, use_filter: !no_filter, ..EvalOptions::default() };
     let report = match engine {
         SearchEngine::Embedded => eval_search(dir, options, embedder).await,
         SearchEngine::Opensearch => {
             // Indexes of its own, which go when it ends.
-            let mut scratch = super::engine::opensearch(settings, embedder.dimensions());
+            let mut scratch = super::engine::opensearch(settings, dimensions(embedder.as_deref()));
             scratch.prefix = format!("{}_eval_{}", settings.opensearch_prefix, std::process::id());
             scratch.deadline = PATIENCE;
             let index = OpenSearchIndex::connect(scratch).await?;

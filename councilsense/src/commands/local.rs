@@ -41,8 +41,8 @@ pub struct Local {
     pub stack: Stack,
     /// What only the installation knows.
     pub(crate) secrets: Secrets,
-    /// Tenants whose damaged index was set aside.
-    pub(crate) rebuild: bool,
+    /// What the services have may be lacking in the index.
+    pub(crate) lacking: bool,
     postgres: Option<Arc<Mutex<Option<PrivatePostgres>>>>,
     _lock: Lock,
 }
@@ -68,7 +68,7 @@ pub(crate) async fn start(
         }
     };
     progress("postgres");
-    let (stack, rebuild) = match wire(settings, dir, &secrets, database, model, progress).await {
+    let (stack, lacking) = match wire(settings, dir, &secrets, database, model, progress).await {
         Ok(wired) => wired,
         Err(error) => {
             if let Some(postgres) = postgres {
@@ -81,10 +81,10 @@ pub(crate) async fn start(
     if let Some(postgres) = &postgres {
         stack.tasks.spawn(supervise(postgres.clone(), dir.path().to_owned(), stack.tasks.stopping()));
     }
-    Ok(Local { stack, secrets, rebuild, postgres, _lock: lock })
+    Ok(Local { stack, secrets, lacking, postgres, _lock: lock })
 }
 
-/// The services on a database that runs, and whether the index has to be filled anew.
+/// The services on a database that runs, and whether the index may lack something.
 async fn wire(
     settings: &Settings,
     dir: &DataDir,
@@ -98,7 +98,7 @@ async fn wire(
     progress("migrations");
     let embedder = model.await??;
     let dimensions = dimensions(embedder.as_deref());
-    let Engine { index, rebuild } = engine::open(settings, dir, dimensions).await?;
+    let Engine { index, lacking } = engine::open(settings, dir, dimensions).await?;
     progress("search index and embedding model");
     let stack = Stack::new(Parts {
         roles: Role::ALL.to_vec(),
@@ -119,7 +119,7 @@ async fn wire(
     })
     .await?;
     stack.subscribe().await?;
-    Ok((stack, rebuild))
+    Ok((stack, lacking))
 }
 
 /// Starts the private Postgres again, on its port, when it has gone away. Meanwhile calls answer that they cannot be

@@ -10,6 +10,7 @@ mod ingest;
 mod local;
 mod operate;
 mod reindex;
+mod restore;
 mod role;
 mod sessions;
 mod token;

@@ -1,6 +1,5 @@
 //! An operator's verbs: gRPC calls to the running instance, or to one that runs as long as the command.
 
-use anyhow::Context;
 use cs_proto::accounts::v1 as accounts;
 use cs_proto::accounts::v1::accounts_client::AccountsClient;
 use cs_proto::common::v1::{self as common, PageInfo, PageRequest};
@@ -14,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::local::{Services, told};
 use crate::config::{CityVerb, RoleVerb, Settings, SourceVerb, TenantVerb};
-use crate::wiring::{Role, Stack, system_clock};
+use crate::wiring::Role;
 
 /// Rows of a page: as many as a service gives.
 const PAGE: u32 = 100;
@@ -253,27 +252,6 @@ pub(crate) async fn visibility(
         Ok(())
     })
     .await
-}
-
-/// Builds the search index anew where there is something to index, and takes it into use; gives how many meetings were
-/// indexed. One that ends half-way is gone on with at the next start.
-pub(crate) fn rebuild_index(
-    stack: &Stack,
-) -> anyhow::Result<impl Future<Output = anyhow::Result<usize>> + Send + use<>> {
-    let search = stack.search().context("search does not run here")?.clone();
-    let versioned = search.index.versioned().context("this search does not keep its index by itself")?;
-    let accounts = AccountsClient::new(stack.channel(Role::Accounts)?);
-    Ok(async move {
-        for caller in search::reindex::tenants(&accounts, &search.outbound).await? {
-            if search::reindex::has_meetings(&search, &caller).await? {
-                let (clock, show) = (system_clock(), super::reindex::show);
-                let built = search::reindex::rebuild(&search, &versioned, &accounts, &*clock, &show).await?;
-                return Ok(built.indexed);
-            }
-        }
-        versioned.repaired()?;
-        Ok(0)
-    })
 }
 
 #[cfg(test)]

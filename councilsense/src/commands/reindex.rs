@@ -16,7 +16,7 @@ use cs_rpc::Outbound;
 use cs_text::embed::Embedder;
 use search::index::SearchIndex;
 use search::index::opensearch::OpenSearchIndex;
-use search::reindex::{Progress, Seen, Verified, catch_up, fill, tenants};
+use search::reindex::{Progress, Seen, Verified, catch_up, fill, go_back_in_opensearch, tenants};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -69,7 +69,7 @@ pub(crate) async fn reindex(
     match (engine, rollback) {
         (SearchEngine::Embedded, true) => embedded_back(&settings).await,
         (SearchEngine::Embedded, false) => embedded(&settings).await,
-        (SearchEngine::Opensearch, true) => opensearch_back(&settings).await,
+        (SearchEngine::Opensearch, true) => opensearch_back(&settings, &dir).await,
         (SearchEngine::Opensearch, false) => opensearch(&settings, &dir).await,
     }
 }
@@ -181,23 +181,20 @@ async fn opensearch(settings: &Settings, dir: &DataDir) -> anyhow::Result<()> {
     services.close().await
 }
 
-async fn opensearch_back(settings: &Settings) -> anyhow::Result<()> {
-    // Nothing is written, so any number of dimensions will do.
-    let live = OpenSearchIndex::lazy(engine::opensearch(settings, 0))?;
-    let mut to = Vec::new();
-    for (tenant, generation) in live.generations().await? {
-        let before = generation.versions.iter().filter(|v| Some(**v) < generation.current).max();
-        to.extend(before.map(|version| (tenant, *version)));
-    }
-    if to.is_empty() {
-        bail!("there is no version before the one that is used");
-    }
-    live.switch(&to).await?;
+async fn opensearch_back(settings: &Settings, dir: &DataDir) -> anyhow::Result<()> {
+    let services = Services::reach(settings).await?;
+    let outbound = Outbound::new(search::NAME, dir.secrets()?.internal_key()?, system_clock());
+    let embedder = model(settings).await?;
+    let live =
+        Arc::new(OpenSearchIndex::lazy(engine::opensearch(settings, dimensions(embedder.as_deref())))?);
+    let callers = tenants(&AccountsClient::new(services.channel(Role::Accounts)?), &outbound).await?;
+    let deps = deps(&services, live.clone(), embedder, outbound).await?;
+    let tenants = go_back_in_opensearch(&deps, &live, &callers, &*system_clock(), &show).await?;
     let line = format!(
-        "{} tenants are searched in the version before; run `councilsense reindex` to go forward",
-        to.len()
+        "{tenants} tenants are searched in the version before, with what changed since; run `councilsense reindex` to go forward"
     );
-    print(settings, vec![(line, json!({ "tenants": to.len() }))])
+    print(settings, vec![(line, json!({ "tenants": tenants }))])?;
+    services.close().await
 }
 
 /// The embedded engine is one process's: the instance that runs, or this command for a while, builds the next version
@@ -243,10 +240,12 @@ async fn embedded_back(settings: &Settings) -> anyhow::Result<()> {
     let settings = &Settings { search_engine: SearchEngine::Embedded, ..settings.clone() };
     Services::during(settings, async |services| {
         let mut client = IndexesClient::new(services.channel(Role::Search)?);
-        let request = services.request(RollBackIndexRequest {})?;
+        // It is caught up first, however long that takes.
+        let request = services.stream(RollBackIndexRequest {})?;
         let version = client.roll_back_index(request).await.map_err(told)?.into_inner().version;
-        let line =
-            format!("{version} is used now; run `councilsense reindex` to take what was published since");
+        let line = format!(
+            "{version} is used now, with what changed since; run `councilsense reindex` to go forward"
+        );
         print(settings, vec![(line, json!({ "version": version }))])
     })
     .await

@@ -20,12 +20,12 @@ pub(crate) async fn service(settings: Settings, role: Role) -> anyhow::Result<()
     let dir = DataDir::open(&settings.data_dir)?;
     let grpc = bind(settings.grpc, "grpc").await?;
     let metrics_port = metrics_port(&settings).await?;
-    let (index, embedder, rebuild) = match role {
+    let (index, embedder) = match role {
         Role::Indexer if settings.search_engine == SearchEngine::Embedded => anyhow::bail!(
             "the embedded engine is filled by the role that searches in it: run `councilsense search`, or choose --search-engine opensearch"
         ),
         Role::Search | Role::Indexer => engine(&settings, &dir).await?,
-        _ => (None, None, false),
+        _ => (None, None),
     };
     let stack = Stack::new(parts(&settings, &dir, vec![role], index, embedder)?).await?;
     if metrics_port.is_some() {
@@ -41,16 +41,8 @@ pub(crate) async fn service(settings: Settings, role: Role) -> anyhow::Result<()
     }
     let (routes, stop) = (stack.routes(), stack.tasks.stopping());
     println!("{} on http://{}", role.name(), grpc.local_addr()?);
-    if rebuild {
-        tracing::error!(
-            "the search index was damaged: what could not be read is built anew, and not found until then"
-        );
-        match super::operate::rebuild_index(&stack) {
-            Ok(rebuilding) => drop(stack.tasks.spawn(tell_rebuilt(rebuilding, stack.tasks.stopping()))),
-            Err(error) => {
-                tracing::error!(%error, "run `councilsense reindex` when search knows where accounts is")
-            }
-        }
+    if role == Role::Search {
+        super::restore::keep_whole(&stack);
     }
     let serving = stack.tasks.spawn(cs_rpc::serve(cs_rpc::incoming(grpc), routes, stop));
     tokio::select! {
@@ -126,26 +118,12 @@ pub(crate) async fn serve_web(
     }
 }
 
-async fn tell_rebuilt(rebuilding: impl Future<Output = anyhow::Result<usize>>, stop: CancellationToken) {
-    let rebuilt = tokio::select! {
-        rebuilt = rebuilding => rebuilt,
-        () = stop.cancelled() => return,
-    };
-    match rebuilt {
-        Ok(meetings) => tracing::info!(event = "index.rebuilt", meetings, "the search index was built anew"),
-        Err(error) => {
-            tracing::error!(%error, "the search index was not built anew: run `councilsense reindex`, or start again");
-        }
-    }
-}
-
-type Engine = (Option<Arc<dyn SearchIndex>>, Option<Arc<dyn Embedder>>, bool);
+type Engine = (Option<Arc<dyn SearchIndex>>, Option<Arc<dyn Embedder>>);
 
 async fn engine(settings: &Settings, dir: &DataDir) -> anyhow::Result<Engine> {
     let embedder = embedder(&settings.embedder, None)?;
-    let super::engine::Engine { index, rebuild } =
-        super::engine::open(settings, dir, dimensions(embedder.as_deref())).await?;
-    Ok((Some(index), embedder, rebuild))
+    let dimensions = dimensions(embedder.as_deref());
+    Ok((Some(super::engine::open(settings, dir, dimensions).await?.index), embedder))
 }
 
 fn parts(

@@ -6,9 +6,11 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use cs_proto::accounts::v1::EnsureTenantRequest;
 use cs_proto::accounts::v1::accounts_client::AccountsClient;
+use search::reindex::Restored;
 use tokio::net::TcpListener;
 
 use super::local::{self, Local, bind, told};
+use super::restore::{keep_whole, restored};
 use crate::config::Settings;
 use crate::data_dir::{DataDir, Instance};
 use crate::demo;
@@ -135,6 +137,14 @@ async fn serve(
     dir.announce(&Instance { pid: std::process::id(), grpc: grpc_address, http: address })?;
     ready("web page and GraphQL");
 
+    // Before anything new comes in: an index of nothing would look used then.
+    if local.lacking {
+        if let Restored::Built { .. } = restored(&local.stack)?.await? {
+            ready("search index built anew: the old one was damaged, or gone");
+        }
+    } else {
+        keep_whole(&local.stack);
+    }
     // New is a directory that `up` has not been through with: a first start that failed half way still brings the city,
     // and one where somebody's own city is does not.
     if demo.unwrap_or(!dir.is_begun() && demo::nothing_there(local).await?) {
@@ -144,9 +154,6 @@ async fn serve(
         demo::resume(local, dir).await?;
     }
     dir.begun()?;
-    if local.rebuild && super::operate::rebuild_index(&local.stack)?.await? > 0 {
-        ready("search index built anew: the old one was damaged, or gone");
-    }
     println!("\nOpen {main} in a browser. Ctrl-C stops everything.");
 
     tokio::select! {

@@ -93,14 +93,15 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         let kept = Arc::new(Kept { model: MiniLm::load()?, known: Mutex::new(known) });
         let embedder = Arc::clone(&kept) as Arc<dyn Embedder>;
         let report = match &opensearch {
-            None => eval_search(&dir, options.clone(), embedder).await?,
+            None => eval_search(&dir, options.clone(), Some(embedder)).await?,
             Some(url) => {
                 let mut place = Options::new(url.parse()?, embedder.dimensions());
                 place.prefix = format!("eval_{}", std::process::id());
                 place.params = options.params.clone();
                 place.deadline = std::time::Duration::from_secs(30);
                 let index = OpenSearchIndex::connect(place).await?;
-                let report = eval_search_on(&dir, options.clone(), embedder, &index, "opensearch").await;
+                let report =
+                    eval_search_on(&dir, options.clone(), Some(embedder), &index, "opensearch").await;
                 index.remove_everything().await?;
                 report?
             }

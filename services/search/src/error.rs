@@ -55,7 +55,8 @@ impl Error {
                 | IndexError::Corrupt { .. }
                 | IndexError::Pointer { .. }
                 | IndexError::Layout { .. }
-                | IndexError::Unavailable { .. },
+                | IndexError::Unavailable { .. }
+                | IndexError::Late(_),
             ) => Reason::IndexUnavailable,
             Self::Service(_) => Reason::Unavailable,
             Self::Index(

@@ -111,6 +111,9 @@ pub enum EvalError {
     /// The embedder failed.
     #[error(transparent)]
     Embed(#[from] EmbedError),
+    /// Meaning cannot be measured without an embedder.
+    #[error("{0} mode needs an embedder: choose one with --embedder, or measure --mode keyword")]
+    NoEmbedder(&'static str),
     /// There is no room for the scratch index.
     #[error("no scratch directory can be made: {0}")]
     Scratch(std::io::Error),
@@ -120,32 +123,37 @@ pub enum EvalError {
 pub async fn eval_search(
     dir: &Path,
     options: EvalOptions,
-    embedder: Arc<dyn Embedder>,
+    embedder: Option<Arc<dyn Embedder>>,
 ) -> Result<EvalReport, EvalError> {
     let scratch = tempfile::tempdir().map_err(EvalError::Scratch)?;
     let (index, _) = EmbeddedIndex::open(scratch.path(), options.params.clone(), OnDamage::Refuse)?;
     eval_search_on(dir, options, embedder, &index, "embedded").await
 }
 
-/// The same on an index that is given, empty, and named in the report.
+/// The same on an index that is given, empty, and named in the report. Without words alone an embedder is needed.
 pub async fn eval_search_on(
     dir: &Path,
     options: EvalOptions,
-    embedder: Arc<dyn Embedder>,
+    embedder: Option<Arc<dyn Embedder>>,
     index: &dyn SearchIndex,
     engine: &str,
 ) -> Result<EvalReport, EvalError> {
     let collection = Collection::read(dir)?;
-    let with_vectors = options.mode != Mode::Keyword;
-    fill(index, &collection.documents, with_vectors.then_some(&*embedder)).await?;
+    let embedder = embedder.filter(|_| options.mode != Mode::Keyword);
+    if embedder.is_none() && options.mode != Mode::Keyword {
+        return Err(EvalError::NoEmbedder(options.mode.as_str()));
+    }
+    fill(index, &collection.documents, embedder.as_deref()).await?;
 
     let mut judged = Judged::default();
     let mut latencies = Vec::new();
     for query in &collection.queries {
         let started = Instant::now();
         let parsed = parse(&query.text);
-        let vector =
-            if with_vectors { embedder.embed(vec![parsed.meaning().to_owned()]).await?.pop() } else { None };
+        let vector = match &embedder {
+            Some(embedder) => embedder.embed(vec![parsed.meaning().to_owned()]).await?.pop(),
+            None => None,
+        };
         let filters = if options.use_filter { query.filter.clone() } else { Vec::new() };
         let request = SearchRequest {
             tenant: Uuid::nil(),
@@ -188,30 +196,27 @@ async fn fill(
     documents: &[Document],
     embedder: Option<&dyn Embedder>,
 ) -> Result<(), EvalError> {
-    let mut cut: Vec<Vec<(PassageDoc, String)>> = documents.iter().map(cut).collect();
+    let mut cut: Vec<Vec<PassageDoc>> = documents.iter().map(cut).collect();
     if let Some(embedder) = embedder {
-        let mut flat: Vec<&mut (PassageDoc, String)> = cut.iter_mut().flatten().collect();
+        let mut flat: Vec<&mut PassageDoc> = cut.iter_mut().flatten().collect();
         for chunk in flat.chunks_mut(EMBED_AT_ONCE) {
-            let texts = chunk.iter().map(|(_, text)| text.clone()).collect();
-            for ((doc, _), vector) in chunk.iter_mut().map(|p| &mut **p).zip(embedder.embed(texts).await?) {
+            let texts = chunk.iter().map(|doc| doc.embedded_text()).collect();
+            for (doc, vector) in chunk.iter_mut().zip(embedder.embed(texts).await?) {
                 doc.vector = vector;
                 doc.embedder = embedder.version().to_owned();
             }
         }
     }
     stream::iter(cut.into_iter().filter(|passages| !passages.is_empty()))
-        .map(|passages| {
-            let docs: Vec<PassageDoc> = passages.into_iter().map(|(doc, _)| doc).collect();
-            index.replace_meeting(Uuid::nil(), docs[0].meeting_id, Part::Documents, 1, docs)
-        })
+        .map(|docs| index.replace_meeting(Uuid::nil(), docs[0].meeting_id, Part::Documents, 1, docs))
         .buffer_unordered(WRITE_AT_ONCE)
         .try_collect::<Vec<_>>()
         .await?;
     Ok(())
 }
 
-/// A document's passages and what is embedded of each. One without text is its title.
-fn cut(document: &Document) -> Vec<(PassageDoc, String)> {
+/// A document's passages. One without text is its title.
+fn cut(document: &Document) -> Vec<PassageDoc> {
     let (title, text) = match document.text.trim() {
         "" => ("", document.title.as_str()),
         _ => (document.title.as_str(), document.text.as_str()),
@@ -221,8 +226,7 @@ fn cut(document: &Document) -> Vec<(PassageDoc, String)> {
         .into_iter()
         .filter_map(|passage| {
             let body = slice_code_points(text, passage.start, passage.end)?;
-            let embedded = passage.with_context(body);
-            let doc = PassageDoc {
+            Some(PassageDoc {
                 id: format!("{}#{}", document.id, passage.ordinal),
                 tenant_id: Uuid::nil(),
                 meeting_id: uuid_of(&document.id),
@@ -249,8 +253,7 @@ fn cut(document: &Document) -> Vec<(PassageDoc, String)> {
                 embedder: String::new(),
                 chunker: CHUNKER_VERSION.to_owned(),
                 labels: document.labels.clone(),
-            };
-            Some((doc, embedded))
+            })
         })
         .collect()
 }

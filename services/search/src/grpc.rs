@@ -14,10 +14,10 @@ use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
 use crate::index::{
-    Facets, Filters, Hit, Mode, Part, PassageDoc, PassageKind, SearchRequest, SearchResponse, Visibility,
-    VisibleTags,
+    Facets, Filters, Hit, IndexError, Mode, Part, PassageDoc, PassageKind, SearchRequest, SearchResponse,
+    Visibility, VisibleTags,
 };
-use crate::query::{Field, ParsedQuery, narrow, parse, resolve_bodies};
+use crate::query::{Field, ParsedQuery, narrow, narrow_days, parse, resolve_bodies};
 use crate::saved::best_match;
 use crate::{Deps, Error};
 
@@ -50,8 +50,7 @@ impl SearchService {
         let mut query = parse(&request.query);
         let mut filters = filters(request.filter.unwrap_or_default())?;
         self.resolve_names(caller, &mut query, &mut filters).await?;
-        filters.from = filters.from.or(query.from);
-        filters.to = filters.to.or(query.to);
+        narrow_days(&mut filters, &query);
         let vector = match mode {
             Mode::Keyword => None,
             Mode::Hybrid | Mode::Vector => self.vector(caller, &mut query).await,
@@ -72,7 +71,7 @@ impl SearchService {
     /// The query's vector; `None` where there is none to be had, and keywords answer alone.
     async fn vector(&self, caller: &Caller, query: &mut ParsedQuery) -> Option<Vec<f32>> {
         let embedder = self.0.embedder.as_ref().filter(|_| !query.is_empty())?;
-        let made_by = self.0.index.embedders(caller.tenant.uuid());
+        let made_by = self.0.index.embedders(caller.tenant.uuid()).await;
         if made_by.is_some_and(|names| names.iter().any(|name| name != embedder.version())) {
             query.messages.push(
                 "The index was made with another embedding model: only words were searched.".to_owned(),
@@ -145,9 +144,23 @@ impl SearchService {
         let mut query = parse(query);
         let mut filters = filters(filter.unwrap_or_default())?;
         self.resolve_names(caller, &mut query, &mut filters).await?;
-        filters.from = filters.from.or(query.from);
-        filters.to = filters.to.or(query.to);
+        narrow_days(&mut filters, &query);
         Ok((query, filters))
+    }
+
+    async fn match_one(
+        &self,
+        tenant: Uuid,
+        visible: VisibleTags,
+        meeting: Uuid,
+        (id, query, filters): &(String, ParsedQuery, Filters),
+    ) -> Result<Option<pb::SavedSearchMatch>, IndexError> {
+        let (query, filters) = (query.clone(), filters.clone());
+        let found = best_match(&*self.0.index, tenant, visible, meeting, query, filters).await?;
+        Ok(found.map(|hit| {
+            let pb::Hit { passage, highlights, .. } = self::hit(hit);
+            pb::SavedSearchMatch { id: id.clone(), passage, highlights }
+        }))
     }
 
     async fn is_indexed(&self, tenant: Uuid, meeting: Uuid, summary: u64) -> Result<bool, Error> {
@@ -169,7 +182,7 @@ impl Search for SearchService {
         let request = self.prepare(&caller, request.into_inner()).await?;
         let no_embedder = wants_meaning && self.0.embedder.is_none();
         let response = self.0.index.search(request).await.map_err(Error::from)?;
-        Ok(Response::new(answer(response, no_embedder)))
+        Ok(Response::new(answer(response, no_embedder, self.0.index.is_lacking())))
     }
 
     async fn match_saved_searches(
@@ -192,6 +205,7 @@ impl Search for SearchService {
         if !response.indexed {
             return Ok(Response::new(response));
         }
+        let (mut answered, mut failed) = (false, Vec::new());
         for saved in request.searches {
             let (query, filters) = match self.saved(&caller, &saved.query, saved.filter).await {
                 Ok(read) => read,
@@ -202,11 +216,31 @@ impl Search for SearchService {
                 }
                 Err(error) => return Err(error.into()),
             };
-            let found = best_match(&*self.0.index, tenant, visible, meeting, query, filters).await;
-            if let Some(hit) = found.map_err(Error::from)? {
-                let pb::Hit { passage, highlights, .. } = self::hit(hit);
-                response.matches.push(pb::SavedSearchMatch { id: saved.id, passage, highlights });
+            let asked = (saved.id, query, filters);
+            match self.match_one(tenant, visible, meeting, &asked).await {
+                Ok(matched) => {
+                    answered = true;
+                    response.matches.extend(matched);
+                }
+                Err(_) => failed.push(asked),
             }
+        }
+        // A moment later most answer. One that fails again while others are answered is skipped.
+        let mut last = None;
+        for asked in failed {
+            match self.match_one(tenant, visible, meeting, &asked).await {
+                Ok(matched) => {
+                    answered = true;
+                    response.matches.extend(matched);
+                }
+                Err(error) => {
+                    tracing::warn!(saved_search = asked.0, %error, "a saved search that fails matches nothing");
+                    last = Some(error);
+                }
+            }
+        }
+        if let (false, Some(error)) = (answered, last) {
+            return Err(Error::from(error).into());
         }
         Ok(Response::new(response))
     }
@@ -293,8 +327,12 @@ fn kind_word(kind: PassageKind) -> &'static str {
     }
 }
 
-fn answer(response: SearchResponse, no_embedder: bool) -> pb::SearchResponse {
-    let flags = [("keyword_only", response.degraded || no_embedder), ("partial", response.partial)];
+fn answer(response: SearchResponse, no_embedder: bool, lacking: bool) -> pb::SearchResponse {
+    let flags = [
+        ("keyword_only", response.degraded || no_embedder),
+        ("partial", response.partial),
+        ("rebuilding", lacking),
+    ];
     let degraded = flags.iter().filter(|(_, is)| *is).map(|(flag, _)| (*flag).to_owned()).collect();
     pb::SearchResponse {
         end_cursor: response.hits.last().map(|h| h.cursor.clone()).unwrap_or_default(),

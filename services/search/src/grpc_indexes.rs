@@ -12,10 +12,11 @@ use cs_proto::ops::v1::indexes_server::Indexes;
 use cs_rpc::{Channel, Tasks, caller};
 use futures::{Stream, stream};
 use tokio::sync::broadcast::{self, error::RecvError};
+use tokio::sync::oneshot;
 use tonic::{Request, Response, Status};
 
 use crate::index::versions::VersionedIndex;
-use crate::reindex::{Progress, Rebuilt, rebuild};
+use crate::reindex::{Progress, Rebuilt, go_back, rebuild};
 use crate::{Deps, Error};
 
 /// Steps that a slow watcher may lag behind; it misses those before.
@@ -69,12 +70,15 @@ impl IndexesService {
         })
     }
 
+    fn accounts(&self) -> Result<AccountsClient<Channel>, Status> {
+        self.accounts.clone().ok_or_else(|| {
+            conflict("search must know where accounts is: start it with --services accounts=http://HOST:PORT")
+        })
+    }
+
     /// Begins a build, or joins the one that is under way.
     fn watch(&self) -> Result<broadcast::Receiver<Update>, Status> {
-        let versioned = self.versioned()?;
-        let accounts = self.accounts.clone().ok_or_else(|| {
-            conflict("search must know where accounts is: start it with --services accounts=http://HOST:PORT")
-        })?;
+        let (versioned, accounts) = (self.versioned()?, self.accounts()?);
         let mut running = self.running.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(sender) = &*running {
             return Ok(sender.subscribe());
@@ -136,8 +140,24 @@ impl Indexes for IndexesService {
         request: Request<pb::RollBackIndexRequest>,
     ) -> Result<Response<pb::RollBackIndexResponse>, Status> {
         allow(&caller(&request)?, Action::Administer).map_err(Error::from)?;
-        let version = self.versioned()?.roll_back().await.map_err(Error::from)?;
-        tracing::info!(event = "index.switched", version, "the version before of the search index is used");
+        let (versioned, accounts, this) = (self.versioned()?, self.accounts()?, self.clone());
+        // Whoever asked may go away: it is gone back to all the same.
+        let (done, version) = oneshot::channel();
+        self.tasks.spawn(async move {
+            let stop = this.tasks.stopping();
+            let gone = tokio::select! {
+                gone = go_back(&this.deps, &versioned, &accounts, &*this.clock, &|_| {}) => gone.map_err(Status::from),
+                () = stop.cancelled() => Err(stopping()),
+            };
+            match &gone {
+                Ok(version) => {
+                    tracing::info!(event = "index.switched", version, "the version before of the search index is used");
+                }
+                Err(status) => tracing::error!(error = status.message(), "the version used stays in use"),
+            }
+            let _ = done.send(gone);
+        });
+        let version = version.await.map_err(|_| stopping())??;
         Ok(Response::new(pb::RollBackIndexResponse { version }))
     }
 }

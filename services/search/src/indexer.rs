@@ -19,7 +19,7 @@ use cs_proto::summaries::v1 as summaries;
 use tonic::{Code, Status};
 
 use self::docs::Base;
-pub(crate) use self::docs::tag;
+pub(crate) use self::docs::{CLAIMS, tag};
 use crate::index::{Part, PassageDoc, Visibility};
 use crate::{Deps, Error, NAME};
 
@@ -276,6 +276,25 @@ pub(crate) async fn list(
     Ok((listed.meetings, info.has_next_page.then_some(info.end_cursor)))
 }
 
+/// Who may read what of these meetings' documents now: artifacts and their tags.
+pub(crate) async fn tags(
+    deps: &Deps,
+    caller: &Caller,
+    meetings: &[meetings::Meeting],
+) -> Result<Vec<(meetings::Artifact, Visibility)>, Error> {
+    let meeting_ids = meetings.iter().map(|meeting| meeting.id.clone()).collect();
+    let request = meetings::BatchListArtifactsRequest { meeting_ids };
+    let call = deps.outbound.request(caller, request, deps.deadline)?;
+    let listed = deps.meetings.clone().batch_list_artifacts(call).await?.into_inner().artifacts;
+    Ok(listed
+        .into_iter()
+        .map(|artifact| {
+            let tag = tag(artifact.visibility());
+            (artifact, tag)
+        })
+        .collect())
+}
+
 /// One meeting; `None` where the services do not have it, or not any more.
 pub(crate) async fn meeting(
     deps: &Deps,
@@ -311,7 +330,7 @@ async fn embed(deps: &Deps, caller: &Caller, docs: &mut [PassageDoc]) -> Result<
     let mut by_length: Vec<&mut PassageDoc> = docs.iter_mut().collect();
     by_length.sort_by_key(|doc| doc.text.len());
     for batch in by_length.chunks_mut(EMBED_BATCH) {
-        let texts = batch.iter().map(|doc| embedded_text(doc)).collect();
+        let texts = batch.iter().map(|doc| doc.embedded_text()).collect();
         // A tenant without a share is found by words alone.
         let Some(vectors) = embedder.embed_for(caller.tenant, texts).await? else { return Ok(()) };
         for (doc, vector) in batch.iter_mut().zip(vectors) {
@@ -320,13 +339,4 @@ async fn embed(deps: &Deps, caller: &Caller, docs: &mut [PassageDoc]) -> Result<
         }
     }
     Ok(())
-}
-
-/// With title and heading in front a passage is found better by meaning: by vectors alone, passages of about 100 words
-/// with their title gave nDCG@10 .6739 on scifact, whole texts .6466.
-fn embedded_text(doc: &PassageDoc) -> String {
-    match &doc.heading {
-        Some(heading) => format!("{}\n{heading}\n{}", doc.title, doc.text),
-        None => format!("{}\n{}", doc.title, doc.text),
-    }
 }

@@ -4,7 +4,9 @@
 //! do not have any more is removed; then counts and samples are compared. Every step can be done again: the version of
 //! a meeting's documents is the time at which the build began, so what an interrupted build has done is skipped.
 
+mod back;
 mod rebuild;
+mod restore;
 mod verify;
 
 use std::collections::{BTreeSet, HashMap};
@@ -17,7 +19,9 @@ use uuid::Uuid;
 use crate::index::{IndexError, Part};
 use crate::{Deps, Error, indexer};
 
+pub use back::{go_back, go_back_in_opensearch};
 pub use rebuild::{Rebuilt, fill, has_meetings, rebuild, tenants};
+pub use restore::{Restored, outdated, restore};
 pub use verify::{Differences, Verified, confirm, verify};
 
 /// Clocks of two machines may differ by so much.

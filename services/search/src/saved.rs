@@ -11,7 +11,7 @@ use crate::index::{Filters, Hit, IndexError, Mode, PassageDoc, SearchIndex, Sear
 use crate::query::ParsedQuery;
 use crate::query::analysis::tokens;
 
-/// Hits looked at: each holds all the words, so more than one is needed only where a phrase was not found.
+/// Hits looked at: each holds all the words, and nearly always the first is one that answers.
 const LOOKED_AT: usize = 20;
 
 /// The best visible passage of a meeting that answers a saved search; `None` where none does.
@@ -39,6 +39,7 @@ pub async fn best_match(
         // As phrases of one word, words are conditions.
         query: ParsedQuery {
             phrases: query.phrases.iter().cloned().chain(wanted.written.iter().cloned()).collect(),
+            strict: true,
             ..query
         },
         vector: None,
@@ -48,7 +49,7 @@ pub async fn best_match(
         after: None,
         group_by_meeting: false,
     };
-    // A condition that nothing meets is searched as words, so what is found is looked at again.
+    // An engine finds words across the title and the text, and phrases; what was saved is looked at as it was meant.
     let found = index.search(request).await?;
     Ok(found.hits.into_iter().find(|hit| wanted.stands_in(&hit.passage)))
 }

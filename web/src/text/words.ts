@@ -58,6 +58,7 @@ export const SEARCH_MODES: Record<SearchMode, { label: string; hint: string }> =
 export const DEGRADATIONS: Readonly<Record<string, string>> = {
   keyword_only: 'Only words were compared; the part that compares meaning is not answering',
   partial: 'The time was up before everything was compared',
+  rebuilding: 'The search index is being built anew; not everything is found until then',
 };
 
 /** In place of a short summary that is not for whoever reads. */

@@ -162,7 +162,8 @@ pub(crate) struct Findings {
     /// Of all pages.
     total_count: u64,
     facets: Vec<Facet>,
-    /// keyword_only: there was no embedder. partial: the deadline came first.
+    /// keyword_only: there was no embedder. partial: the deadline came first. rebuilding: the index lacks passages until
+    /// it has been built anew.
     degraded: Vec<String>,
     /// What of the query could not be parsed, and was searched as words.
     notes: Vec<String>,

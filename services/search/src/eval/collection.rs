@@ -1,6 +1,6 @@
 //! A collection in BEIR's layout.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -15,7 +15,7 @@ pub(super) struct Document {
     pub(super) id: String,
     pub(super) title: String,
     pub(super) text: String,
-    /// Its other fields.
+    /// Those of its other fields that a query filters by.
     pub(super) labels: BTreeMap<String, String>,
 }
 
@@ -39,10 +39,11 @@ pub(super) struct Collection {
 struct Line {
     #[serde(rename = "_id")]
     id: String,
+    // Null in some collections.
     #[serde(default)]
-    title: String,
+    title: Option<String>,
     #[serde(default)]
-    text: String,
+    text: Option<String>,
     #[serde(default)]
     filter: Map<String, Value>,
     #[serde(flatten)]
@@ -51,22 +52,30 @@ struct Line {
 
 impl Collection {
     pub(super) fn read(dir: &Path) -> Result<Self, EvalError> {
-        let documents = lines(&dir.join("corpus.jsonl"))?
-            .into_iter()
-            .map(|line| Document {
-                labels: line.others.iter().map(|(k, v)| (k.clone(), plain(v))).collect(),
-                id: line.id,
-                title: line.title,
-                text: line.text,
-            })
-            .collect();
         let mut qrels = qrels(&dir.join("qrels.tsv"))?;
-        let queries = lines(&dir.join("queries.jsonl"))?
+        let queries: Vec<Query> = lines(&dir.join("queries.jsonl"))?
             .into_iter()
             .filter_map(|line| {
                 let relevant = qrels.remove(&line.id)?;
                 let filter = line.filter.iter().map(|(k, v)| (k.clone(), plain(v))).collect();
-                Some(Query { text: line.text, filter, relevant })
+                Some(Query { text: line.text.unwrap_or_default(), filter, relevant })
+            })
+            .collect();
+        // Others would be kept for nobody; some collections carry whole texts in them.
+        let asked: HashSet<&str> =
+            queries.iter().flat_map(|query| &query.filter).map(|(name, _)| name.as_str()).collect();
+        let documents = lines(&dir.join("corpus.jsonl"))?
+            .into_iter()
+            .map(|line| Document {
+                labels: line
+                    .others
+                    .iter()
+                    .filter(|(name, _)| asked.contains(name.as_str()))
+                    .map(|(name, value)| (name.clone(), plain(value)))
+                    .collect(),
+                id: line.id,
+                title: line.title.unwrap_or_default(),
+                text: line.text.unwrap_or_default(),
             })
             .collect();
         Ok(Self { documents, queries })
@@ -112,4 +121,26 @@ fn qrels(path: &Path) -> Result<HashMap<String, HashMap<String, f64>>, EvalError
         }
     }
     Ok(qrels)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_that_no_query_filters_by_are_left_and_null_is_no_title() {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| fs::write(dir.path().join(name), text).unwrap();
+        write(
+            "corpus.jsonl",
+            r#"{"_id": "d1", "title": null, "text": "zoning", "year": 2023, "raw": "a whole page"}"#,
+        );
+        write("queries.jsonl", r#"{"_id": "q1", "text": "zoning", "filter": {"year": 2023}}"#);
+        write("qrels.tsv", "query-id\tcorpus-id\tscore\nq1\td1\t1\n");
+        let read = Collection::read(dir.path()).unwrap();
+        let document = &read.documents[0];
+        assert_eq!((document.title.as_str(), document.text.as_str()), ("", "zoning"));
+        assert_eq!(document.labels, BTreeMap::from([("year".to_owned(), "2023".to_owned())]));
+        assert_eq!(read.queries[0].filter, [("year".to_owned(), "2023".to_owned())]);
+    }
 }

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 pub mod embedded;
 pub mod opensearch;
+pub(crate) mod pages;
 mod request;
 mod response;
 pub(crate) mod shown;
@@ -95,6 +96,9 @@ pub enum IndexError {
         /// What was seen.
         reason: String,
     },
+    /// There was no turn, or no time, for a search.
+    #[error("nothing was found within {0:?}, for too much is searched at once: ask again in a moment")]
+    Late(std::time::Duration),
     /// Reading or writing failed.
     #[error("the search index cannot be read or written: {0}")]
     Io(#[from] std::io::Error),
@@ -184,8 +188,13 @@ pub trait SearchIndex: Send + Sync {
 
     /// The embedding models of a tenant's vectors, where that is known without asking for long. A query's vector of
     /// another model must not be compared with them.
-    fn embedders(&self, _tenant: Uuid) -> Option<Vec<String>> {
+    async fn embedders(&self, _tenant: Uuid) -> Option<Vec<String>> {
         None
+    }
+
+    /// Whether it is known to lack passages until it has been built anew.
+    fn is_lacking(&self) -> bool {
+        false
     }
 
     /// Every meeting of which there is a passage or a claim, whoever may see it, and how many of each.

@@ -2,9 +2,10 @@
 
 use std::collections::HashSet;
 
+use super::pages::{List, Listed};
 use super::{Explanation, Hit, IndexError, PassageDoc, SearchRequest, SearchResponse};
 use crate::query::highlight;
-use crate::query::terms::{QueryTerm, Terms};
+use crate::query::terms::QueryTerm;
 
 /// A word that occurs nowhere, and how similar ones that occur are written.
 pub(crate) type Respelt = (QueryTerm, Vec<String>);
@@ -14,7 +15,7 @@ pub(crate) fn nothing(request: &SearchRequest) -> SearchResponse {
     SearchResponse { messages: request.query.messages.clone(), ..SearchResponse::default() }
 }
 
-/// A hit's place in the order, and its cursor.
+/// A hit's place in the order.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Place {
     /// Holds the file numbers asked for.
@@ -25,10 +26,24 @@ pub(crate) struct Place {
     pub(crate) id: u64,
 }
 
-impl Place {
+/// A hit's place, and the list that it was cut from.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Cursor {
+    pub(crate) place: Place,
+    /// The name of the list, where there is more of it.
+    pub(crate) list: Option<u64>,
+}
+
+/// Hexadecimal digits of a place, and of a list's name.
+const PLACE_DIGITS: usize = 25;
+const LIST_DIGITS: usize = 16;
+
+impl Cursor {
     /// As it is handed out.
-    pub(crate) fn cursor(self) -> String {
-        format!("{:x}{:08x}{:016x}", u8::from(self.named), self.score.to_bits(), self.id)
+    pub(crate) fn written(self) -> String {
+        let Self { place: Place { named, score, id }, list } = self;
+        let list = list.map(|name| format!("{name:016x}")).unwrap_or_default();
+        format!("{:x}{:08x}{id:016x}{list}", u8::from(named), score.to_bits())
     }
 
     /// As it comes back.
@@ -37,12 +52,17 @@ impl Place {
             let digits = cursor.get(range).filter(|d| d.bytes().all(|b| b.is_ascii_hexdigit()));
             digits.and_then(|d| u64::from_str_radix(d, 16).ok()).ok_or(IndexError::BadCursor)
         };
-        if cursor.len() != 25 {
-            return Err(IndexError::BadCursor);
-        }
-        Ok(Self { named: part(0..1)? == 1, score: f32::from_bits(part(1..9)? as u32), id: part(9..25)? })
+        let list = match cursor.len() {
+            PLACE_DIGITS => None,
+            len if len == PLACE_DIGITS + LIST_DIGITS => Some(part(PLACE_DIGITS..len)?),
+            _ => return Err(IndexError::BadCursor),
+        };
+        let score = f32::from_bits(part(1..9)? as u32);
+        Ok(Self { place: Place { named: part(0..1)? == 1, score, id: part(9..PLACE_DIGITS)? }, list })
     }
+}
 
+impl Place {
     /// Where to go on in a list: behind the same hit, or where it would stand if it has gone since.
     pub(crate) fn resume(self, order: impl Iterator<Item = Place> + Clone) -> usize {
         if let Some(at) = order.clone().position(|place| place.id == self.id) {
@@ -55,15 +75,9 @@ impl Place {
     }
 }
 
-/// A hit as it is answered: what of the query stands in it is found in its text, its title and its heading.
-pub(crate) fn shown(
-    passage: PassageDoc,
-    place: Place,
-    more_in_meeting: u32,
-    explanation: Explanation,
-    terms: &Terms,
-    respelt: &[Respelt],
-) -> Hit {
+/// A hit of a list as it is answered: what of the query stands in it is found in its text, its title and its heading.
+pub(crate) fn shown(passage: PassageDoc, list: &List, listed: &Listed) -> Hit {
+    let List { terms, respelt, .. } = list;
     let spellings = respelt.iter().flat_map(|(_, spellings)| spellings);
     let wanted: HashSet<&str> =
         terms.words.iter().map(|w| &w.term).chain(spellings).map(String::as_str).collect();
@@ -81,14 +95,14 @@ pub(crate) fn shown(
     };
     let matched = terms.words.iter().filter(|w| found.terms.contains(&w.term) || otherwise(&w.term));
     let explanation =
-        Explanation { matched_terms: matched.map(|w| w.written.clone()).collect(), ..explanation };
+        Explanation { matched_terms: matched.map(|w| w.written.clone()).collect(), ..listed.why.clone() };
     Hit {
         passage,
-        score: place.score,
+        score: listed.place.score,
         explanation,
         highlights: found.spans,
-        cursor: place.cursor(),
-        more_in_meeting,
+        cursor: Cursor { place: listed.place, list: list.name }.written(),
+        more_in_meeting: listed.more,
     }
 }
 

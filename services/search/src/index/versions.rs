@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -48,6 +49,8 @@ struct Inner {
     gate: Gate<()>,
     /// One build or switch at a time.
     turn: Arc<Mutex<()>>,
+    /// What is used lacks passages, until another version is built.
+    lacking: AtomicBool,
 }
 
 struct Used {
@@ -55,12 +58,15 @@ struct Used {
     pointer: Pointer,
 }
 
-/// The next version while it is built. Dropped before it is used, it stays, and the next build goes on with it.
+/// The next version while it is built, or the one before while it is caught up. Dropped before it is used, it stays, and
+/// the next build goes on with it.
 pub struct Building {
     owner: VersionedIndex,
     index: Arc<EmbeddedIndex>,
     pointer: Pointer,
     since: DateTime<Utc>,
+    /// Whether it is to hold everything: the one before may have been damaged as well.
+    is_whole: bool,
     _turn: OwnedMutexGuard<()>,
 }
 
@@ -77,13 +83,26 @@ impl VersionedIndex {
         let pointer = Pointer::read(data)?;
         let (index, damaged) = EmbeddedIndex::open(&data.join(&pointer.current), params.clone(), on_damage)?;
         let used = RwLock::new(Used { index: Arc::new(index), pointer });
-        let inner = Inner { data: data.to_owned(), params, used, gate: Gate::new(()), turn: Arc::default() };
+        let inner = Inner {
+            data: data.to_owned(),
+            params,
+            used,
+            gate: Gate::new(()),
+            turn: Arc::default(),
+            lacking: AtomicBool::new(false),
+        };
         Ok((Self(Arc::new(inner)), damaged))
     }
 
     /// Whether it holds no tenant's passages at all.
     pub fn is_empty(&self) -> bool {
         self.used().is_empty()
+    }
+
+    /// Says whether what is used lacks passages until it is built anew: answers say so then. Ends by itself when a
+    /// version that was built is taken into use.
+    pub fn set_lacking(&self, lacking: bool) {
+        self.0.lacking.store(lacking, Ordering::Relaxed);
     }
 
     /// The name of the version that is used.
@@ -122,18 +141,27 @@ impl VersionedIndex {
         let params = self.0.params.clone();
         let opened = tokio::task::spawn_blocking(move || begin(&path, &params, now)).await.map_err(engine)?;
         let (since, index) = opened?;
-        Ok(Building { owner: self.clone(), index: Arc::new(index), pointer, since, _turn: turn })
+        let pointer = Pointer { apart: Some(since), ..pointer };
+        Ok(Building {
+            owner: self.clone(),
+            index: Arc::new(index),
+            pointer,
+            since,
+            is_whole: true,
+            _turn: turn,
+        })
     }
 
-    /// Takes the version before into use again, and gives its name.
+    /// Opens the version before, to be taken into use again once it was told what it has missed: what was hidden since,
+    /// it would show.
     ///
     /// # Errors
     /// [`IndexError::NoVersionBefore`] where there is none; [`IndexError::Building`] while one is being built.
-    pub async fn roll_back(&self) -> Result<String, IndexError> {
-        let _turn = self.turn()?;
-        let pointer = self.pointer();
-        let Some(back) = pointer.back(&self.0.data) else {
-            return Err(IndexError::NoVersionBefore(pointer.current));
+    pub async fn begin_back(&self, now: DateTime<Utc>) -> Result<Building, IndexError> {
+        let turn = self.turn()?;
+        let used = self.pointer();
+        let Some(back) = used.back(&self.0.data) else {
+            return Err(IndexError::NoVersionBefore(used.current));
         };
         let path = self.0.data.join(&back.current);
         let mut tries = 0;
@@ -145,9 +173,16 @@ impl VersionedIndex {
             }
             tokio::time::sleep(LET_GO).await;
         };
-        let _alone = self.0.gate.write().await;
-        self.take(Arc::new(index), back.clone())?;
-        Ok(back.current)
+        Ok(Building {
+            owner: self.clone(),
+            index: Arc::new(index),
+            // What is used now goes on being told until the switch.
+            pointer: Pointer { apart: Some(now), ..back },
+            // Where nobody knows since when, everything is looked at again.
+            since: used.apart.unwrap_or(DateTime::UNIX_EPOCH),
+            is_whole: false,
+            _turn: turn,
+        })
     }
 
     /// Lets everything that begins from now on use another version.
@@ -187,8 +222,14 @@ impl Building {
         last_pass.await?;
         self.index.flush().await?;
         let (data, pointer) = (&self.owner.0.data, self.pointer.clone());
-        fs::remove_file(data.join(&pointer.current).join(SINCE)).map_err(IndexError::from)?;
+        match fs::remove_file(data.join(&pointer.current).join(SINCE)) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(IndexError::from(error).into()),
+            _ => {}
+        }
         self.owner.take(Arc::clone(&self.index), pointer.clone())?;
+        if self.is_whole {
+            self.owner.set_lacking(false);
+        }
         if let Err(error) = pointer.sweep(data) {
             tracing::warn!(%error, "a version of the search index that nobody needs cannot be removed");
         }
@@ -273,8 +314,12 @@ impl SearchIndex for VersionedIndex {
         self.used().bodies(tenant, visible).await
     }
 
-    fn embedders(&self, tenant: Uuid) -> Option<Vec<String>> {
-        self.used().embedders(tenant)
+    async fn embedders(&self, tenant: Uuid) -> Option<Vec<String>> {
+        self.used().embedders(tenant).await
+    }
+
+    fn is_lacking(&self) -> bool {
+        self.0.lacking.load(Ordering::Relaxed)
     }
 
     async fn meetings(&self, tenant: Uuid) -> Result<BTreeMap<Held, Counts>, IndexError> {

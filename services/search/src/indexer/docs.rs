@@ -12,6 +12,9 @@ use uuid::Uuid;
 use crate::Error;
 use crate::index::{BODY_LABEL, PassageDoc, PassageKind, Visibility};
 
+/// In place of a chunker's name: a claim is not cut.
+pub(crate) const CLAIMS: &str = "claim";
+
 /// A tag as the index keeps it.
 pub(crate) fn tag(visibility: cs_proto::common::v1::Visibility) -> Visibility {
     match visibility {
@@ -147,7 +150,7 @@ impl Base {
             text: claim.text,
             vector: Vec::new(),
             embedder: String::new(),
-            chunker: "claim".to_owned(),
+            chunker: CLAIMS.to_owned(),
             labels: self.labels.clone(),
         })
     }

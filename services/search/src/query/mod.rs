@@ -6,6 +6,6 @@ mod names;
 mod parse;
 pub(crate) mod terms;
 
-pub(crate) use names::narrow;
 pub use names::resolve_bodies;
+pub(crate) use names::{narrow, narrow_days};
 pub use parse::{Field, ParsedQuery, parse};

@@ -50,6 +50,12 @@ pub(crate) fn narrow(filter: &mut Vec<Uuid>, named: Vec<Uuid>) {
     }
 }
 
+/// The same for days: what is typed and what was chosen hold both.
+pub(crate) fn narrow_days(filters: &mut Filters, query: &ParsedQuery) {
+    filters.from = filters.from.max(query.from);
+    filters.to = [filters.to, query.to].into_iter().flatten().min();
+}
+
 /// Who bears a name: those called exactly so, else all whose names have every word of it.
 fn bearers(name: &str, known: &[(Uuid, String)]) -> Vec<Uuid> {
     let folded = cs_text::fold(name);
@@ -87,6 +93,27 @@ mod tests {
         assert_eq!(narrowed(&[], &[3]), [3]);
         assert_eq!(narrowed(&[1, 2], &[2, 3]), [2]);
         assert_eq!(narrowed(&[1], &[2]), [0]);
+    }
+
+    #[test]
+    fn days_typed_and_days_chosen_hold_both() {
+        let narrowed = |from: &str, to: &str, typed: &str| {
+            let mut filters = Filters { from: from.parse().ok(), to: to.parse().ok(), ..Filters::default() };
+            narrow_days(&mut filters, &super::super::parse(typed));
+            let day = |day: Option<chrono::NaiveDate>| day.map(|day| day.to_string()).unwrap_or_default();
+            (day(filters.from), day(filters.to))
+        };
+        let days = |from: &str, to: &str| (from.to_owned(), to.to_owned());
+        assert_eq!(narrowed("", "", "zoning"), days("", ""));
+        assert_eq!(
+            narrowed("2020-01-01", "2024-12-31", "from:2023 to:2023"),
+            days("2023-01-01", "2023-12-31")
+        );
+        assert_eq!(
+            narrowed("2023-05-01", "2023-06-01", "from:2022 to:2024"),
+            days("2023-05-01", "2023-06-01")
+        );
+        assert_eq!(narrowed("2023-05-01", "", "to:2024"), days("2023-05-01", "2024-12-31"));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use unicode_segmentation::UnicodeSegmentation;
 
 /// Longer queries are cut here, in code points. A page of text is a fair question, a book is not.
 const LONGEST_QUERY: usize = 20_000;
-/// As many phrases, exclusions and numbers are honoured; the rest are words.
+/// As many phrases, exclusions and numbers are honoured. Further phrases are words, further exclusions are left out.
 const MOST_CLAUSES: usize = 32;
 
 /// With as many words beside them, quoted words are part of a question in prose and no condition.
@@ -18,6 +18,8 @@ pub struct ParsedQuery {
     pub words: String,
     /// Each must stand in the passage, word by word. One that stands in none is searched as words.
     pub phrases: Vec<String>,
+    /// Every phrase is a condition, even one that stands nowhere: then nothing is found.
+    pub strict: bool,
     /// None of these may stand in the passage; several words are a phrase.
     pub excluded: Vec<String>,
     /// Numbers of files, ordinances, motions, and agenda items with their word. A passage that has all of them comes first.
@@ -52,6 +54,12 @@ impl ParsedQuery {
     /// Whether there is nothing to look for.
     pub fn is_empty(&self) -> bool {
         self.words.is_empty()
+    }
+
+    fn say_once(&mut self, told: String) {
+        if !self.messages.contains(&told) {
+            self.messages.push(told);
+        }
     }
 
     /// For a name that nobody bears: searches it as words, and says so.
@@ -112,18 +120,28 @@ fn clause<'a>(rest: &'a str, query: &mut ParsedQuery) -> &'a str {
             return after;
         };
         push_words(&mut query.words, phrase);
-        if has_word(phrase) && query.phrases.len() < MOST_CLAUSES {
-            query.phrases.push(phrase.trim().to_owned());
+        if has_word(phrase) {
+            if query.phrases.len() < MOST_CLAUSES {
+                query.phrases.push(phrase.trim().to_owned());
+            } else {
+                query.say_once(format!(
+                    "More than {MOST_CLAUSES} phrases: the others were searched as words."
+                ));
+            }
         }
         return after;
     }
     if let Some(after) = rest.strip_prefix('-')
         && after.starts_with(|c: char| c == '"' || c.is_alphanumeric())
-        && query.excluded.len() < MOST_CLAUSES
     {
         let (value, after) = value(after);
         if has_word(value) {
-            query.excluded.push(value.to_owned());
+            if query.excluded.len() < MOST_CLAUSES {
+                query.excluded.push(value.to_owned());
+            } else {
+                // As words they would find what was not wanted.
+                query.say_once(format!("More than {MOST_CLAUSES} exclusions: the others were left out."));
+            }
         }
         return after;
     }
@@ -151,10 +169,9 @@ fn field(key: &str, value: &str, query: &mut ParsedQuery) {
                 0..MOST_NAMES => names.push(value.to_owned()),
                 _ => {
                     push_words(&mut query.words, value);
-                    let told = format!("More than {MOST_NAMES} names with “{key}:” were searched as words.");
-                    if !query.messages.contains(&told) {
-                        query.messages.push(told);
-                    }
+                    query.say_once(format!(
+                        "More than {MOST_NAMES} names with “{key}:” were searched as words."
+                    ));
                 }
             }
         }
@@ -332,6 +349,16 @@ mod tests {
         let mut q = parse("budget body:Nobody");
         q.as_words(Field::Body, "Nobody");
         assert_eq!((q.words.as_str(), q.bodies.len(), q.messages.len()), ("budget Nobody", 0, 1));
+    }
+
+    #[test]
+    fn more_clauses_than_are_honoured_are_said() {
+        let typed: String = (0..MOST_CLAUSES + 2).map(|n| format!("-not{n} ")).collect();
+        let q = parse(&format!("zoning {typed}"));
+        assert_eq!((q.words.as_str(), q.excluded.len()), ("zoning", MOST_CLAUSES));
+        assert_eq!(q.messages, ["More than 32 exclusions: the others were left out."]);
+        let q = parse(&"\"zoning code\" ".repeat(MOST_CLAUSES + 2));
+        assert_eq!((q.phrases.len(), q.messages.len()), (MOST_CLAUSES, 1));
     }
 
     #[test]

@@ -7,6 +7,11 @@ use super::analysis::{Token, tokens};
 /// As many different words are scored; of a longer query the first.
 const MOST_TERMS: usize = 128;
 
+/// As many words are looked for under other spellings; each costs a walk through the dictionary.
+pub(crate) const MOST_RESPELT: usize = 8;
+/// A word shorter than this is not.
+const SHORTEST_MISSPELT: usize = 4;
+
 /// The words of a query as they are looked for.
 #[derive(Debug, Default)]
 pub(crate) struct Terms {
@@ -29,6 +34,13 @@ pub(crate) struct QueryTerm {
     pub(crate) written: String,
     /// How often it was asked for.
     pub(crate) weight: f32,
+}
+
+impl QueryTerm {
+    /// Whether it is looked for under other spellings where it occurs nowhere: numbers are not.
+    pub(crate) fn may_be_misspelt(&self) -> bool {
+        self.term.chars().count() >= SHORTEST_MISSPELT && self.term.chars().all(char::is_alphabetic)
+    }
 }
 
 impl Terms {

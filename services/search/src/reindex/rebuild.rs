@@ -16,7 +16,7 @@ use crate::{Deps, Error, NAME, indexer};
 /// Passes over what changed meanwhile; the last follows the comparison, which takes its time.
 const PASSES: usize = 3;
 /// Longest a service may take for one meeting's texts: nobody waits for a build.
-const DEADLINE: Duration = Duration::from_secs(60);
+pub(super) const DEADLINE: Duration = Duration::from_secs(60);
 
 /// What was built.
 #[derive(Clone, Debug, PartialEq, Eq)]

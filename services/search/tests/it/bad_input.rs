@@ -1,5 +1,7 @@
 //! Whatever is typed is searched, and no more is promised than was done.
 
+use std::collections::BTreeSet;
+
 use search::index::{IndexError, Mode, Part};
 
 use crate::place::{Place, contract};
@@ -127,6 +129,15 @@ async fn phrases_bind_and_exclusions_shut_out(place: &Place) {
     let found = index.search(request(uuid(1), "rentals -\"short term\" -budget")).await.unwrap();
     assert!(!texts(&found).contains(&TEXTS[1]) && !texts(&found).contains(&TEXTS[5]));
     assert_eq!(texts(&found)[0], TEXTS[4]);
+    // A phrase that stands only in what is excluded stands nowhere.
+    let found = index.search(words(uuid(1), "rentals \"short term\" -giarrusso")).await.unwrap();
+    assert_eq!(texts(&found).into_iter().collect::<BTreeSet<_>>(), BTreeSet::from([TEXTS[4], TEXTS[5]]));
+    assert!(found.messages[0].contains("“short term” stands nowhere"), "{:?}", found.messages);
+    // What is dropped is told in the order in which it was typed.
+    let typed = "rentals \"income budget\" \"parks and\" \"short term\" \"no such\"";
+    let told = index.search(words(uuid(1), typed)).await.unwrap().messages;
+    let dropped: Vec<&str> = told.iter().filter_map(|told| told.split(['“', '”']).nth(1)).collect();
+    assert_eq!(dropped, ["income budget", "short term", "no such"]);
 }
 
 async fn a_misspelt_name_is_found_and_said(place: &Place) {

@@ -60,6 +60,40 @@ async fn an_engine_that_is_slow_is_waited_for_no_longer_than_the_deadline() {
 }
 
 #[tokio::test]
+async fn searches_that_are_late_open_no_breaker() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
+    let mut options = Options::new(url, DIMS);
+    options.deadline = Duration::from_millis(60);
+    let index = OpenSearchIndex::lazy(options).unwrap();
+    for _ in 0..5 {
+        let error = index.search(request(uuid(1), "zoning")).await.unwrap_err().to_string();
+        assert!(error.contains("no answer within"), "{error}");
+    }
+    // Whether it answers at all is asked beside, and that counts.
+    for _ in 0..3 {
+        assert!(index.ready().await.is_err());
+    }
+    let error = index.search(request(uuid(1), "zoning")).await.unwrap_err().to_string();
+    assert!(error.contains("failed 3 times in a row"), "{error}");
+    drop(listener);
+}
+
+#[tokio::test]
+async fn an_engine_that_came_up_later_is_prepared_when_it_answers() {
+    let Some(options) = place() else { return };
+    let index = OpenSearchIndex::connect(options.clone()).await.unwrap();
+    put(&index, uuid(1), uuid(10), 1, &["zoning"]).await;
+    let other = OpenSearchIndex::lazy(Options { dimensions: DIMS + 1, ..options.clone() }).unwrap();
+    let refused = other.ready().await.unwrap_err();
+    assert!(matches!(refused, IndexError::Layout { .. }), "{refused}");
+    let same = OpenSearchIndex::lazy(options).unwrap();
+    same.ready().await.unwrap();
+    same.ready().await.unwrap();
+    index.remove_everything().await.unwrap();
+}
+
+#[tokio::test]
 async fn versions_are_built_beside_switched_at_once_and_gone_back_to() {
     let Some(options) = place() else { return };
     let live = OpenSearchIndex::connect(options).await.unwrap();

@@ -11,7 +11,11 @@ mod damage;
 #[cfg(test)]
 mod engine;
 #[cfg(test)]
+mod limits;
+#[cfg(test)]
 mod names;
+#[cfg(test)]
+mod pages;
 #[cfg(test)]
 mod place;
 #[cfg(test)]

@@ -1,16 +1,21 @@
 //! Whether a meeting answers a saved search.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use cs_core::{Caller, MeetingId, Trace};
-use cs_proto::meetings::v1::meetings_client::MeetingsClient;
+use async_trait::async_trait;
+use cs_core::MeetingId;
 use cs_proto::search::v1 as pb;
 use cs_proto::search::v1::search_server::Search;
-use cs_proto::summaries::v1::summaries_client::SummariesClient;
-use search::index::{Filters, Part, SearchIndex, Visibility, VisibleTags};
+use search::index::embedded::EmbeddedIndex;
+use search::index::{
+    Applied, Counts, Filters, Held, IndexError, IndexStats, Part, PassageDoc, SearchIndex, SearchRequest,
+    SearchResponse, Visibility, VisibleTags,
+};
 use search::query::parse;
-use search::{Deps, SearchService};
+use uuid::Uuid;
 
 use crate::support::*;
 
@@ -82,16 +87,7 @@ async fn a_saved_search_that_cannot_be_read_stops_no_other() {
     let (index, _dir) = index();
     let (tenant, meeting) = (uuid(1), uuid(10));
     put(&index, tenant, meeting, 1, &["Parking rules near the library"]).await;
-    let nowhere = cs_rpc::InMemory::default().channel();
-    let clock = Arc::new(cs_core::SystemClock);
-    let service = SearchService::new(Deps {
-        index: Arc::new(index),
-        embedder: None,
-        meetings: MeetingsClient::new(nowhere.clone()),
-        summaries: SummariesClient::new(nowhere),
-        outbound: cs_rpc::Outbound::new("search", cs_rpc::SigningKey::generate().unwrap(), clock),
-        deadline: Duration::from_secs(1),
-    });
+    let service = service(Arc::new(index), None);
     let saved = |id: &str, kinds: &[&str]| pb::SavedSearch {
         id: id.into(),
         query: "library parking".into(),
@@ -105,9 +101,97 @@ async fn a_saved_search_that_cannot_be_read_stops_no_other() {
         searches: vec![saved("odd", &["video"]), saved("plain", &[])],
         ..pb::MatchSavedSearchesRequest::default()
     };
-    let mut request = tonic::Request::new(message);
-    request.extensions_mut().insert(Caller::service("notifications", tenant.into(), Trace::start()));
-    let answer = service.match_saved_searches(request).await.unwrap().into_inner();
+    let answer = service.match_saved_searches(of_tenant(tenant, message)).await.unwrap().into_inner();
     let matched: Vec<&str> = answer.matches.iter().map(|found| found.id.as_str()).collect();
     assert_eq!((answer.indexed, matched), (true, vec!["plain"]));
+}
+
+/// An engine that refuses searches for one word, and does the first of another's badly.
+struct Refusing {
+    inner: EmbeddedIndex,
+    stumbled: AtomicBool,
+}
+
+#[async_trait]
+impl SearchIndex for Refusing {
+    async fn search(&self, request: SearchRequest) -> Result<SearchResponse, IndexError> {
+        let words = &request.query.words;
+        if words.contains("heavy") || words.contains("unlucky") && !self.stumbled.swap(true, Ordering::SeqCst)
+        {
+            return Err(IndexError::Late(Duration::from_secs(2)));
+        }
+        self.inner.search(request).await
+    }
+
+    async fn version(&self, tenant: Uuid, meeting: Uuid, part: Part) -> Result<Option<i64>, IndexError> {
+        self.inner.version(tenant, meeting, part).await
+    }
+
+    async fn replace_meeting(
+        &self,
+        tenant: Uuid,
+        meeting: Uuid,
+        part: Part,
+        version: i64,
+        docs: Vec<PassageDoc>,
+    ) -> Result<Applied, IndexError> {
+        self.inner.replace_meeting(tenant, meeting, part, version, docs).await
+    }
+
+    async fn set_visibility(
+        &self,
+        tenant: Uuid,
+        artifact: Uuid,
+        version: i64,
+        visibility: Visibility,
+    ) -> Result<Applied, IndexError> {
+        self.inner.set_visibility(tenant, artifact, version, visibility).await
+    }
+
+    async fn erase_tenant(&self, tenant: Uuid) -> Result<(), IndexError> {
+        self.inner.erase_tenant(tenant).await
+    }
+
+    async fn bodies(&self, tenant: Uuid, visible: VisibleTags) -> Result<Vec<(Uuid, String)>, IndexError> {
+        self.inner.bodies(tenant, visible).await
+    }
+
+    async fn meetings(&self, tenant: Uuid) -> Result<BTreeMap<Held, Counts>, IndexError> {
+        self.inner.meetings(tenant).await
+    }
+
+    async fn stats(&self, tenant: Uuid) -> Result<IndexStats, IndexError> {
+        self.inner.stats(tenant).await
+    }
+
+    async fn flush(&self) -> Result<(), IndexError> {
+        self.inner.flush().await
+    }
+}
+
+#[tokio::test]
+async fn a_saved_search_that_fails_is_skipped_and_not_its_batch() {
+    let (inner, _dir) = index();
+    let (tenant, meeting) = (uuid(1), uuid(10));
+    put(&inner, tenant, meeting, 1, &["Parking rules near the unlucky library"]).await;
+    let service = service(Arc::new(Refusing { inner, stumbled: AtomicBool::new(false) }), None);
+    let ask = async |queries: &[&str]| {
+        let searches = queries.iter().map(|query| pb::SavedSearch {
+            id: (*query).to_owned(),
+            query: (*query).to_owned(),
+            filter: None,
+        });
+        let message = pb::MatchSavedSearchesRequest {
+            meeting_id: MeetingId::from(meeting).to_string(),
+            searches: searches.collect(),
+            ..pb::MatchSavedSearchesRequest::default()
+        };
+        let answer = service.match_saved_searches(of_tenant(tenant, message)).await?.into_inner();
+        let mut matched: Vec<String> = answer.matches.into_iter().map(|found| found.id).collect();
+        matched.sort();
+        Ok::<_, tonic::Status>(matched)
+    };
+    assert_eq!(ask(&["heavy", "library", "unlucky"]).await.unwrap(), ["library", "unlucky"]);
+    // Where nothing is answered the engine is to blame, and whoever asks comes again.
+    assert_eq!(ask(&["heavy"]).await.unwrap_err().code(), tonic::Code::Unavailable);
 }

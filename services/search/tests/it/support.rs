@@ -1,6 +1,13 @@
 //! Passages and requests with as little ceremony as possible.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use cs_core::document::ArtifactKind;
+use cs_core::{Caller, Trace};
+use cs_proto::meetings::v1::meetings_client::MeetingsClient;
+use cs_proto::summaries::v1::summaries_client::SummariesClient;
+use cs_text::embed::Embedder;
 use search::index::embedded::{EmbeddedIndex, OnDamage};
 use search::index::{
     Filters, Mode, Part, PassageDoc, PassageKind, SearchIndex, SearchRequest, SearchResponse, Visibility,
@@ -8,6 +15,7 @@ use search::index::{
 };
 use search::query::parse;
 use search::rank::RankParams;
+use search::{Deps, SearchService};
 use tempfile::TempDir;
 use uuid::Uuid;
 
@@ -102,4 +110,25 @@ pub(crate) fn ids(response: &SearchResponse) -> Vec<&str> {
 
 pub(crate) fn texts(response: &SearchResponse) -> Vec<&str> {
     response.hits.iter().map(|hit| hit.passage.text.as_str()).collect()
+}
+
+/// The service over an index, with no other service to ask.
+pub(crate) fn service(index: Arc<dyn SearchIndex>, embedder: Option<Arc<dyn Embedder>>) -> SearchService {
+    let nowhere = cs_rpc::InMemory::default().channel();
+    let clock = Arc::new(cs_core::SystemClock);
+    SearchService::new(Deps {
+        index,
+        embedder,
+        meetings: MeetingsClient::new(nowhere.clone()),
+        summaries: SummariesClient::new(nowhere),
+        outbound: cs_rpc::Outbound::new("search", cs_rpc::SigningKey::generate().unwrap(), clock),
+        deadline: Duration::from_secs(1),
+    })
+}
+
+/// A request of one of a tenant's own services, as the guard lets it through.
+pub(crate) fn of_tenant<T>(tenant: Uuid, message: T) -> tonic::Request<T> {
+    let mut request = tonic::Request::new(message);
+    request.extensions_mut().insert(Caller::service("notifications", tenant.into(), Trace::start()));
+    request
 }

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use cs_proto::search::v1 as pb;
+use cs_proto::search::v1::search_server::Search;
 use search::index::embedded::OnDamage;
 use search::index::versions::VersionedIndex;
 use search::index::{IndexError, Part, SearchIndex, Visibility};
@@ -19,6 +21,11 @@ fn open(dir: &TempDir) -> VersionedIndex {
 
 fn now() -> chrono::DateTime<chrono::Utc> {
     "2026-03-01T10:00:00.123456Z".parse().unwrap()
+}
+
+/// Back to the version before, which was told nothing meanwhile.
+async fn back(live: &VersionedIndex) -> Result<String, IndexError> {
+    live.begin_back(now()).await?.switch(async { Ok::<_, IndexError>(()) }).await
 }
 
 async fn found(index: &dyn SearchIndex) -> Vec<String> {
@@ -65,10 +72,10 @@ async fn changes_wait_for_the_switch_and_searches_do_not() {
     let live = open(&dir);
     assert_eq!((live.name().as_str(), found(&live).await.len()), ("index-2", 3));
     assert!(dir.path().join("index").exists() && !dir.path().join("index-2/since").exists());
-    assert_eq!(live.roll_back().await.unwrap(), "index");
+    assert_eq!(back(&live).await.unwrap(), "index");
     assert_eq!(found(&live).await, ["zoning meanwhile", "zoning old"]);
     put(&live, uuid(1), uuid(13), 1, &["zoning again"]).await;
-    assert_eq!(live.roll_back().await.unwrap(), "index-2", "forward again");
+    assert_eq!(back(&live).await.unwrap(), "index-2", "forward again");
     assert_eq!(found(&live).await.len(), 3);
 }
 
@@ -80,12 +87,12 @@ async fn a_build_that_ended_half_way_goes_on_where_it_was() {
     let building = live.begin(now()).await.unwrap();
     put(&*building.index(), uuid(1), uuid(10), 5, &["zoning new"]).await;
     assert!(matches!(live.begin(now()).await, Err(IndexError::Building)), "one at a time");
-    assert!(matches!(live.roll_back().await, Err(IndexError::Building)));
+    assert!(matches!(back(&live).await, Err(IndexError::Building)));
     drop((building, live));
 
     let live = open(&dir);
     assert_eq!(found(&live).await, ["zoning old"]);
-    assert!(matches!(live.roll_back().await, Err(IndexError::NoVersionBefore(_))));
+    assert!(matches!(back(&live).await, Err(IndexError::NoVersionBefore(_))));
     let building = live.begin(now() + Duration::from_secs(60)).await.unwrap();
     assert_eq!(building.since(), now(), "what changed since then must be caught up with");
     let there = building.index().version(uuid(1), uuid(10), Part::Documents).await.unwrap();
@@ -117,8 +124,52 @@ async fn the_one_before_stays_and_older_ones_go() {
     assert!(!there("index") && !there("index-2") && there("index-3") && there("index-4"));
     // A tenant that is erased does not come back with the version before.
     live.erase_tenant(uuid(1)).await.unwrap();
-    assert_eq!(live.roll_back().await.unwrap(), "index-3");
+    assert_eq!(back(&live).await.unwrap(), "index-3");
     assert!(found(&live).await.is_empty() && live.is_empty());
     let shared: Arc<dyn SearchIndex> = Arc::new(live);
     assert_eq!(shared.versioned().unwrap().name(), "index-3");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_version_before_is_told_what_it_missed_before_it_is_used() {
+    let dir = TempDir::new().unwrap();
+    let live = open(&dir);
+    put(&live, uuid(1), uuid(10), 1, &["zoning"]).await;
+    let building = live.begin(now()).await.unwrap();
+    put(&*building.index(), uuid(1), uuid(10), 1, &["zoning"]).await;
+    building.switch(async { Ok::<_, IndexError>(()) }).await.unwrap();
+    live.set_visibility(uuid(1), uuid(300), 9, Visibility::Reviewer).await.unwrap();
+    assert!(found(&live).await.is_empty());
+
+    let later = now() + Duration::from_secs(60);
+    let going_back = live.begin_back(later).await.unwrap();
+    assert_eq!(going_back.since(), now(), "from when on it was not told everything");
+    assert!(matches!(live.begin(later).await, Err(IndexError::Building)));
+    let before = going_back.index();
+    let told = async {
+        before.set_visibility(uuid(1), uuid(300), 9, Visibility::Reviewer).await?;
+        Ok::<_, IndexError>(())
+    };
+    assert_eq!(going_back.switch(told).await.unwrap(), "index");
+    assert!(found(&live).await.is_empty());
+    drop(before);
+    // Forward again: since that switch the other one was told nothing.
+    assert_eq!(live.begin_back(later + Duration::from_secs(9)).await.unwrap().since(), later);
+}
+
+#[tokio::test]
+async fn an_index_that_lacks_something_says_so_until_another_one_is_built() {
+    let dir = TempDir::new().unwrap();
+    let live = open(&dir);
+    let flags = async || {
+        let service = service(Arc::new(live.clone()), None);
+        let asked = pb::SearchRequest { query: "zoning".to_owned(), ..Default::default() };
+        service.search(of_tenant(uuid(1), asked)).await.unwrap().into_inner().degraded
+    };
+    assert_eq!(flags().await, ["keyword_only"]);
+    live.set_lacking(true);
+    assert_eq!(flags().await, ["keyword_only", "rebuilding"]);
+    let building = live.begin(now()).await.unwrap();
+    building.switch(async { Ok::<_, IndexError>(()) }).await.unwrap();
+    assert_eq!(flags().await, ["keyword_only"]);
 }

@@ -38,18 +38,19 @@ pub(super) fn allowed(snapshot: &Snapshot, request: &SearchRequest) -> Result<Al
         mark_term(snapshot, &snapshot.layout.label_term(name, value), &mut found)?;
         keep(&mut pass, |row| found[row]);
     }
-    let mut dropped = Vec::new();
-    for phrase in &request.query.phrases {
-        let Some(found) = rows_with(snapshot, phrase)? else { continue };
-        if pass.iter().zip(&found).any(|(pass, found)| *pass && *found) {
-            keep(&mut pass, |row| found[row]);
-        } else {
-            dropped.push(phrase.clone());
-        }
-    }
+    // Exclusions first: a phrase that stands only in what was excluded stands nowhere.
     for excluded in &request.query.excluded {
         if let Some(found) = rows_with(snapshot, excluded)? {
             keep(&mut pass, |row| !found[row]);
+        }
+    }
+    let mut dropped = Vec::new();
+    for phrase in &request.query.phrases {
+        let Some(found) = rows_with(snapshot, phrase)? else { continue };
+        if request.query.strict || pass.iter().zip(&found).any(|(pass, found)| *pass && *found) {
+            keep(&mut pass, |row| found[row]);
+        } else {
+            dropped.push(phrase.clone());
         }
     }
     Ok(Allowed { bits, visible, pass, dropped })

@@ -7,14 +7,13 @@ use tantivy::Term;
 use tantivy::query::FuzzyTermQuery;
 use tantivy::schema::{Field, IndexRecordOption};
 
+use super::deadline::Deadline;
 use super::filter::Allowed;
 use super::snapshot::{Snapshot, Totals};
 use crate::index::IndexError;
-use crate::query::terms::{QueryTerm, Terms};
+use crate::query::terms::{MOST_RESPELT, QueryTerm, Terms};
 use crate::rank::{Bm25, RankParams, inverse_document_frequency};
 
-/// A word shorter than this is not looked for under other spellings.
-const SHORTEST_MISSPELT: usize = 4;
 /// As many other spellings are tried.
 const MOST_SPELLINGS: usize = 3;
 /// What a word of another spelling weighs.
@@ -29,6 +28,8 @@ pub(super) struct Scores {
     pub(super) by_row: Vec<f32>,
     /// Words that occur nowhere, and how similar ones are written.
     pub(super) respelt: Vec<(QueryTerm, Vec<String>)>,
+    /// The time was up before every word was looked for.
+    pub(super) cut: bool,
 }
 
 /// Scores every row that passes.
@@ -38,15 +39,25 @@ pub(super) fn score(
     allowed: &Allowed,
     totals: Totals,
     terms: &Terms,
+    deadline: Deadline,
 ) -> Result<Scores, IndexError> {
     let mut leg = Leg { snapshot, bm25: params.bm25, allowed, totals, by_row: vec![0.0; snapshot.len()] };
     let mean = totals.terms as f32 / totals.passages.max(1) as f32;
     let norms = leg.norms(mean, 0);
     let mut respelt = Vec::new();
+    let (mut tried, mut cut) = (0, false);
     for word in &terms.words {
+        if deadline.is_over() {
+            cut = true;
+            break;
+        }
         if leg.add(snapshot.layout.text, &word.term, word.weight, &norms)? {
             continue;
         }
+        if !word.may_be_misspelt() || tried == MOST_RESPELT {
+            continue;
+        }
+        tried += 1;
         let mut spellings = leg.spellings(&word.term)?;
         spellings.truncate(MOST_SPELLINGS);
         for spelling in &spellings {
@@ -60,10 +71,14 @@ pub(super) fn score(
         // A row has one pair fewer than words.
         let norms = leg.norms(totals.pairs as f32 / totals.passages.max(1) as f32, 1);
         for pair in &terms.pairs {
+            if deadline.is_over() {
+                cut = true;
+                break;
+            }
             leg.add(snapshot.layout.pairs, pair, params.bigram_weight, &norms)?;
         }
     }
-    Ok(Scores { by_row: leg.by_row, respelt })
+    Ok(Scores { by_row: leg.by_row, respelt, cut })
 }
 
 struct Leg<'a> {
@@ -142,9 +157,6 @@ impl Leg<'_> {
     /// Terms of visible rows spelt almost so: one letter off, two in a word of more than five; the most frequent first.
     fn spellings(&self, term: &str) -> Result<Vec<String>, IndexError> {
         let letters = term.chars().count();
-        if letters < SHORTEST_MISSPELT || term.chars().any(|c| !c.is_alphabetic()) {
-            return Ok(Vec::new());
-        }
         let field = self.snapshot.layout.text;
         let mut found: Vec<(u64, String)> = Vec::new();
         for distance in 1..=if letters > 5 { 2 } else { 1 } {

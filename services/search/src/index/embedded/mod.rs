@@ -13,12 +13,15 @@ use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
+use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 mod columns;
+mod deadline;
 mod disk;
 mod facets;
 mod filter;
@@ -32,8 +35,10 @@ mod union;
 mod vectors;
 mod writer;
 
+use self::deadline::Deadline;
 use self::shard::Shard;
 use self::writer::What;
+use super::pages::Pages;
 use super::{
     Applied, Counts, Held, IndexError, IndexStats, Part, PassageDoc, SearchIndex, SearchRequest,
     SearchResponse, Visibility, VisibleTags,
@@ -44,6 +49,10 @@ use crate::rank::RankParams;
 const FORMAT: u32 = 1;
 const FORMAT_FILE: &str = "engine.json";
 const DAMAGED: &str = "damaged";
+/// Longest a search may take, its wait for a turn included.
+const DEADLINE: Duration = Duration::from_secs(5);
+/// Searches at once, a core: each spreads over the cores by itself, and more of them only slow each other down.
+const AT_ONCE_A_CORE: usize = 2;
 
 /// What to do with a tenant's index that does not agree with itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,6 +82,9 @@ pub struct EmbeddedIndex {
     root: PathBuf,
     params: RankParams,
     shards: RwLock<HashMap<Uuid, Arc<Shard>>>,
+    pages: Arc<Pages>,
+    turns: Arc<Semaphore>,
+    deadline: Duration,
     // Held, never read: closing the file lets the lock go.
     _lock: File,
 }
@@ -123,7 +135,23 @@ impl EmbeddedIndex {
                 });
             }
         }
-        Ok((Self { root: root.to_owned(), params, shards: RwLock::new(shards), _lock: lock }, damaged))
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let index = Self {
+            root: root.to_owned(),
+            params,
+            shards: RwLock::new(shards),
+            pages: Arc::default(),
+            turns: Arc::new(Semaphore::new(AT_ONCE_A_CORE * cores)),
+            deadline: DEADLINE,
+            _lock: lock,
+        };
+        Ok((index, damaged))
+    }
+
+    /// The same with other limits: so many searches at once, each of them for so long, its wait for a turn included.
+    #[must_use]
+    pub fn limited(self, at_once: usize, deadline: Duration) -> Self {
+        Self { turns: Arc::new(Semaphore::new(at_once)), deadline, ..self }
     }
 
     /// Whether it holds no tenant's passages at all.
@@ -280,6 +308,7 @@ impl SearchIndex for EmbeddedIndex {
     }
 
     async fn erase_tenant(&self, tenant: Uuid) -> Result<(), IndexError> {
+        self.pages.forget(tenant);
         let shard = self.shards.write().unwrap_or_else(PoisonError::into_inner).remove(&tenant);
         remove(&self.root.join(DAMAGED).join(tenant.to_string()))?;
         let Some(shard) = shard else { return Ok(()) };
@@ -298,11 +327,18 @@ impl SearchIndex for EmbeddedIndex {
         let Some(shard) = self.shard(request.tenant) else {
             return Ok(super::shown::nothing(&request));
         };
-        let snapshot = shard.snapshot();
-        let params = self.params.clone();
-        tokio::task::spawn_blocking(move || search::search(&snapshot, &params, &request))
+        let deadline = Deadline::new(Instant::now(), self.deadline);
+        let turn = tokio::time::timeout(deadline.left(), Arc::clone(&self.turns).acquire_owned())
             .await
-            .map_err(engine)?
+            .map_err(|_| deadline.late())?
+            .map_err(|_| IndexError::Closed)?;
+        let (snapshot, params, pages) = (shard.snapshot(), self.params.clone(), Arc::clone(&self.pages));
+        let searched = move || {
+            // Given back when it is done, not when its asker has gone.
+            let _turn = turn;
+            search::search(&snapshot, &params, &pages, &request, deadline)
+        };
+        tokio::task::spawn_blocking(searched).await.map_err(engine)?
     }
 
     async fn version(&self, tenant: Uuid, meeting: Uuid, part: Part) -> Result<Option<i64>, IndexError> {
@@ -313,7 +349,7 @@ impl SearchIndex for EmbeddedIndex {
         Ok(self.shard(tenant).map(|s| s.snapshot().bodies(visible)).unwrap_or_default())
     }
 
-    fn embedders(&self, tenant: Uuid) -> Option<Vec<String>> {
+    async fn embedders(&self, tenant: Uuid) -> Option<Vec<String>> {
         self.shard(tenant).map(|s| s.snapshot().embedders())
     }
 

@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::columns::{Columns, artifact_kind_ordinal, load};
 use super::schema::{Layout, LedgerEntry, Stored};
+use crate::index::pages::Listed;
 use crate::index::types::{bit, effective};
 use crate::index::{Counts, Held, IndexError, IndexStats, Part, PassageDoc, Visibility, VisibleTags};
 
@@ -183,6 +184,35 @@ impl Snapshot {
         let spoken =
             is_passage && columns.artifact_kind[doc] == artifact_kind_ordinal(ArtifactKind::Transcript);
         (spoken, document.unwrap_or(columns.id[doc]), columns.span[doc])
+    }
+
+    /// Where listed hits are now; `None` for those that are gone or may not be read. Each is looked for where it was.
+    pub(super) fn rows_of(&self, listed: &[Listed], visible: VisibleTags) -> Vec<Option<u32>> {
+        let readable = |row: u32| {
+            let (segment, doc) = self.locate(row as usize);
+            self.segments[segment].tags[doc] & visible.bits() != 0
+        };
+        let is_there =
+            |l: &Listed| (l.row as usize) < self.passages && self.id(l.row) == l.place.id && readable(l.row);
+        let mut rows: Vec<Option<u32>> =
+            listed.iter().map(|listed| is_there(listed).then_some(listed.row)).collect();
+        let mut moved: HashMap<u64, usize> = HashMap::new();
+        moved.extend(
+            listed.iter().enumerate().filter(|(at, _)| rows[*at].is_none()).map(|(at, l)| (l.place.id, at)),
+        );
+        if moved.is_empty() {
+            return rows;
+        }
+        for segment in &self.segments {
+            for (doc, id) in segment.columns.id.iter().enumerate() {
+                if let Some(&at) = moved.get(id)
+                    && segment.tags[doc] & visible.bits() != 0
+                {
+                    rows[at] = Some((segment.base + doc) as u32);
+                }
+            }
+        }
+        rows
     }
 
     /// Everything that is shown of a passage.

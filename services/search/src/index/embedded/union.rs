@@ -29,7 +29,7 @@ impl Likeness for Union {
 }
 
 impl Union {
-    /// `near` comes from the scan, with its margin; `named` rows are candidates whatever their scores.
+    /// `near` comes from the scan, with its margin; the best of the `named` rows are candidates whatever their scores.
     pub(super) fn new(
         snapshot: &Snapshot,
         params: &RankParams,
@@ -42,7 +42,12 @@ impl Union {
         worded.sort_unstable();
         near.sort_unstable();
         let mut rows = [near.as_slice(), worded.as_slice()].concat();
-        rows.extend((0..named.len() as u32).filter(|&row| named[row as usize]).take(params.candidates));
+        if !named.is_empty() {
+            let scored = named.iter().zip(&scores.by_row);
+            let scored: Vec<f32> =
+                scored.map(|(named, score)| if *named { *score } else { f32::NEG_INFINITY }).collect();
+            rows.extend(best(snapshot, &scored, f32::NEG_INFINITY, params.candidates));
+        }
         rows.sort_unstable();
         rows.dedup();
         let matrix = Matrix::of(snapshot, if vector.is_some() { &rows } else { &[] });

@@ -41,6 +41,15 @@ pub(super) enum CallError {
     },
 }
 
+/// What a call that is late says of the engine.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Late {
+    /// That it may be down.
+    Fails,
+    /// Nothing.
+    Passes,
+}
+
 #[derive(Deserialize)]
 struct Failure {
     error: Value,
@@ -90,7 +99,7 @@ impl Client {
         within: Duration,
     ) -> Result<T, CallError> {
         let bytes = body.map(|body| body.to_string().into_bytes());
-        self.patient(method, path, bytes, "application/json", within).await
+        self.patient(method, path, bytes, "application/json", within, Late::Fails).await
     }
 
     /// A call with a line of JSON after another.
@@ -100,7 +109,17 @@ impl Client {
         lines: Vec<u8>,
         within: Duration,
     ) -> Result<T, CallError> {
-        self.patient(Method::Post, path, Some(lines), "application/x-ndjson", within).await
+        self.patient(Method::Post, path, Some(lines), "application/x-ndjson", within, Late::Fails).await
+    }
+
+    /// The same for searches: one that is late says more of what was asked than of the engine, and opens no breaker.
+    pub(super) async fn asked<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        lines: Vec<u8>,
+        within: Duration,
+    ) -> Result<T, CallError> {
+        self.patient(Method::Post, path, Some(lines), "application/x-ndjson", within, Late::Passes).await
     }
 
     /// Repeats what the engine puts off, while the deadline allows.
@@ -111,12 +130,13 @@ impl Client {
         body: Option<Vec<u8>>,
         kind: &'static str,
         within: Duration,
+        late: Late,
     ) -> Result<T, CallError> {
         let until = Instant::now() + within;
         let mut wait = WAIT;
         for _ in 1..TRIES {
             let left = until.saturating_duration_since(Instant::now());
-            match self.once(method, path, body.clone(), kind, left).await {
+            match self.once(method, path, body.clone(), kind, left, late).await {
                 Err(CallError::Refused { status: 429, .. }) if left > wait => {
                     tokio::time::sleep(wait).await;
                     wait *= 2;
@@ -124,7 +144,7 @@ impl Client {
                 answer => return answer,
             }
         }
-        self.once(method, path, body, kind, until.saturating_duration_since(Instant::now())).await
+        self.once(method, path, body, kind, until.saturating_duration_since(Instant::now()), late).await
     }
 
     async fn once<T: DeserializeOwned>(
@@ -134,6 +154,7 @@ impl Client {
         body: Option<Vec<u8>>,
         kind: &'static str,
         within: Duration,
+        late: Late,
     ) -> Result<T, CallError> {
         self.breaker.allow(Instant::now()).map_err(CallError::Unavailable)?;
         let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(kind))]);
@@ -146,7 +167,9 @@ impl Client {
         let (status, bytes) = match called.await {
             Ok(answer) => answer,
             Err(error) if error.is_timeout() => {
-                self.breaker.failed(Instant::now());
+                if late == Late::Fails {
+                    self.breaker.failed(Instant::now());
+                }
                 return Err(CallError::Late(within));
             }
             Err(error) => {

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::client::{CallError, Method};
 use super::layout::{LAYOUT, difference, layout};
-use super::{OpenSearchIndex, Target, WRITE};
+use super::{OpenSearchIndex, Options, Target, WRITE, stats};
 use crate::index::IndexError;
 
 /// A tenant's versions in the engine.
@@ -180,12 +181,34 @@ impl OpenSearchIndex {
 
     /// The same engine, reading and writing one version beside the one that is searched.
     pub fn at_version(&self, version: u32) -> Self {
-        Self {
-            client: Arc::clone(&self.client),
-            options: self.options.clone(),
-            target: Target::Version(version),
-            writers: Default::default(),
-        }
+        Self::over(Arc::clone(&self.client), self.options.clone(), Target::Version(version))
+    }
+
+    /// The same for a version that is there, whatever the length of its vectors.
+    ///
+    /// # Errors
+    /// When the engine does not answer.
+    pub async fn at_version_there(&self, tenant: Uuid, version: u32) -> Result<Self, IndexError> {
+        let dimensions = stats::dimensions(&self.client, &self.versioned(tenant, version)).await?;
+        let options = Options { dimensions, ..self.options.clone() };
+        Ok(Self::over(Arc::clone(&self.client), options, Target::Version(version)))
+    }
+
+    /// The length of the vectors of this engine's versions.
+    pub fn dimensions(&self) -> usize {
+        self.options.dimensions
+    }
+
+    /// When a version was made: what was told to it and to no other came later. `None` where the engine does not say.
+    ///
+    /// # Errors
+    /// When the engine does not answer.
+    pub async fn made_at(&self, tenant: Uuid, version: u32) -> Result<Option<DateTime<Utc>>, IndexError> {
+        let found = self.get(&format!("/{}/_settings", self.versioned(tenant, version))).await?;
+        let found = found.as_ref().and_then(|indexes| indexes.as_object()?.values().next());
+        let millis =
+            found.and_then(|index| index.pointer("/settings/index/creation_date")?.as_str()?.parse().ok());
+        Ok(millis.and_then(DateTime::from_timestamp_millis))
     }
 
     /// Lets every tenant named be searched in the version beside it from now on, all in one step; none of them is seen

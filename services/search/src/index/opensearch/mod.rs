@@ -10,8 +10,9 @@
 //! be reached by a filter forgotten. Start at `search.rs` for reading and at `writer.rs` for writing.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
@@ -27,6 +28,7 @@ mod layout;
 mod legs;
 mod search;
 mod stats;
+mod union;
 mod wire;
 mod writer;
 
@@ -34,6 +36,7 @@ use self::client::{CallError, Client, Method};
 use self::document::part_key;
 pub use self::indexes::Generation;
 use self::writer::{What, Writer};
+use super::pages::Pages;
 use super::{
     Applied, Counts, Held, IndexError, IndexStats, Part, PassageDoc, SearchIndex, SearchRequest,
     SearchResponse, Visibility, VisibleTags,
@@ -42,6 +45,8 @@ use crate::rank::RankParams;
 
 /// Longest a change may take.
 const WRITE: Duration = Duration::from_secs(60);
+/// So long it is remembered which models made a tenant's vectors.
+const MAKERS_KNOWN: Duration = Duration::from_secs(5);
 
 /// How the engine is reached and what it holds.
 #[derive(Clone, Debug)]
@@ -78,6 +83,10 @@ pub struct OpenSearchIndex {
     /// Writes behind the alias, or into a version that is being built.
     target: Target,
     writers: Mutex<HashMap<Uuid, Arc<Writer>>>,
+    pages: Pages,
+    makers: Mutex<HashMap<Uuid, (Instant, Vec<String>)>>,
+    /// The template is there, and what is searched was found laid out as it should be.
+    prepared: AtomicBool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,14 +99,35 @@ impl OpenSearchIndex {
     /// Reaches the engine, puts the template there, and refuses indexes that are laid out otherwise.
     pub async fn connect(options: Options) -> Result<Self, IndexError> {
         let index = Self::lazy(options)?;
-        index.prepare().await?;
+        index.prepare_once().await?;
         Ok(index)
     }
 
     /// The same without asking the engine anything yet: it may be down, and then searches say so.
     pub fn lazy(options: Options) -> Result<Self, IndexError> {
         let client = Arc::new(Client::new(options.url.clone())?);
-        Ok(Self { client, options, target: Target::Alias, writers: Mutex::default() })
+        Ok(Self::over(client, options, Target::Alias))
+    }
+
+    fn over(client: Arc<Client>, options: Options, target: Target) -> Self {
+        Self {
+            client,
+            options,
+            target,
+            writers: Mutex::default(),
+            pages: Pages::default(),
+            makers: Mutex::default(),
+            prepared: AtomicBool::new(false),
+        }
+    }
+
+    /// What [`OpenSearchIndex::connect`] does at first, where the engine was away then.
+    async fn prepare_once(&self) -> Result<(), IndexError> {
+        if !self.prepared.load(Ordering::Acquire) {
+            self.prepare().await?;
+            self.prepared.store(true, Ordering::Release);
+        }
+        Ok(())
     }
 
     fn call_failed(&self, error: CallError) -> IndexError {
@@ -159,12 +189,14 @@ impl SearchIndex for OpenSearchIndex {
 
     async fn erase_tenant(&self, tenant: Uuid) -> Result<(), IndexError> {
         self.writers.lock().unwrap_or_else(PoisonError::into_inner).remove(&tenant);
+        self.makers.lock().unwrap_or_else(PoisonError::into_inner).remove(&tenant);
+        self.pages.forget(tenant);
         self.delete_all_of(tenant).await
     }
 
     async fn search(&self, request: SearchRequest) -> Result<SearchResponse, IndexError> {
         let index = self.name_of(request.tenant);
-        search::search(&self.client, &self.options, &index, &request).await
+        search::search(&self.client, &self.options, &self.pages, &index, &request).await
     }
 
     async fn version(&self, tenant: Uuid, meeting: Uuid, part: Part) -> Result<Option<i64>, IndexError> {
@@ -178,6 +210,20 @@ impl SearchIndex for OpenSearchIndex {
 
     async fn bodies(&self, tenant: Uuid, visible: VisibleTags) -> Result<Vec<(Uuid, String)>, IndexError> {
         stats::bodies(&self.client, &self.name_of(tenant), visible, self.options.deadline).await
+    }
+
+    async fn embedders(&self, tenant: Uuid) -> Option<Vec<String>> {
+        let known = || self.makers.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((asked, names)) = known().get(&tenant)
+            && asked.elapsed() < MAKERS_KNOWN
+        {
+            return Some(names.clone());
+        }
+        // One that does not answer now says so when it is searched.
+        let asked = stats::embedders(&self.client, &self.name_of(tenant), self.options.deadline).await;
+        let names = asked.inspect_err(|error| tracing::debug!(%error, "the models are not known")).ok()?;
+        known().insert(tenant, (Instant::now(), names.clone()));
+        Some(names)
     }
 
     async fn meetings(&self, tenant: Uuid) -> Result<BTreeMap<Held, Counts>, IndexError> {
@@ -205,7 +251,7 @@ impl SearchIndex for OpenSearchIndex {
         self.client
             .json::<Value>(Method::Post, &path, Some(&body), within)
             .await
-            .map(|_| ())
-            .map_err(|e| self.call_failed(e))
+            .map_err(|e| self.call_failed(e))?;
+        self.prepare_once().await
     }
 }

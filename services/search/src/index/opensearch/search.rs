@@ -1,40 +1,45 @@
 //! One search: filters, both legs, the union scored by both in the engine, the ranking, a page.
 
 use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Instant;
 
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::client::Client;
-use super::document::{Placed, unit};
+use super::document::unit;
 use super::legs::{self, Asker, Step, Weighed};
+use super::union::{Union, grouped};
 use super::wire::{Answer, Row};
 use super::{Options, filter};
-use crate::index::shown::{Place, Respelt, nothing, say_spellings, shown};
+use crate::index::pages::{List, Listed, Pages};
+use crate::index::shown::{Cursor, Respelt, nothing, say_spellings, shown};
 use crate::index::types::id_hash;
-use crate::index::{
-    Explanation, Facets, IndexError, MAX_FIRST, Mode, PassageDoc, SearchRequest, SearchResponse,
-};
-use crate::query::terms::Terms;
-use crate::rank::{Candidate, Likeness, RankParams, ahead, rank};
+use crate::index::{Facets, IndexError, MAX_FIRST, Mode, PassageDoc, SearchRequest, SearchResponse};
+use crate::query::terms::{MOST_RESPELT, Terms};
+use crate::rank::{Likeness, RankParams, ahead, rank};
 
-/// A word shorter than this is not looked for under other spellings.
-const SHORTEST_MISSPELT: usize = 4;
 /// As many other spellings are tried.
 const MOST_SPELLINGS: usize = 3;
 /// What a word of another spelling weighs.
 const SPELLING_WEIGHT: f32 = 0.5;
 
-/// Searches a tenant's index.
+/// Searches a tenant's index, or goes on with a list that was kept.
 pub(super) async fn search(
     client: &Client,
     options: &Options,
+    pages: &Pages,
     index: &str,
     request: &SearchRequest,
 ) -> Result<SearchResponse, IndexError> {
     let params = &options.params;
+    let mut asker = Asker::new(client, index, options.deadline);
+    let after = request.after.as_deref().map(Cursor::parse).transpose()?;
+    if let Some((list, start)) = after.and_then(|after| pages.find(after, request, Instant::now())) {
+        return page(&mut asker, request, &list, start).await;
+    }
     let mut response = nothing(request);
-    let after = request.after.as_deref().map(Place::parse).transpose()?;
     let vector = query_vector(options, request, &mut response);
     let use_words = vector.is_none() || request.mode != Mode::Vector;
     let terms = if use_words { Terms::of(&request.query.words) } else { Terms::default() };
@@ -46,33 +51,44 @@ pub(super) async fn search(
         let words = terms.words.len();
         response.messages.push(format!("The query is long: its first {words} words were searched."));
     }
-    let mut asker = Asker::new(client, index, options.deadline);
     let Some(pass) = pass(&mut asker, request, &mut response).await? else { return Ok(response) };
 
-    // The vector leg, what holds the file numbers, and how common each word is.
+    // The vector leg, and how common each word is; without words, what holds the file numbers.
     let visible = filter::visible(request.visible);
     let numbers: Vec<Value> = request.query.numbers.iter().filter_map(|n| filter::phrase(n)).collect();
     let mut first = vec![legs::counts(&visible, &legs::held(&terms))];
     first.extend(vector.as_deref().map(|v| legs::nearest(v, &pass, params.candidates)));
-    if !numbers.is_empty() {
-        first.push(legs::named(&pass, &numbers, params.candidates));
+    if !numbers.is_empty() && !use_words {
+        first.push(legs::named(&[], &pass, &numbers, params.candidates));
     }
     let Step::Done(answers) = asker.ask(first).await? else { return Ok(response) };
     let mut answers = answers.into_iter();
     let counts = answers.next().unwrap_or_default();
     let near = vector.as_ref().and_then(|_| answers.next()).unwrap_or_default();
-    let named = answers.next().unwrap_or_default();
     let mut union = Union::default();
     union.add_near(&near);
-    union.add_named(&named);
+    let mut named = union.add_named(&answers.next().unwrap_or_default());
 
     let mut words = legs::weighed(params, &terms, &counts);
-    let respelt = respell(&mut asker, &terms, &counts, &visible, &mut words).await?;
+    let respelt = match respell(&mut asker, &terms, &counts, &visible, &mut words).await {
+        Ok(respelt) => respelt,
+        Err(error) => {
+            // The other words answer; where the engine is away the next step says so.
+            tracing::debug!(%error, "other spellings were not looked for");
+            asker.partial = true;
+            Vec::new()
+        }
+    };
     say_spellings(&respelt, &mut response);
 
-    // The keyword leg, the other leg's candidates scored by it, and everything that is counted.
+    // The keyword leg, the other leg's candidates scored by it, what holds the file numbers, and everything that is
+    // counted.
     let others = union.ids();
     let mut second = vec![legs::facets(&words, &pass, &others)];
+    let names_words = !numbers.is_empty() && use_words;
+    if names_words {
+        second.push(legs::named(&words, &pass, &numbers, params.candidates));
+    }
     if !words.is_empty() {
         second.push(legs::best(&words, &pass, params.candidates));
         if !others.is_empty() {
@@ -82,8 +98,16 @@ pub(super) async fn search(
     let Step::Done(answers) = asker.ask(second).await? else { return Ok(response) };
     let mut answers = answers.into_iter();
     count(&answers.next().unwrap_or_default(), &mut response);
+    if names_words {
+        named = union.add_named(&answers.next().unwrap_or_default());
+    }
     union.add_best(&answers.next().unwrap_or_default());
     union.score_words(&answers.next().unwrap_or_default());
+    if named >= params.candidates && asker.has_time() {
+        // More hold them than were given: those that came from a leg are asked for one by one.
+        let answer = asker.ask_one(legs::holding(&numbers, &union.ids())).await?;
+        union.name(&answer);
+    }
 
     let mut likeness = Known::default();
     let mut params = params.clone();
@@ -99,21 +123,40 @@ pub(super) async fn search(
             asker.partial = true;
         }
     }
-    let order = order(&params, &union, &likeness, use_words, vector.is_some());
+    let order = rank(&params, &union.candidates, &likeness, use_words, vector.is_some());
+    let order: Vec<Listed> = order.into_iter().map(|ranked| union.listed(ranked)).collect();
     let order = if request.group_by_meeting { grouped(&union, order) } else { order };
     response.reachable = order.len() as u64;
-    let start = after.map_or(0, |after| after.resume(order.iter().map(|listed| listed.place)));
-    let many = request.first.min(MAX_FIRST);
-    response.has_more = order.len() > start.saturating_add(many);
-    let page: Vec<Listed> = order.into_iter().skip(start).take(many).collect();
-    let mut passages = passages(&mut asker, &union, &page).await?;
-    for listed in page {
-        // One deleted since the legs were asked is left out.
-        let Some(passage) = passages.remove(&union.candidates[listed.index].id) else { continue };
-        let why = union.explain(listed.index, listed.place.score);
-        response.hits.push(shown(passage, listed.place, listed.more, why, &terms, &respelt));
-    }
     response.partial = asker.partial;
+    let start = after.map_or(0, |after| after.place.resume(order.iter().map(|listed| listed.place)));
+    let continues = order.len() > start.saturating_add(request.first.min(MAX_FIRST));
+    let list = Arc::new(List::new(request, order, terms, respelt, response, continues));
+    pages.keep(&list, Instant::now());
+    page(&mut asker, request, &list, start).await
+}
+
+/// One page of a list. What has been deleted or hidden since is passed by.
+async fn page(
+    asker: &mut Asker<'_>,
+    request: &SearchRequest,
+    list: &List,
+    start: usize,
+) -> Result<SearchResponse, IndexError> {
+    let (first, order) = (request.first.min(MAX_FIRST), &list.order);
+    let visible = filter::visible(request.visible);
+    let mut at = start.min(order.len());
+    let mut response = list.answer.clone();
+    while response.hits.len() < first && at < order.len() {
+        let next = &order[at..order.len().min(at + first - response.hits.len())];
+        let mut passages = passages(asker, next, &visible).await?;
+        for listed in next {
+            let Some(passage) = passages.remove(&listed.place.id) else { continue };
+            response.hits.push(shown(passage, list, listed));
+        }
+        at += next.len();
+    }
+    response.has_more = at < order.len();
+    response.partial |= asker.partial;
     Ok(response)
 }
 
@@ -139,28 +182,42 @@ async fn pass(
     response: &mut SearchResponse,
 ) -> Result<Option<Value>, IndexError> {
     let (mut all, not) = filter::clauses(request);
-    let mut phrases: Vec<(&str, Value)> =
-        request.query.phrases.iter().filter_map(|p| Some((p.as_str(), filter::phrase(p)?))).collect();
+    let asked = request.query.phrases.iter().enumerate();
+    let mut phrases: Vec<(usize, Value)> = asked.filter_map(|(i, p)| Some((i, filter::phrase(p)?))).collect();
+    let mut dropped = Vec::new();
+    if request.query.strict {
+        all.extend(phrases.drain(..).map(|(_, query)| query));
+    }
     while !phrases.is_empty() {
-        // Each with those before it: the first that leaves nothing is dropped, and the rest asked again.
-        let chains: Vec<Value> = (1..=phrases.len())
-            .map(|end| {
-                let chain: Vec<&Value> = phrases[..end].iter().map(|(_, query)| query).collect();
-                json!({ "bool": { "filter": chain } })
-            })
-            .collect();
-        let body = legs::counts(&filter::pass(&all, &not), &chains);
+        // Each alone, then each with those before it: the first that leaves nothing is dropped, and the rest asked again.
+        let alone = phrases.iter().map(|(_, query)| query.clone());
+        let chains = (1..=phrases.len()).map(|end| {
+            let chain: Vec<&Value> = phrases[..end].iter().map(|(_, query)| query).collect();
+            json!({ "bool": { "filter": chain } })
+        });
+        let body = legs::counts(&filter::pass(&all, &not), &alone.chain(chains).collect::<Vec<_>>());
         let Step::Done(answers) = asker.ask(vec![body]).await? else { return Ok(None) };
         let answer = answers.into_iter().next().unwrap_or_default();
         let stands = |place: usize| answer.count(&format!("/held/buckets/{place}")) > 0;
-        let standing = (0..phrases.len()).take_while(|&place| stands(place)).count();
-        all.extend(phrases.drain(..standing).map(|(_, query)| query));
-        if !phrases.is_empty() {
-            let (phrase, _) = phrases.remove(0);
-            response
-                .messages
-                .push(format!("“{phrase}” stands nowhere word by word: its words were searched."));
-        }
+        let count = phrases.len();
+        let standing = (0..count).take_while(|&place| stands(count + place)).count();
+        let mut rest = phrases.split_off(standing);
+        all.extend(phrases.into_iter().map(|(_, query)| query));
+        // Behind the first that is dropped, those that stand nowhere at all go with it.
+        let mut place = standing;
+        rest.retain(|(phrase, _)| {
+            let keep = place > standing && stands(place);
+            place += 1;
+            if !keep {
+                dropped.push(*phrase);
+            }
+            keep
+        });
+        phrases = rest;
+    }
+    dropped.sort_unstable();
+    for phrase in dropped.into_iter().map(|i| &request.query.phrases[i]) {
+        response.messages.push(format!("“{phrase}” stands nowhere word by word: its words were searched."));
     }
     Ok(Some(filter::pass(&all, &not)))
 }
@@ -179,11 +236,10 @@ async fn respell(
         .iter()
         .enumerate()
         .filter(|(place, word)| {
-            counts.count(&format!("/held/buckets/{place}")) == 0
-                && word.term.chars().count() >= SHORTEST_MISSPELT
-                && word.term.chars().all(char::is_alphabetic)
+            counts.count(&format!("/held/buckets/{place}")) == 0 && word.may_be_misspelt()
         })
         .map(|(_, word)| word)
+        .take(MOST_RESPELT)
         .collect();
     if missing.is_empty() {
         return Ok(Vec::new());
@@ -298,140 +354,13 @@ impl Likeness for Known {
     }
 }
 
-/// Both legs' candidates, scored by both.
-#[derive(Default)]
-struct Union {
-    candidates: Vec<Candidate>,
-    meetings: Vec<Uuid>,
-    places: HashMap<u64, usize>,
-    keyword_rank: HashMap<usize, u32>,
-    vector_rank: HashMap<usize, u32>,
-}
-
-impl Union {
-    fn add(&mut self, placed: Placed) -> usize {
-        let Placed { id, document, span, spoken, meeting } = placed;
-        *self.places.entry(id).or_insert_with(|| {
-            self.meetings.push(meeting);
-            self.candidates.push(Candidate {
-                id,
-                keyword: 0.0,
-                vector: None,
-                spoken,
-                document,
-                span,
-                named: false,
-            });
-            self.candidates.len() - 1
-        })
-    }
-
-    fn add_near(&mut self, near: &Answer) {
-        let mut rows: Vec<(f32, Placed)> =
-            near.hits.hits.iter().filter_map(|row| Some((legs::cosine(row.score?), row.place()?))).collect();
-        rows.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.id.cmp(&b.1.id)));
-        for ((cosine, placed), rank) in rows.into_iter().zip(1..) {
-            let place = self.add(placed);
-            self.candidates[place].vector = Some(cosine);
-            self.vector_rank.insert(place, rank);
-        }
-    }
-
-    fn add_named(&mut self, named: &Answer) {
-        for placed in named.hits.hits.iter().filter_map(Row::place) {
-            let place = self.add(placed);
-            self.candidates[place].named = true;
-        }
-    }
-
-    fn add_best(&mut self, best: &Answer) {
-        for (row, rank) in best.hits.hits.iter().zip(1..) {
-            let (Some(score), Some(placed)) = (row.score, row.place()) else { continue };
-            let place = self.add(placed);
-            self.candidates[place].keyword = score;
-            self.keyword_rank.insert(place, rank);
-        }
-    }
-
-    fn score_words(&mut self, scores: &Answer) {
-        for (place, score) in self.by_place(&scores.hits.hits, |row| row.score) {
-            self.candidates[place].keyword = score;
-        }
-    }
-
-    fn score_meaning(&mut self, scores: &Answer) {
-        for (place, score) in self.by_place(&scores.hits.hits, |row| row.score) {
-            self.candidates[place].vector = Some(legs::cosine(score));
-        }
-    }
-
-    fn by_place<T>(&self, rows: &[Row], value: impl Fn(&Row) -> Option<T>) -> HashMap<usize, T> {
-        rows.iter().filter_map(|row| Some((*self.places.get(&row.id()?)?, value(row)?))).collect()
-    }
-
-    fn ids(&self) -> Vec<u64> {
-        self.candidates.iter().map(|c| c.id).collect()
-    }
-
-    fn without_cosine(&self) -> Vec<u64> {
-        self.candidates.iter().filter(|c| c.vector.is_none()).map(|c| c.id).collect()
-    }
-
-    fn explain(&self, place: usize, fused: f32) -> Explanation {
-        let candidate = self.candidates[place];
-        Explanation {
-            keyword_score: (candidate.keyword > 0.0).then_some(candidate.keyword),
-            keyword_rank: self.keyword_rank.get(&place).copied(),
-            vector_score: candidate.vector,
-            vector_rank: self.vector_rank.get(&place).copied(),
-            fused_score: fused,
-            matched_terms: Vec::new(),
-        }
-    }
-}
-
-struct Listed {
-    index: usize,
-    place: Place,
-    more: u32,
-}
-
-fn order(params: &RankParams, union: &Union, likeness: &Known, words: bool, meaning: bool) -> Vec<Listed> {
-    rank(params, &union.candidates, likeness, words, meaning)
-        .into_iter()
-        .map(|ranked| {
-            let Candidate { id, named, .. } = union.candidates[ranked.index];
-            Listed { index: ranked.index, place: Place { named, score: ranked.score, id }, more: 0 }
-        })
-        .collect()
-}
-
-/// Keeps each meeting's best.
-fn grouped(union: &Union, order: Vec<Listed>) -> Vec<Listed> {
-    let mut places: HashMap<Uuid, usize> = HashMap::new();
-    let mut kept: Vec<Listed> = Vec::new();
-    for listed in order {
-        match places.entry(union.meetings[listed.index]) {
-            std::collections::hash_map::Entry::Occupied(place) => kept[*place.get()].more += 1,
-            std::collections::hash_map::Entry::Vacant(place) => {
-                place.insert(kept.len());
-                kept.push(listed);
-            }
-        }
-    }
-    kept
-}
-
 async fn passages(
     asker: &mut Asker<'_>,
-    union: &Union,
-    page: &[Listed],
+    listed: &[Listed],
+    visible: &Value,
 ) -> Result<HashMap<u64, PassageDoc>, IndexError> {
-    if page.is_empty() {
-        return Ok(HashMap::new());
-    }
-    let ids: Vec<u64> = page.iter().map(|listed| union.candidates[listed.index].id).collect();
-    let answer = asker.ask_one(legs::passages(&ids)).await?;
+    let ids: Vec<u64> = listed.iter().map(|listed| listed.place.id).collect();
+    let answer = asker.ask_one(legs::passages(&ids, visible)).await?;
     let mut passages = HashMap::new();
     for row in answer.hits.hits {
         let Some(passage) = row.source.passage else { continue };

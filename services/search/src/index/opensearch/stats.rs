@@ -53,6 +53,26 @@ pub(super) async fn stats(client: &Client, index: &str) -> Result<IndexStats, In
     })
 }
 
+/// The models that made the vectors that are there.
+pub(super) async fn embedders(
+    client: &Client,
+    index: &str,
+    within: Duration,
+) -> Result<Vec<String>, IndexError> {
+    let body = json!({
+        "size": 0,
+        "query": { "bool": { "filter": [{ "term": { "entry": "passage" } }, { "exists": { "field": "vector" } }] } },
+        "aggs": { "embedder": { "terms": { "field": "embedder", "size": 20 } } },
+    });
+    match client.json::<Answer>(Method::Post, &format!("/{index}/_search"), Some(&body), within).await {
+        Ok(answer) => {
+            Ok(answer.buckets("embedder").filter_map(|(key, _)| Some(key.as_str()?.to_owned())).collect())
+        }
+        Err(CallError::NotFound(_)) => Ok(Vec::new()),
+        Err(error) => Err(client.told(error)),
+    }
+}
+
 /// How many passages and claims there are of each meeting.
 pub(super) async fn meetings(client: &Client, index: &str) -> Result<BTreeMap<Held, Counts>, IndexError> {
     let passages = json!({ "term": { "entry": "passage" } });
@@ -137,7 +157,7 @@ async fn pages(
     }
 }
 
-async fn dimensions(client: &Client, index: &str) -> Result<usize, IndexError> {
+pub(super) async fn dimensions(client: &Client, index: &str) -> Result<usize, IndexError> {
     let path = format!("/{index}/_mapping");
     let found: Value =
         client.json(Method::Get, &path, None, WITHIN).await.map_err(|error| client.told(error))?;

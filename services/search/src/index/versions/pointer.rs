@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::path::Path;
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::index::IndexError;
@@ -19,6 +20,9 @@ pub(super) struct Pointer {
     pub(super) current: String,
     /// The one before, for going back.
     pub(super) previous: Option<String>,
+    /// Since when the one before was not told everything any more.
+    #[serde(default)]
+    pub(super) apart: Option<DateTime<Utc>>,
 }
 
 impl Pointer {
@@ -28,7 +32,7 @@ impl Pointer {
         match fs::read(&path) {
             Ok(bytes) => serde_json::from_slice(&bytes).map_err(|_| IndexError::Pointer { path }),
             Err(error) if error.kind() == ErrorKind::NotFound => {
-                Ok(Self { current: FIRST.to_owned(), previous: None })
+                Ok(Self { current: FIRST.to_owned(), previous: None, apart: None })
             }
             Err(error) => Err(error.into()),
         }
@@ -46,13 +50,13 @@ impl Pointer {
     /// With the version after this one in use.
     pub(super) fn advanced(&self) -> Self {
         let number = self.current.strip_prefix("index-").and_then(|n| n.parse::<u32>().ok()).unwrap_or(1);
-        Self { current: format!("index-{}", number + 1), previous: Some(self.current.clone()) }
+        Self { current: format!("index-{}", number + 1), previous: Some(self.current.clone()), apart: None }
     }
 
     /// With the version before in use, where it is still there.
     pub(super) fn back(&self, data: &Path) -> Option<Self> {
         let previous = self.previous.clone().filter(|previous| data.join(previous).exists())?;
-        Some(Self { current: previous, previous: Some(self.current.clone()) })
+        Some(Self { current: previous, previous: Some(self.current.clone()), apart: None })
     }
 
     /// Removes every directory that is neither in use nor the one before.
@@ -91,6 +95,13 @@ mod tests {
         assert!(!there("index") && there("index-2") && there("index-3") && there("index-x"));
         let back = third.back(dir.path()).unwrap();
         assert_eq!((back.current.as_str(), back.previous.as_deref()), ("index-2", Some("index-3")));
+    }
+
+    #[test]
+    fn one_written_before_it_said_since_when_is_read() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join(FILE), r#"{"current":"index-2","previous":"index"}"#).unwrap();
+        assert_eq!(Pointer::read(dir.path()).unwrap().apart, None);
     }
 
     #[test]
