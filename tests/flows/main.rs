@@ -6,6 +6,7 @@
 mod admission;
 mod architecture;
 mod damaged;
+mod desk;
 mod erasure;
 mod harness;
 mod invariants;
@@ -16,4 +17,5 @@ mod pipeline;
 mod records;
 mod reindex;
 mod restart;
+mod scheduler;
 mod trace;
