@@ -6,6 +6,7 @@ pub mod commands;
 pub mod config;
 pub mod data_dir;
 pub mod demo;
+pub mod desk;
 mod logging;
 pub mod wiring;
 

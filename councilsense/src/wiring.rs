@@ -15,8 +15,8 @@ use anyhow::Context;
 use cs_core::{Clock, Ids, SystemClock};
 use cs_db::{Db, DbOptions, Wakeups};
 use cs_events::{
-    Bus, Consumer, DeadLetterPart, DeadLetters, JobWorker, Ledger, PostgresBus, Relay, SnsBus, SnsOptions,
-    chores,
+    Bus, BusError, Consumer, DeadLetterPart, DeadLetters, JobWorker, Ledger, PostgresBus, Relay, SnsBus,
+    SnsOptions, chores, gauges,
 };
 use cs_proto::accounts::v1::accounts_client::AccountsClient;
 use cs_proto::accounts::v1::accounts_server::AccountsServer;
@@ -105,7 +105,8 @@ pub struct Stack {
     health: HealthReporter,
     bus: Arc<dyn Bus>,
     relays: Vec<Relay>,
-    schemas: Vec<Db>,
+    schemas: Vec<(&'static str, Db)>,
+    queues: Vec<String>,
     consumers: Vec<Consumer>,
     jobs: Vec<(&'static str, JobWorker)>,
     meetings: Option<meetings::Deps>,
@@ -158,6 +159,7 @@ impl Stack {
             wakeups: wakeups.clone(),
             relays: Vec::new(),
             schemas: Vec::new(),
+            queues: Vec::new(),
             consumers: Vec::new(),
             jobs: Vec::new(),
             meetings: None,
@@ -281,8 +283,9 @@ impl Stack {
                     };
                     if *role == Role::Indexer || parts.search_indexes {
                         stack.consumers.push(search::consumer(&deps, bus.clone()));
-                        dead_letters.push(DeadLetterPart { db: None, queue: search::QUEUE.to_owned() });
                     }
+                    // Nobody calls the indexer: search answers for its queue too.
+                    dead_letters.push(DeadLetterPart { db: None, queue: search::QUEUE.to_owned() });
                     let index = deps.index.clone();
                     stack.watch_health((role.name(), "search engine"), move || {
                         let index = index.clone();
@@ -307,6 +310,8 @@ impl Stack {
             let audiences: Vec<&str> = parts.roles.iter().map(|role| role.name()).collect();
             let guard = InterceptorLayer::new(Guard::new(key.verifier_of(&audiences)));
             let ledger = Ledger::new(bus_db.clone(), ids.clone());
+            stack.queues =
+                dead_letters.iter().map(|part| part.queue.clone()).filter(|q| !q.is_empty()).collect();
             let letters = DeadLetters::new(dead_letters, bus.clone(), ledger, clock.clone());
             stack.add(guard.layer(DeadLettersServer::new(letters)));
         }
@@ -363,7 +368,7 @@ impl Stack {
             async move { probe.ping().await }
         });
         self.relays.push(Relay::new(schema, db.clone(), self.bus.clone(), self.clock.clone()));
-        self.schemas.push(db.clone());
+        self.schemas.push((schema, db.clone()));
     }
 
     /// The routes of every role here, for a listener.
@@ -418,8 +423,19 @@ impl Stack {
         })
     }
 
-    /// Makes the queues of the roles here get what they want. Before the first event is published.
+    /// Makes every queue get what its role wants, whether that runs here or not: what is told while a role has never run
+    /// waits for it. Before the first event is published.
     pub async fn subscribe(&self) -> anyhow::Result<()> {
+        for (queue, types) in QUEUES {
+            match self.bus.want(queue, types).await {
+                Ok(()) => {}
+                // Somebody else looks after it; each consumer checks its own.
+                Err(BusError::Denied { action }) => {
+                    tracing::info!(queue, action, "these credentials may not look after this queue");
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
         for consumer in &self.consumers {
             consumer.subscribe().await?;
         }
@@ -431,9 +447,11 @@ impl Stack {
         for relay in &self.relays {
             relay.clone().run(&self.tasks, &self.wakeups);
         }
-        for db in &self.schemas {
+        for (_, db) in &self.schemas {
             chores::run(&self.tasks, db.clone(), self.bus.clone(), self.clock.clone());
         }
+        let (bus, clock) = (self.bus.clone(), self.clock.clone());
+        gauges::run(&self.tasks, self.schemas.clone(), bus, self.queues.clone(), clock);
         for consumer in &self.consumers {
             consumer.clone().run(&self.tasks, &self.wakeups, LANES);
         }

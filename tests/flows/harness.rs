@@ -55,7 +55,7 @@ pub(crate) async fn database() -> Url {
 }
 
 /// A database that nobody else's workers touch: stepping one stack would do the work of another on the same database.
-async fn own_database(name: &str) -> Url {
+pub(crate) async fn own_database(name: &str) -> Url {
     let name = name.to_owned();
     let url = tokio::task::spawn_blocking(move || postgres::database(&name)).await.unwrap();
     migrate(&url, postgres::ROLE_SECRET).await.unwrap();

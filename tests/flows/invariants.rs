@@ -6,8 +6,8 @@ use cs_testkit::postgres::ROLE_SECRET;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::harness::{database, tenant};
-use councilsense::wiring::system_clock;
+use crate::harness::{Harness, Mode, database, tenant};
+use councilsense::wiring::{Role, system_clock};
 
 async fn db(schema: &str) -> Db {
     let options = DbOptions {
@@ -240,7 +240,17 @@ async fn a_user_who_may_make_roles_can_migrate() {
     url.set_username("cs_test_dba").unwrap();
     url.set_password(Some("for tests")).unwrap();
     councilsense::wiring::migrate(&url, ROLE_SECRET).await.unwrap();
+    // A newer version has asked for more: this one's leaves it.
+    let mut admin = <PgConnection as sqlx::Connection>::connect(url.as_str()).await.unwrap();
+    run(&mut admin, "SELECT bus.bus_want('search', ARRAY['meeting.dreamt'])").await.unwrap();
     councilsense::wiring::migrate(&url, ROLE_SECRET).await.unwrap();
+    let kept: bool = sqlx::query_scalar(
+        "SELECT EXISTS (SELECT FROM bus.subscriptions WHERE queue = 'search' AND type = 'meeting.dreamt')",
+    )
+    .fetch_one(&mut admin)
+    .await
+    .unwrap();
+    assert!(kept);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -273,5 +283,32 @@ async fn the_printed_sql_does_what_migrate_does_and_can_be_repeated() {
             }
         }
     }
+    // What is published before a role has ever run waits for it.
+    let mut admin = <PgConnection as sqlx::Connection>::connect(url.as_str()).await.unwrap();
+    let there: Vec<(String, String)> =
+        sqlx::query_as("SELECT queue, type FROM bus.subscriptions ORDER BY queue, type")
+            .fetch_all(&mut admin)
+            .await
+            .unwrap();
+    let mut wanted: Vec<(String, String)> = councilsense::wiring::QUEUES
+        .iter()
+        .flat_map(|(queue, types)| types.iter().map(move |kind| ((*queue).to_owned(), (*kind).to_owned())))
+        .collect();
+    wanted.sort();
+    assert_eq!(there, wanted);
     councilsense::wiring::migrate(&url, ROLE_SECRET).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_role_alone_makes_the_queues_of_all() {
+    let h = Harness::start("alone", Mode::Split).await;
+    let mut admin = <PgConnection as sqlx::Connection>::connect(h.database.as_str()).await.unwrap();
+    run(&mut admin, "DELETE FROM bus.subscriptions").await.unwrap();
+    // It has no queue of its own; what it tells is for others, who may never have run.
+    let accounts = h.stacks.iter().find(|stack| stack.roles() == [Role::Accounts]).unwrap();
+    accounts.subscribe().await.unwrap();
+    let made: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM bus.subscriptions").fetch_one(&mut admin).await.unwrap();
+    let wanted: usize = councilsense::wiring::QUEUES.iter().map(|(_, types)| types.len()).sum();
+    assert_eq!(usize::try_from(made), Ok(wanted));
 }

@@ -6,6 +6,7 @@
 mod admission;
 mod architecture;
 mod damaged;
+mod desk;
 mod erasure;
 mod harness;
 mod health;
@@ -17,6 +18,7 @@ mod pipeline;
 mod records;
 mod reindex;
 mod restart;
+mod scheduler;
 mod sources;
 mod strangers;
 mod trace;

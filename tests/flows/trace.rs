@@ -75,6 +75,7 @@ async fn from_a_call_to_what_a_resident_is_told() {
         "summary.gated",
         "meeting.published",
         "notification.enqueue.requested",
+        "notification.hand_over",
     ] {
         assert!(seen.iter().any(|what| what == step), "{step} is not of the trace: {seen:?}");
     }

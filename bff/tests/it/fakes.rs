@@ -180,15 +180,18 @@ impl Fakes {
             .to_owned();
         let request_id =
             request.headers().get("x-request-id").map_or(String::new(), |id| id.to_str().unwrap().to_owned());
+        let trace =
+            request.headers().get("traceparent").and_then(|value| Trace::parse(value.to_str().unwrap()));
         let timeout = request.headers().get("grpc-timeout").map(|value| value.to_str().unwrap().to_owned());
         let framed = request.into_body().collect().await.unwrap().to_bytes();
         let body = framed.get(5..).unwrap_or_default().to_vec();
         let health = method.starts_with("grpc.health");
-        let caller = match self.key.verifier(service).verify(&token, request_id, Trace::start()) {
-            Ok(caller) => caller,
-            Err(_) if health => Caller::service("bff", uuid::Uuid::nil().into(), Trace::start()),
-            Err(error) => return status(&Status::unauthenticated(error.to_string())),
-        };
+        let caller =
+            match self.key.verifier(service).verify(&token, request_id, trace.unwrap_or_else(Trace::start)) {
+                Ok(caller) => caller,
+                Err(_) if health => Caller::service("bff", uuid::Uuid::nil().into(), Trace::start()),
+                Err(error) => return status(&Status::unauthenticated(error.to_string())),
+            };
         if !health {
             let call = Call { method: method.clone(), caller: caller.clone(), body: body.clone(), timeout };
             self.calls.lock().unwrap().push(call);

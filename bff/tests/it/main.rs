@@ -23,3 +23,4 @@ mod sockets;
 mod stack;
 mod store_away;
 mod tls;
+mod trace;

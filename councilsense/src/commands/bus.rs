@@ -12,19 +12,21 @@ use crate::data_dir::DataDir;
 use crate::wiring::{QUEUES, system_clock};
 
 pub(crate) async fn bus(settings: &Settings, verb: BusVerb) -> anyhow::Result<()> {
-    let BusVerb::Ensure { print: only_print } = verb;
+    let BusVerb::Ensure { print: only_print, prune } = verb;
     if only_print {
         print!("{}", Names::new(&settings.bus_prefix).terraform(&QUEUES));
         return Ok(());
     }
-    let Some(options) = settings.sns() else { return embedded(settings).await };
+    let Some(options) = settings.sns() else { return embedded(settings, prune).await };
     let dir = DataDir::open(&settings.data_dir)?;
     // Queues need no database: pools connect when they are first used.
     let url = settings.database_url.clone().map_or_else(|| "postgres://127.0.0.1/none".parse(), Ok)?;
     let bus = SnsBus::connect(options, db(&dir, url)?, system_clock()).await;
     let mut rows = Vec::new();
     for (queue, types) in QUEUES {
-        let report = bus.ensure(queue, types).await.with_context(|| {
+        let ensured =
+            if prune { bus.ensure(queue, types).await } else { bus.ensure_also(queue, types).await };
+        let report = ensured.with_context(|| {
             format!("the queue {} cannot be made: `councilsense bus ensure --print` says what somebody else has to make", bus.names().queue(queue))
         })?;
         let line = format!("{:<32} {:<16} {}", report.name, report.outcome, types.join(", "));
@@ -34,7 +36,7 @@ pub(crate) async fn bus(settings: &Settings, verb: BusVerb) -> anyhow::Result<()
 }
 
 /// The embedded bus makes its queues when their consumers start; here it is done before.
-async fn embedded(settings: &Settings) -> anyhow::Result<()> {
+async fn embedded(settings: &Settings, prune: bool) -> anyhow::Result<()> {
     let url = settings.database_url.clone().context(
         "the embedded bus of `councilsense up` needs nothing; of another database say which with --database-url",
     )?;
@@ -42,7 +44,11 @@ async fn embedded(settings: &Settings) -> anyhow::Result<()> {
     let bus = PostgresBus::new(db(&dir, url)?, system_clock());
     let mut rows = Vec::new();
     for (queue, types) in QUEUES {
-        bus.subscribe(queue, types).await?;
+        if prune {
+            bus.subscribe(queue, types).await?;
+        } else {
+            bus.want(queue, types).await?;
+        }
         rows.push((format!("{queue:<16} {}", types.join(", ")), json!({ "queue": queue, "types": types })));
     }
     print(settings, rows)

@@ -1,14 +1,15 @@
 //! Dead letters, as an operator handles them: gRPC calls to the running instance, or to one that runs as long as the
 //! command.
 
+use std::collections::BTreeMap;
+
 use cs_proto::ops::v1 as ops;
-use cs_proto::ops::v1::dead_letters_client::DeadLettersClient;
 use serde_json::{Value, json};
+use tonic::Status;
 
 use super::local::{Services, told};
 use super::operate::print;
 use crate::config::{DlqVerb, Settings};
-use crate::wiring::Role;
 
 fn row(letter: ops::DeadLetter) -> (String, Value) {
     let state = if letter.parked { "parked" } else { letter.origin.as_str() };
@@ -25,57 +26,81 @@ fn row(letter: ops::DeadLetter) -> (String, Value) {
     (line, value)
 }
 
+/// What is printed is all there is, or the command says who did not answer and fails.
+fn complete(silent: BTreeMap<&'static str, Status>) -> anyhow::Result<()> {
+    let mut told: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    for (place, status) in silent {
+        told.entry(self::told(status).to_string()).or_default().push(place);
+    }
+    if told.is_empty() {
+        return Ok(());
+    }
+    let told: Vec<String> =
+        told.into_iter().map(|(why, places)| format!("{}: {why}", places.join(", "))).collect();
+    anyhow::bail!("{}", told.join("\n"))
+}
+
 pub(crate) async fn dead_letters(settings: Settings, verb: DlqVerb) -> anyhow::Result<()> {
     Services::during(&settings, async |services| {
-    // Every service of an instance answers for all of them.
-    let mut client = DeadLettersClient::new(services.channel(Role::Meetings)?);
-    match verb {
-        DlqVerb::List { kind } => {
-            let request = services.request(ops::ListDeadLettersRequest { r#type: kind, first: 500 })?;
-            let letters = client.list_dead_letters(request).await.map_err(told)?.into_inner().dead_letters;
-            print(&settings, letters.into_iter().map(row).collect())?;
+        let desk = services.desk();
+        let unasked = services.unasked();
+        if !unasked.is_empty() {
+            eprintln!("not asked: {}; say where they run with --services", unasked.join(", "));
         }
-        DlqVerb::Show { id } => {
-            let request = services.request(ops::GetDeadLetterRequest { id })?;
-            let letter = client.get_dead_letter(request).await.map_err(told)?.into_inner().dead_letter;
-            let letter =
-                letter.ok_or_else(|| anyhow::anyhow!("`councilsense dlq list` shows what there is"))?;
-            println!("{}", serde_json::to_string_pretty(&row(letter).1)?);
-        }
-        DlqVerb::Replay { ids, kind, all } => {
-            let request = services.request(ops::ReplayDeadLettersRequest { ids, r#type: kind, all })?;
-            let ids = client.replay_dead_letters(request).await.map_err(told)?.into_inner().ids;
-            services.settle().await?;
-            print(
-                &settings,
-                ids.into_iter().map(|id| (format!("{id} sent again"), json!({ "id": id }))).collect(),
-            )?;
-        }
-        DlqVerb::Discard { id, reason } => {
-            let request = services.request(ops::DiscardDeadLetterRequest { id, reason })?;
-            let id = client.discard_dead_letter(request).await.map_err(told)?.into_inner().id;
-            print(&settings, vec![(format!("{id} discarded"), json!({ "id": id }))])?;
-        }
-        DlqVerb::History => {
-            let request = services.request(ops::ListInterventionsRequest { first: 500 })?;
-            let done = client.list_interventions(request).await.map_err(told)?.into_inner().interventions;
-            let rows = done.into_iter().map(|i| {
-                let line =
-                    format!("{}  {}  {} {} {} {}  {}", i.at, i.actor, i.action, i.place, i.r#type, i.letter, i.reason);
-                let value = json!({ "at": i.at, "actor": i.actor, "action": i.action, "place": i.place, "type": i.r#type,
-                    "letter": i.letter, "reason": i.reason });
-                (line.trim_end().to_owned(), value)
-            });
-            print(&settings, rows.collect())?;
-        }
-        DlqVerb::ReplayOutbox { since, kind, queue } => {
-            let request =
-                services.request(ops::ReplayOutboxRequest { since, r#type: kind, queue: queue.clone() })?;
-            let facts = client.replay_outbox(request).await.map_err(told)?.into_inner().facts;
-            let line = format!("{facts} facts sent to {queue} again");
-            print(&settings, vec![(line, json!({ "queue": queue, "facts": facts }))])?;
-        }
-    }
-    Ok(())
-    }).await
+        let silent = match verb {
+            DlqVerb::List { kind } => {
+                let answer = desk.list(&kind).await;
+                let shown = answer.found.letters.len();
+                print(&settings, answer.found.letters.into_iter().map(row).collect())?;
+                if answer.found.more {
+                    eprintln!("these are the newest {shown}; there are more: see them by --type, or handle these first");
+                }
+                answer.silent
+            }
+            DlqVerb::Show { id } => {
+                let answer = desk.show(&id).await;
+                if let Some(letter) = answer.found {
+                    println!("{}", serde_json::to_string_pretty(&row(letter).1)?);
+                }
+                answer.silent
+            }
+            DlqVerb::Replay { ids, kind, all } => {
+                let answer = desk.replay(ids, &kind, all).await;
+                services.settle().await?;
+                let rows = answer.found.into_iter().map(|id| (format!("{id} sent again"), json!({ "id": id })));
+                print(&settings, rows.collect())?;
+                answer.silent
+            }
+            DlqVerb::Discard { id, reason } => {
+                let answer = desk.discard(&id, &reason).await;
+                if answer.found {
+                    print(&settings, vec![(format!("{id} discarded"), json!({ "id": id }))])?;
+                }
+                answer.silent
+            }
+            DlqVerb::History => {
+                let answer = desk.history().await;
+                let rows = answer.found.into_iter().map(|i| {
+                    let line = format!(
+                        "{}  {}  {} {} {} {}  {}",
+                        i.at, i.actor, i.action, i.place, i.r#type, i.letter, i.reason
+                    );
+                    let value = json!({ "at": i.at, "actor": i.actor, "action": i.action, "place": i.place,
+                        "type": i.r#type, "letter": i.letter, "reason": i.reason });
+                    (line.trim_end().to_owned(), value)
+                });
+                print(&settings, rows.collect())?;
+                answer.silent
+            }
+            DlqVerb::ReplayOutbox { since, kind, queue } => {
+                let answer = desk.replay_outbox(&since, &kind, &queue).await;
+                let facts = answer.found;
+                let line = format!("{facts} facts sent to {queue} again");
+                print(&settings, vec![(line, json!({ "queue": queue, "facts": facts }))])?;
+                answer.silent
+            }
+        };
+        complete(silent)
+    })
+    .await
 }

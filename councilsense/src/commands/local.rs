@@ -1,6 +1,6 @@
 //! Everything that `up` runs below the BFF; and how an operator's command reaches an instance, or is one for a while.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -21,6 +21,7 @@ use super::embedder::{dimensions, embedder};
 use super::engine::{self, Engine};
 use crate::config::Settings;
 use crate::data_dir::{DataDir, Lock, Secrets};
+use crate::desk::Desk;
 use crate::wiring::{self, Parts, Role, Stack};
 
 /// How long tasks may take to finish what is in flight.
@@ -196,6 +197,8 @@ pub(crate) fn operator(settings: &Settings) -> Caller {
 pub(crate) struct Services {
     local: Option<Local>,
     remote: BTreeMap<&'static str, Channel>,
+    /// One channel to each process of the instance, by a role in it.
+    processes: Vec<(&'static str, Channel)>,
     pub(crate) outbound: Outbound,
     pub(crate) caller: Caller,
 }
@@ -218,23 +221,31 @@ impl Services {
         let caller = operator(settings);
         let key = dir.secrets()?.internal_key()?;
         let outbound = Outbound::new("cli", key, wiring::system_clock());
-        let remote =
-            |remote| Ok(Self { local: None, remote, outbound: outbound.clone(), caller: caller.clone() });
+        let remote = |remote, processes| {
+            let (outbound, caller) = (outbound.clone(), caller.clone());
+            Ok(Self { local: None, remote, processes, outbound, caller })
+        };
         if !settings.services.is_empty() {
             let mut channels = BTreeMap::new();
+            let (mut processes, mut addresses) = (Vec::new(), HashSet::new());
             for role in Role::ALL {
                 if let Some(found) = settings.services.iter().find(|s| s.role == role.name()) {
-                    channels.insert(role.name(), cs_rpc::connect(&found.address)?);
+                    let channel = cs_rpc::connect(&found.address)?;
+                    if addresses.insert(&found.address) {
+                        processes.push((role.name(), channel.clone()));
+                    }
+                    channels.insert(role.name(), channel);
                 }
             }
             if let Some(found) = settings.services.iter().find(|s| s.role == cs_rpc::BFF) {
                 channels.insert(cs_rpc::BFF, cs_rpc::connect(&found.address)?);
             }
-            return remote(channels);
+            return remote(channels, processes);
         }
         if let Some(channel) = running(&dir).await {
             let names = Role::ALL.map(Role::name).into_iter().chain([cs_rpc::BFF]);
-            return remote(names.map(|name| (name, channel.clone())).collect());
+            let processes = vec![(Role::Meetings.name(), channel.clone())];
+            return remote(names.map(|name| (name, channel.clone())).collect(), processes);
         }
         if let Some(url) = &settings.database_url
             && wiring::in_use(url).await?
@@ -250,7 +261,8 @@ impl Services {
             local.stop().await?;
             return Err(error);
         }
-        Ok(Self { local: Some(local), remote: BTreeMap::new(), outbound, caller })
+        let processes = vec![(Role::Meetings.name(), local.stack.channel(Role::Meetings)?)];
+        Ok(Self { local: Some(local), remote: BTreeMap::new(), processes, outbound, caller })
     }
 
     /// A channel to a role.
@@ -259,6 +271,17 @@ impl Services {
             Some(local) => local.stack.channel(role),
             None => self.elsewhere(role.name()),
         }
+    }
+
+    /// Where dead letters of all processes are dealt with.
+    pub(crate) fn desk(&self) -> Desk {
+        Desk::new(self.outbound.clone(), self.caller.clone(), self.processes.clone())
+    }
+
+    /// Roles that run somewhere else, nobody said where.
+    pub(crate) fn unasked(&self) -> Vec<&'static str> {
+        let known = |role: &Role| self.local.is_some() || self.remote.contains_key(role.name());
+        Role::ALL.into_iter().filter(|role| !known(role)).map(Role::name).collect()
     }
 
     /// A channel to what runs elsewhere.

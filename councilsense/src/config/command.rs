@@ -317,6 +317,9 @@ pub enum BusVerb {
         /// Print what there should be, ready for Terraform, and touch nothing
         #[arg(long)]
         print: bool,
+        /// Take types away from queues that this version does not ask for: when no newer one runs
+        #[arg(long, conflicts_with = "print")]
+        prune: bool,
     },
 }
 

@@ -28,7 +28,8 @@ pub const QUEUES: [(&str, &[&str]); 4] = [
 ];
 
 /// Brings the database up to date. Every queue of the embedded bus is there before any role publishes: what is told while
-/// a role has never run waits for it.
+/// a role has never run waits for it. What a newer version asked for stays: during an upgrade the older one's `migrate` may
+/// run again.
 pub async fn migrate(database: &url::Url, role_secret: &[u8]) -> anyhow::Result<()> {
     cs_db::migrate(database, role_secret, &SCHEMAS).await?;
     let db = Db::new(&DbOptions {
@@ -39,7 +40,7 @@ pub async fn migrate(database: &url::Url, role_secret: &[u8]) -> anyhow::Result<
     })?;
     let bus = PostgresBus::new(db, system_clock());
     for (queue, types) in QUEUES {
-        bus.subscribe(queue, types).await?;
+        bus.want(queue, types).await?;
     }
     Ok(())
 }
@@ -53,5 +54,11 @@ pub async fn in_use(database: &url::Url) -> anyhow::Result<bool> {
 
 /// The same as SQL, for a DBA.
 pub fn migration_sql(role_secret: &[u8]) -> String {
-    cs_db::print_sql(role_secret, &SCHEMAS)
+    let mut sql = cs_db::print_sql(role_secret, &SCHEMAS);
+    sql += "\n-- What each queue of the embedded bus gets, at least.\n";
+    for (queue, types) in QUEUES {
+        let types: Vec<String> = types.iter().map(|kind| format!("'{kind}'")).collect();
+        sql += &format!("SELECT bus.bus_want('{queue}', ARRAY[{}]);\n", types.join(", "));
+    }
+    sql
 }

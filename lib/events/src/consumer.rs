@@ -106,12 +106,13 @@ impl Consumer {
         });
     }
 
-    /// Gives back what can be read, now and then: an older replica parks events for as long as it runs beside this one.
+    /// Asks again for what it wants, and gives back what can be read, now and then: an older replica parks events for as
+    /// long as it runs beside this one, and two that change a filter at once may lose one's types.
     fn keep_unparking(self, tasks: &Tasks) {
         let every = if self.bus.waits() { UNPARK_BY_LOOKING } else { UNPARK };
         tasks.spawn(async move {
             while tokio::time::timeout(every, self.stop.cancelled()).await.is_err() {
-                if let Err(error) = self.unpark().await {
+                if let Err(error) = self.subscribe().await {
                     tracing::warn!(%error, queue = self.queue, "what is parked could not be looked through; it is tried again");
                 }
             }
@@ -215,15 +216,29 @@ impl Consumer {
                 fault!("consumer.retried");
             }
             Err(HandlerError::Transient(error) | HandlerError::Permanent(error)) => {
+                match self.handler.given_up(envelope, &error).await {
+                    Ok(()) => {}
+                    Err(HandlerError::LeaseLost) => return Ok(None),
+                    // Put away now, whatever waits for it would wait for ever.
+                    Err(HandlerError::Transient(told)) => {
+                        span.in_scope(|| {
+                            tracing::warn!(
+                                error = told,
+                                "nobody can be told now that the event is given up: it comes again"
+                            )
+                        });
+                        self.count("retried");
+                        self.bus.retry(&delivery, policy.wait(delivery.attempt), &error).await?;
+                        return Ok(None);
+                    }
+                    Err(HandlerError::Permanent(told)) => span.in_scope(|| {
+                        tracing::error!(error = told, "nobody could be told that the event was given up")
+                    }),
+                }
+                fault!("consumer.told");
                 span.in_scope(|| {
                     tracing::error!(error, attempt = delivery.attempt, "event put to the dead letters")
                 });
-                if let Err(told) = self.handler.given_up(envelope, &error).await {
-                    span.in_scope(
-                        || tracing::error!(error = %told, "nobody could be told that the event was given up"),
-                    );
-                }
-                fault!("consumer.told");
                 self.count("dead");
                 self.bus.bury(&delivery, &error).await?;
                 fault!("consumer.buried");

@@ -88,9 +88,9 @@ pub(crate) async fn claim(
     }))
 }
 
-/// Keeps a job in its worker's hands.
-pub(crate) async fn extend(tx: &mut SystemTx, job: &Job, until: DateTime<Utc>) -> Result<(), DbError> {
-    sqlx::query(
+/// Keeps a job in its worker's hands. `false`: it is not in them any more.
+pub(crate) async fn extend(tx: &mut SystemTx, job: &Job, until: DateTime<Utc>) -> Result<bool, DbError> {
+    let kept = sqlx::query(
         "UPDATE jobs SET leased_until = $3, run_at = $3 WHERE id = $1 AND attempt = $2 AND state = 'running'",
     )
     .bind(job.id.uuid())
@@ -98,7 +98,7 @@ pub(crate) async fn extend(tx: &mut SystemTx, job: &Job, until: DateTime<Utc>) -
     .bind(until)
     .execute(tx.conn())
     .await?;
-    Ok(())
+    Ok(kept.rows_affected() == 1)
 }
 
 /// Gives a job back until `at`, or to the dead letters where `at` is `None`.

@@ -14,6 +14,7 @@ mod dead_letters;
 mod envelope;
 #[cfg(feature = "faults")]
 pub mod faults;
+pub mod gauges;
 pub mod inbox;
 pub mod jobs;
 mod lanes;

@@ -2,8 +2,9 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::TimeDelta;
 use cs_core::Clock;
 use cs_db::{Db, DbError, Reason, Tx, Wakeups};
 use cs_rpc::Tasks;
@@ -15,8 +16,8 @@ use crate::{Bus, BusError, Envelope, fault, lanes};
 
 /// Facts in one batch.
 const BATCH: i32 = 200;
-/// A relay that died with a batch in hand is waited for this long.
-const LEASE: TimeDelta = TimeDelta::seconds(30);
+/// A relay that died with a batch in hand is waited for this long; one that works renews it three times as often.
+const LEASE: Duration = Duration::from_secs(30);
 
 /// The relay of one service's outbox.
 #[derive(Clone)]
@@ -25,12 +26,24 @@ pub struct Relay {
     db: Db,
     bus: Arc<dyn Bus>,
     clock: Arc<dyn Clock>,
+    lease: Duration,
+}
+
+/// Facts in this relay's hands. What is marked names the holder: who lost the batch marks nothing.
+struct Batch {
+    holder: Uuid,
+    envelopes: Vec<Envelope>,
 }
 
 impl Relay {
     /// From the outbox of `schema` in `db` to `bus`.
     pub fn new(schema: &'static str, db: Db, bus: Arc<dyn Bus>, clock: Arc<dyn Clock>) -> Self {
-        Self { schema, db, bus, clock }
+        Self { schema, db, bus, clock, lease: LEASE }
+    }
+
+    /// Waits for another time for a relay that died with a batch in hand.
+    pub fn with_lease(self, lease: Duration) -> Self {
+        Self { lease, ..self }
     }
 
     /// Relays until the tasks drain; inserts into the outbox wake it.
@@ -44,24 +57,28 @@ impl Relay {
     /// Publishes one batch in order; gives its size.
     ///
     /// A batch is leased, and of a resource of which another relay holds facts none is taken: so the facts of a
-    /// resource leave in the order they were written, however many replicas there are. A crash between publishing and
-    /// marking repeats the batch: consumers are idempotent by event id.
+    /// resource leave in the order they were written, however many replicas there are. The lease is renewed while the bus
+    /// takes its time; a relay that lost it stops and marks nothing. A crash between publishing and marking repeats the
+    /// batch: consumers are idempotent by event id.
     pub async fn step(&self) -> Result<usize, BusError> {
         let batch = self.claim().await?;
         fault!("relay.claimed");
-        let oldest = batch.iter().map(|(_, _, at)| *at).min();
-        let lag = oldest.map_or(0.0, |at| seconds(self.clock.now() - at));
-        metrics::gauge!("councilsense_outbox_lag_seconds", "schema" => self.schema).set(lag);
-        if batch.is_empty() {
+        let envelopes = &batch.envelopes;
+        if envelopes.is_empty() {
             return Ok(0);
         }
-        let envelopes: Vec<Envelope> = batch.into_iter().map(|(_, envelope, _)| envelope.0).collect();
-        let published = self.bus.publish(&envelopes).await;
+        let published = tokio::select! {
+            published = self.bus.publish(envelopes) => published,
+            () = self.renew(&batch) => {
+                tracing::warn!(schema = self.schema, "another relay has these facts now");
+                return Ok(0);
+            }
+        };
         fault!("relay.published");
         let left = match published {
             Ok(left) => left,
             Err(error) => {
-                self.mark(&[], &[], &ids_of(&envelopes)).await?;
+                self.mark(&batch, &[], &[], &ids_of(envelopes)).await?;
                 return Err(error);
             }
         };
@@ -72,8 +89,8 @@ impl Relay {
                 "the bus refuses a fact: it waits among the dead letters, the others go on");
         }
         let unpublished: HashSet<Uuid> = refused.iter().chain(&later).map(|u| u.event.uuid()).collect();
-        let ids: Vec<Uuid> = ids_of(&envelopes).into_iter().filter(|id| !unpublished.contains(id)).collect();
-        self.mark(&ids, &refused, &later.iter().map(|u| u.event.uuid()).collect::<Vec<_>>()).await?;
+        let ids: Vec<Uuid> = ids_of(envelopes).into_iter().filter(|id| !unpublished.contains(id)).collect();
+        self.mark(&batch, &ids, &refused, &later.iter().map(|u| u.event.uuid()).collect::<Vec<_>>()).await?;
         metrics::counter!("councilsense_facts_published_total", "schema" => self.schema)
             .increment(ids.len() as u64);
         match later.into_iter().next() {
@@ -85,16 +102,18 @@ impl Relay {
     /// Writes what became of a batch: what was published, what the bus refuses, what is tried again.
     async fn mark(
         &self,
+        batch: &Batch,
         published: &[Uuid],
         refused: &[Unpublished],
         again: &[Uuid],
     ) -> Result<(), BusError> {
         let mut tx = self.db.system(Reason::Relay).await?;
-        sqlx::query(
-            "UPDATE outbox o SET leased_until = NULL, error = u.error,
+        let marked = sqlx::query(
+            "UPDATE outbox o SET leased_until = NULL, leased_by = NULL, error = u.error,
                  published_at = CASE WHEN u.outcome = 'published' THEN $4::timestamptz END,
                  refused_at = CASE WHEN u.outcome = 'refused' THEN $4::timestamptz END
-             FROM unnest($1::uuid[], $2::text[], $3::text[]) AS u (id, outcome, error) WHERE o.id = u.id",
+             FROM unnest($1::uuid[], $2::text[], $3::text[]) AS u (id, outcome, error)
+             WHERE o.id = u.id AND o.leased_by = $5 AND o.published_at IS NULL",
         )
         .bind(
             published
@@ -119,27 +138,65 @@ impl Relay {
                 .collect::<Vec<Option<String>>>(),
         )
         .bind(self.clock.now())
+        .bind(batch.holder)
         .execute(tx.conn())
         .await
         .map_err(DbError::from)?;
+        if marked.rows_affected() < batch.envelopes.len() as u64 {
+            tracing::warn!(
+                schema = self.schema,
+                marked = marked.rows_affected(),
+                "another relay had these facts meanwhile: it marks them"
+            );
+        }
         fault!("relay.marked");
         Ok(tx.commit().await?)
     }
 
-    async fn claim(&self) -> Result<Vec<(i64, Json<Envelope>, DateTime<Utc>)>, DbError> {
+    async fn claim(&self) -> Result<Batch, DbError> {
         let now = self.clock.now();
+        let holder = Uuid::from_u128(rand::random());
         let mut tx = self.db.system(Reason::Relay).await?;
-        let mut batch: Vec<(i64, Json<Envelope>, DateTime<Utc>)> =
-            sqlx::query_as("SELECT * FROM claim_facts($1, $2, $3)")
+        let mut rows: Vec<(i64, Json<Envelope>)> =
+            sqlx::query_as("SELECT * FROM claim_facts($1, $2, $3, $4)")
                 .bind(now)
-                .bind(now + LEASE)
+                .bind(now + span(self.lease))
+                .bind(holder)
                 .bind(BATCH)
                 .fetch_all(tx.conn())
                 .await?;
         tx.commit().await?;
         // UPDATE … RETURNING keeps no order.
-        batch.sort_unstable_by_key(|(sequence, _, _)| *sequence);
-        Ok(batch)
+        rows.sort_unstable_by_key(|(sequence, _)| *sequence);
+        Ok(Batch { holder, envelopes: rows.into_iter().map(|(_, Json(envelope))| envelope).collect() })
+    }
+
+    /// Keeps a batch in hand; ends when another relay has it.
+    async fn renew(&self, batch: &Batch) {
+        let ids = ids_of(&batch.envelopes);
+        loop {
+            tokio::time::sleep(self.lease / 3).await;
+            let renewed = async {
+                let mut tx = self.db.system(Reason::Relay).await?;
+                let kept = sqlx::query(
+                    "UPDATE outbox SET leased_until = $3 WHERE id = ANY ($1) AND leased_by = $2 AND published_at IS NULL",
+                )
+                .bind(&ids)
+                .bind(batch.holder)
+                .bind(self.clock.now() + span(self.lease))
+                .execute(tx.conn())
+                .await?;
+                tx.commit().await?;
+                Ok::<u64, DbError>(kept.rows_affected())
+            };
+            match renewed.await {
+                Ok(0) => return,
+                Ok(_) => {}
+                Err(error) => {
+                    tracing::warn!(%error, schema = self.schema, "the lease of a batch of facts could not be renewed");
+                }
+            }
+        }
     }
 }
 
@@ -147,6 +204,6 @@ fn ids_of(envelopes: &[Envelope]) -> Vec<Uuid> {
     envelopes.iter().map(|envelope| envelope.id.uuid()).collect()
 }
 
-fn seconds(span: TimeDelta) -> f64 {
-    span.as_seconds_f64().max(0.0)
+fn span(time: Duration) -> TimeDelta {
+    TimeDelta::from_std(time).unwrap_or(TimeDelta::MAX)
 }

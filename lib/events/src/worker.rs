@@ -112,11 +112,25 @@ impl JobWorker {
                 self.give_back(job, Some(at), &error).await
             }
             Err(HandlerError::Transient(error) | HandlerError::Permanent(error)) => {
-                tracing::error!(error, attempt, "job put to the dead letters");
-                if let Err(told) = self.handler.given_up(job, &error).await {
-                    tracing::error!(error = %told, "nobody could be told that the job was given up");
+                match self.handler.given_up(job, &error).await {
+                    Ok(()) => {}
+                    Err(HandlerError::LeaseLost) => return Ok(()),
+                    // Put away now, whatever waits for it would wait for ever.
+                    Err(HandlerError::Transient(told)) => {
+                        tracing::warn!(
+                            error = told,
+                            "nobody can be told now that the job is given up: it comes again"
+                        );
+                        let at = self.clock.now()
+                            + TimeDelta::from_std(policy.wait(attempt)).unwrap_or(TimeDelta::MAX);
+                        return self.give_back(job, Some(at), &error).await;
+                    }
+                    Err(HandlerError::Permanent(told)) => {
+                        tracing::error!(error = told, "nobody could be told that the job was given up");
+                    }
                 }
                 fault!("worker.told");
+                tracing::error!(error, attempt, "job put to the dead letters");
                 self.give_back(job, None, &error).await
             }
         }
@@ -141,17 +155,23 @@ impl JobWorker {
         tokio::time::sleep(HAND_BACK).await;
     }
 
-    /// Keeps the lease while the handler works; never ends.
+    /// Keeps the lease while the handler works; ends when another worker has the job.
     async fn renew(&self, job: &Job) -> Result<(), HandlerError> {
         loop {
             tokio::time::sleep(RENEW).await;
             let renewed = async {
                 let mut tx = self.db.system(Reason::Jobs).await?;
-                jobs::extend(&mut tx, job, self.clock.now() + LEASE).await?;
-                tx.commit().await
+                let kept = jobs::extend(&mut tx, job, self.clock.now() + LEASE).await?;
+                tx.commit().await?;
+                Ok::<bool, DbError>(kept)
             };
-            if let Err(error) = renewed.await {
-                tracing::warn!(%error, "the lease of a job could not be renewed");
+            match renewed.await {
+                Ok(true) => {}
+                Ok(false) => {
+                    tracing::warn!("another worker has the job now");
+                    return Err(HandlerError::LeaseLost);
+                }
+                Err(error) => tracing::warn!(%error, "the lease of a job could not be renewed"),
             }
         }
     }

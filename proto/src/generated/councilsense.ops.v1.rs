@@ -186,6 +186,9 @@ pub struct ListDeadLettersRequest {
 pub struct ListDeadLettersResponse {
     #[prost(message, repeated, tag = "1")]
     pub dead_letters: ::prost::alloc::vec::Vec<DeadLetter>,
+    /// There are more than these.
+    #[prost(bool, tag = "2")]
+    pub more: bool,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ReplayDeadLetterRequest {

@@ -18,7 +18,7 @@ pub async fn gated(deps: &Deps, caller: &Caller, envelope: &Envelope) -> Result<
     let event: SummaryGated = envelope.payload()?;
     let (run, meeting) = (parse::<RunId>(&event.run_id)?, parse::<MeetingId>(&event.meeting_id)?);
     let mut tx = deps.db.tenant(caller).await?;
-    if !inbox::first_time(&mut tx, HANDLER, envelope).await? {
+    if !inbox::first_time(&mut tx, HANDLER, envelope, deps.ids.now()).await? {
         return Ok(());
     }
     let (state, reason) = verdict(&event);
@@ -64,7 +64,7 @@ pub async fn published(deps: &Deps, caller: &Caller, envelope: &Envelope) -> Res
     let meeting = parse::<MeetingId>(&event.meeting_id)?;
     let version = i64::try_from(event.version).map_err(|e| HandlerError::Permanent(e.to_string()))?;
     let mut tx = deps.db.tenant(caller).await?;
-    if inbox::first_time(&mut tx, HANDLER, envelope).await? {
+    if inbox::first_time(&mut tx, HANDLER, envelope, deps.ids.now()).await? {
         meetings::publish(&mut tx, meeting.uuid(), version, deps.ids.now()).await?;
         tx.commit().await?;
     }

@@ -51,7 +51,7 @@ pub async fn published(deps: &Deps, caller: &Caller, envelope: &Envelope) -> Res
         summary_version: version,
     };
     let mut tx = deps.db.tenant(caller).await?;
-    if !inbox::first_time(&mut tx, HANDLER, envelope).await? {
+    if !inbox::first_time(&mut tx, HANDLER, envelope, deps.ids.now()).await? {
         return Ok(());
     }
     if gone {
@@ -59,6 +59,7 @@ pub async fn published(deps: &Deps, caller: &Caller, envelope: &Envelope) -> Res
         return Ok(tx.commit().await?);
     }
     let changed = format!("summary_changed:{version}");
+    notices::lock(&mut tx, meeting).await?;
     let told = notices::latest(&mut tx, meeting).await?;
     if let Some(told) = told {
         let newer = version > told.summary_version;

@@ -95,8 +95,22 @@ async fn hand_over(deps: &Deps, tenant: TenantId, claims: &[Claim]) -> Result<()
         .collect();
     messages::put(&mut tx, again, now).await?;
     tx.commit().await?;
+    tell_traces(tenant, &told);
     tracing::info!(tenant_id = %tenant, told = told.len(), messages = count, claimed = claims.len(), "notifications handed over");
     Ok(())
+}
+
+/// A batch is of many calls: each learns in a span of its own what was told because of it.
+fn tell_traces(tenant: TenantId, told: &[&Ready]) {
+    let mut traces: BTreeMap<String, usize> = BTreeMap::new();
+    for delivery in told {
+        let trace = Trace::parse(&delivery.traceparent).map(Trace::trace_id).unwrap_or_default();
+        *traces.entry(trace).or_default() += 1;
+    }
+    for (trace_id, told) in traces {
+        let span = tracing::info_span!("work", otel.name = "hand_over", trigger = "notification.hand_over", tenant_id = %tenant, trace_id);
+        span.in_scope(|| tracing::debug!(told, "notifications stand in inboxes"));
+    }
 }
 
 /// Those of the meetings that are not there any more, though nobody has told it here yet. Where meetings cannot be asked

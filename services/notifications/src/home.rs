@@ -19,7 +19,7 @@ pub async fn changed(deps: &Deps, caller: &Caller, envelope: &Envelope) -> Resul
     let version = i64::try_from(event.version).map_err(|e| HandlerError::Permanent(e.to_string()))?;
     let now = deps.ids.now();
     let mut tx = deps.db.tenant(caller).await?;
-    if !inbox::first_time(&mut tx, HANDLER, envelope).await? {
+    if !inbox::first_time(&mut tx, HANDLER, envelope, now).await? {
         return Ok(());
     }
     if erasure::is_erased(&mut tx, user).await? {

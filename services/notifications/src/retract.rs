@@ -1,14 +1,16 @@
-//! What was told is taken back: a meeting that was withdrawn, a person who deleted their account.
+//! What was told is taken back: a meeting that was withdrawn, a document that fewer may see, a person who deleted their
+//! account.
 
-use cs_core::{Caller, MeetingId, UserId};
+use cs_core::{ArtifactId, Caller, MeetingId, UserId, Visibility};
 use cs_events::{Envelope, HandlerError, inbox};
-use cs_proto::events::v1::{AccountDeleted, MeetingWithdrawn};
+use cs_proto::events::v1::{AccountDeleted, ArtifactVisibilityChanged, MeetingWithdrawn};
 
-use crate::Deps;
 use crate::home::parse;
 use crate::store::{erasure, notices};
+use crate::{Deps, Error};
 
 const WITHDRAW: &str = "notifications.withdraw";
+const HIDE: &str = "notifications.hide";
 const ERASE: &str = "notifications.erase";
 
 /// `meeting.withdrawn`: what is on its way is stopped, what was sent is not shown any more. What is published later
@@ -18,7 +20,7 @@ pub async fn withdrawn(deps: &Deps, caller: &Caller, envelope: &Envelope) -> Res
     let meeting: MeetingId = parse("meeting_id", &event.meeting_id)?;
     let version = i64::try_from(event.version).map_err(|e| HandlerError::Permanent(e.to_string()))?;
     let mut tx = deps.db.tenant(caller).await?;
-    if !inbox::first_time(&mut tx, WITHDRAW, envelope).await? {
+    if !inbox::first_time(&mut tx, WITHDRAW, envelope, deps.ids.now()).await? {
         return Ok(());
     }
     // Where no version is named, all that was told so far is meant.
@@ -32,13 +34,31 @@ pub async fn withdrawn(deps: &Deps, caller: &Caller, envelope: &Envelope) -> Res
     Ok(())
 }
 
+/// `artifact.visibility_changed`: nobody knows here which words were drawn from the document, so that while residents may not
+/// see it, everything that is told of its meeting is told without words: in inboxes, and in what is still to be sent.
+pub async fn hidden(deps: &Deps, caller: &Caller, envelope: &Envelope) -> Result<(), HandlerError> {
+    let event: ArtifactVisibilityChanged = envelope.payload()?;
+    let artifact: ArtifactId = parse("artifact_id", &event.artifact_id)?;
+    let meeting: MeetingId = parse("meeting_id", &event.meeting_id)?;
+    let visibility: Visibility = event
+        .visibility
+        .parse()
+        .map_err(|_| Error::invalid("visibility", "must be public, member or reviewer"))?;
+    let mut tx = deps.db.tenant(caller).await?;
+    if inbox::first_time(&mut tx, HIDE, envelope, deps.ids.now()).await? {
+        notices::set_visibility(&mut tx, artifact, meeting, visibility, envelope.occurred_at).await?;
+        tx.commit().await?;
+    }
+    Ok(())
+}
+
 /// `account.deleted`: everything of the person goes; that they were erased is remembered, so that an event that comes
 /// late brings nothing back.
 pub async fn deleted(deps: &Deps, caller: &Caller, envelope: &Envelope) -> Result<(), HandlerError> {
     let event: AccountDeleted = envelope.payload()?;
     let user: UserId = parse("user_id", &event.user_id)?;
     let mut tx = deps.db.tenant(caller).await?;
-    if !inbox::first_time(&mut tx, ERASE, envelope).await? {
+    if !inbox::first_time(&mut tx, ERASE, envelope, deps.ids.now()).await? {
         return Ok(());
     }
     let gone = erasure::erase(&mut tx, user, deps.ids.now()).await?;

@@ -18,6 +18,7 @@ use cs_rpc::Tasks;
 use futures::future::join_all;
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 use uuid::Uuid;
 
 use crate::channel::{Address, Channel, ChannelError, Item, Message, Stop};
@@ -206,7 +207,8 @@ impl Sender {
         let (ended, gone) = if turn.is_none() {
             (Ended { id, attempt, outcome: Outcome::Held(self.deps.ids.now()) }, None)
         } else if batch.lease.holds(id).await {
-            self.send_one(batch.channel, tenant, out, items, people).await
+            let span = span(batch.channel.name(), tenant, &out.traceparent);
+            self.send_one(batch.channel, tenant, out, items, people).instrument(span).await
         } else {
             return;
         };
@@ -306,6 +308,12 @@ impl Sender {
         };
         Ok(Message { dedupe_key, tenant, user, address, items, digest_at, created_at, now, stop })
     }
+}
+
+/// What is done for one message belongs to the call that it all began with.
+fn span(channel: &'static str, tenant: TenantId, traceparent: &str) -> tracing::Span {
+    let trace_id = Trace::parse(traceparent).map(Trace::trace_id).unwrap_or_default();
+    tracing::info_span!("work", otel.name = "send", trigger = "notification.send", channel, tenant_id = %tenant, trace_id)
 }
 
 /// Another try, as long as there are any left.

@@ -14,8 +14,13 @@ use crate::{Deps, SCHEMA, announce, fan_out, home, matching, retract};
 /// This service's queue.
 pub const QUEUE: &str = "notifications";
 /// What that queue gets.
-pub const EVENTS: &[&str] =
-    &["account.deleted", "account.home_city_changed", "meeting.published", "meeting.withdrawn"];
+pub const EVENTS: &[&str] = &[
+    "account.deleted",
+    "account.home_city_changed",
+    "artifact.visibility_changed",
+    "meeting.published",
+    "meeting.withdrawn",
+];
 
 struct Facts(Deps);
 
@@ -30,6 +35,7 @@ impl EventHandler for Facts {
         match envelope.kind.as_str() {
             "account.home_city_changed" => home::changed(&self.0, &caller, envelope).await,
             "account.deleted" => retract::deleted(&self.0, &caller, envelope).await,
+            "artifact.visibility_changed" => retract::hidden(&self.0, &caller, envelope).await,
             "meeting.published" => announce::published(&self.0, &caller, envelope).await,
             "meeting.withdrawn" => retract::withdrawn(&self.0, &caller, envelope).await,
             other => Err(HandlerError::Permanent(format!("no handler takes {other}"))),

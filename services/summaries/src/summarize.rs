@@ -58,7 +58,7 @@ async fn keep(
         payload: &payload,
     };
     let mut tx = deps.db.tenant(caller).await?;
-    if !inbox::first_time(&mut tx, HANDLER, envelope).await? {
+    if !inbox::first_time(&mut tx, HANDLER, envelope, deps.ids.now()).await? {
         return Ok(());
     }
     store::put_draft(&mut tx, run, meeting, &draft, deps.ids.now()).await?;

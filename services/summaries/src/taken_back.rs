@@ -14,7 +14,7 @@ pub(crate) async fn hidden(deps: &Deps, caller: &Caller, envelope: &Envelope) ->
     let event: ArtifactVisibilityChanged = envelope.payload()?;
     let artifact: ArtifactId = parse(&event.artifact_id)?;
     let mut tx = deps.db.tenant(caller).await?;
-    if inbox::first_time(&mut tx, HANDLER, envelope).await? {
+    if inbox::first_time(&mut tx, HANDLER, envelope, deps.ids.now()).await? {
         store::set_visibility(&mut tx, artifact, &event.visibility, envelope.occurred_at).await?;
         tx.commit().await?;
     }
@@ -26,7 +26,7 @@ pub(crate) async fn withdrawn(deps: &Deps, caller: &Caller, envelope: &Envelope)
     let event: MeetingWithdrawn = envelope.payload()?;
     let meeting: MeetingId = parse(&event.meeting_id)?;
     let mut tx = deps.db.tenant(caller).await?;
-    if inbox::first_time(&mut tx, HANDLER, envelope).await? {
+    if inbox::first_time(&mut tx, HANDLER, envelope, deps.ids.now()).await? {
         store::withdraw(&mut tx, meeting, envelope.occurred_at).await?;
         tx.commit().await?;
     }

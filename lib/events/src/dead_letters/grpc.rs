@@ -40,8 +40,10 @@ impl Service for DeadLetters {
         let caller = operator(&request)?;
         let request = request.into_inner();
         let mut dead_letters = self.all(&caller, &request.r#type, None).await?;
-        dead_letters.truncate(first(request.first) as usize);
-        Ok(Response::new(pb::ListDeadLettersResponse { dead_letters }))
+        let most = first(request.first) as usize;
+        let more = dead_letters.len() > most;
+        dead_letters.truncate(most);
+        Ok(Response::new(pb::ListDeadLettersResponse { dead_letters, more }))
     }
 
     async fn get_dead_letter(

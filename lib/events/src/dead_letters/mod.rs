@@ -25,7 +25,7 @@ use crate::Bus;
 use crate::bus::{BusError, DeadFilter, DeadMessage};
 use ledger::Touched;
 
-/// Longest list, and most that one call replays from one place before it looks again.
+/// Longest list. One more is looked for in each place, to know whether there are more; a replay takes as many at once.
 const MOST: u32 = 500;
 
 /// One service's jobs and queue.
@@ -62,16 +62,16 @@ impl DeadLetters {
     ) -> Result<Vec<DeadLetter>, Status> {
         let mut found = Vec::new();
         if let Some(db) = &part.db {
-            let jobs = jobs::dead(db, caller.tenant, kind, only, before, MOST).await;
+            let jobs = jobs::dead(db, caller.tenant, kind, only, before, MOST + 1).await;
             found.extend(jobs.map_err(|e| unavailable(&e))?);
-            let others = beside::dead(db, caller.tenant, kind, only, before, MOST).await;
+            let others = beside::dead(db, caller.tenant, kind, only, before, MOST + 1).await;
             found.extend(others.map_err(|e| unavailable(&e))?);
-            let facts = outbox::refused(db, caller.tenant, kind, only, before, MOST).await;
+            let facts = outbox::refused(db, caller.tenant, kind, only, before, MOST + 1).await;
             found.extend(facts.map_err(|e| unavailable(&e))?);
         }
         if !part.queue.is_empty() {
             let which = DeadFilter { tenant: caller.tenant, kind, event: only, before };
-            let dead = self.bus.dead(&part.queue, which, MOST).await.map_err(|e| refused(&e))?;
+            let dead = self.bus.dead(&part.queue, which, MOST + 1).await.map_err(|e| refused(&e))?;
             found.extend(dead.into_iter().map(|message| letter(message, &part.queue)));
         }
         Ok(found)

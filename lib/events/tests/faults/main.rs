@@ -51,7 +51,7 @@ impl EventHandler for Effects {
     async fn handle(&self, envelope: &Envelope) -> Result<(), HandlerError> {
         self.outcome(envelope)?;
         let mut tx = self.db.tenant(&envelope.caller(SCHEMA)).await?;
-        if inbox::first_time(&mut tx, "effects", envelope).await? {
+        if inbox::first_time(&mut tx, "effects", envelope, self.ids.now()).await? {
             effect(&mut tx, &format!("event {}", envelope.id)).await;
             tx.commit().await?;
         }

@@ -75,6 +75,12 @@ async fn they_are_listed_shown_replayed_and_discarded() {
     let desk = Desk::new("letters").await;
     desk.bury(&["a", "a", "b"]).await;
     assert_eq!(desk.list("").await.len(), 6);
+    let cut = async |first| {
+        let request = pb::ListDeadLettersRequest { r#type: String::new(), first };
+        let page = desk.letters.list_dead_letters(desk.ask(request)).await.unwrap().into_inner();
+        (page.dead_letters.len(), page.more)
+    };
+    assert_eq!((cut(5).await, cut(6).await), ((5, true), (6, false)));
     let listed = desk.list("b").await;
     assert_eq!(
         listed.iter().map(|l| l.origin.as_str()).collect::<std::collections::BTreeSet<_>>(),

@@ -5,6 +5,7 @@
 mod contract;
 mod dead_letters;
 mod fairness;
+mod given_up;
 mod localstack;
 mod relay;
 mod sns;

@@ -12,7 +12,7 @@ use cs_db::Reason;
 use cs_events::bus::{DeadFilter, DeadMessage, Unpublished};
 use cs_events::{
     Bus, BusError, DeadLetterPart, DeadLetters, Delivery, Envelope, Ledger, PostgresBus, Relay, chores,
-    outbox,
+    gauges, inbox, outbox,
 };
 use cs_proto::ops::v1 as pb;
 use cs_proto::ops::v1::dead_letters_server::DeadLetters as _;
@@ -229,4 +229,77 @@ async fn a_fact_that_the_bus_refuses_stops_no_other() {
     assert_eq!(letters.replay_dead_letters(ask()).await.unwrap().into_inner().ids.len(), 0);
     assert_eq!(well.step().await.unwrap(), 1);
     assert_eq!(inner.count("q").await.unwrap(), (4, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_relay_that_lost_its_facts_marks_nothing() {
+    let world = World::manual("fence").await;
+    let notes = |slow, refuses: &'static [&'static str]| {
+        let inner = PostgresBus::new(world.bus_db.clone(), world.clock.clone());
+        Arc::new(Notes { inner, published: Mutex::default(), slow, refuses })
+    };
+    let mut tx = world.db.tenant(&world.caller()).await.unwrap();
+    outbox::put(&mut tx, &world.envelope("busy", "city")).await.unwrap();
+    tx.commit().await.unwrap();
+    // The slow one is to say of the fact that it is to be tried again, when the other has published it.
+    let bus = notes(Duration::from_secs(2), &["busy"]);
+    let slow = Relay::new(SCHEMA, world.db.clone(), bus.clone(), world.clock.clone());
+    let publishing = tokio::spawn(async move { slow.step().await });
+    while bus.published.lock().unwrap().is_empty() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    world.manual.advance(TimeDelta::seconds(31));
+    let quick = Relay::new(SCHEMA, world.db.clone(), notes(Duration::ZERO, &[]), world.clock.clone());
+    assert_eq!(quick.step().await.unwrap(), 1, "the lease has run out");
+    assert!(publishing.await.unwrap().is_err());
+    let published = "SELECT count(*) FROM toy.outbox WHERE published_at IS NOT NULL";
+    assert_eq!(world.number(published).await, 1, "what the other marked stays");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_relay_that_works_keeps_its_facts() {
+    let world = World::new("relay_renews").await;
+    let notes = |slow| {
+        let inner = PostgresBus::new(world.bus_db.clone(), world.clock.clone());
+        Arc::new(Notes { inner, published: Mutex::default(), slow, refuses: &[] })
+    };
+    let mut tx = world.db.tenant(&world.caller()).await.unwrap();
+    outbox::put(&mut tx, &world.envelope("a", "city")).await.unwrap();
+    tx.commit().await.unwrap();
+    let lease = Duration::from_secs(1);
+    let bus = notes(Duration::from_secs(3));
+    let slow = Relay::new(SCHEMA, world.db.clone(), bus.clone(), world.clock.clone()).with_lease(lease);
+    let publishing = tokio::spawn(async move { slow.step().await.unwrap() });
+    while bus.published.lock().unwrap().is_empty() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let other = Relay::new(SCHEMA, world.db.clone(), notes(Duration::ZERO), world.clock.clone());
+    // What another holds waits, and is behind all the same.
+    tokio::time::sleep(Duration::from_millis(2_000)).await;
+    assert_eq!(other.step().await.unwrap(), 0, "the slow one has it still");
+    let behind = gauges::behind(&world.db, world.clock.now()).await.unwrap();
+    assert!(behind.outbox_lag >= 2.0, "{behind:?}");
+    assert_eq!(publishing.await.unwrap(), 1);
+    let behind = gauges::behind(&world.db, world.clock.now()).await.unwrap();
+    assert_eq!(behind, gauges::Behind::default());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_handled_is_remembered_from_then_on() {
+    let world = World::manual("remembered").await;
+    let bus = PostgresBus::new(world.bus_db.clone(), world.clock.clone());
+    let envelope = world.envelope("a", "city");
+    let first = async || {
+        let mut tx = world.db.tenant(&world.caller()).await.unwrap();
+        let first = inbox::first_time(&mut tx, "h", &envelope, world.clock.now()).await.unwrap();
+        tx.commit().await.unwrap();
+        first
+    };
+    // An event of long ago, sent again today.
+    world.manual.advance(TimeDelta::days(100));
+    assert!(first().await);
+    chores::retention(&world.db, &bus, world.clock.now()).await.unwrap();
+    assert!(!first().await, "it was forgotten at once");
+    world.manual.advance(TimeDelta::days(91));
+    assert_eq!(chores::retention(&world.db, &bus, world.clock.now()).await.unwrap(), 1);
 }

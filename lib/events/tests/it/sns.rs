@@ -52,6 +52,10 @@ async fn queues_are_made_once_and_put_right() {
         .unwrap();
     assert_eq!(bus.ensure("q", &["a"]).await.unwrap().outcome, "changed");
     assert_eq!(bus.ensure("q", &["a"]).await.unwrap().outcome, "right as it was");
+    // What others asked for stays, where it is not to be narrowed.
+    assert_eq!(bus.ensure_also("q", &["c"]).await.unwrap().outcome, "changed");
+    assert_eq!(bus.ensure_also("q", &["a"]).await.unwrap().outcome, "right as it was");
+    bus.verify("q", &["a", "c"]).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

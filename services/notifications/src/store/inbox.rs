@@ -6,6 +6,8 @@ use cs_core::page::{Direction, Page};
 use cs_db::{DbError, TenantTx, Tx};
 use uuid::Uuid;
 
+use super::notices::words;
+
 /// One notification to one person.
 #[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
 pub struct Notification {
@@ -21,7 +23,7 @@ pub struct Notification {
     pub city_id: Uuid,
     /// One line.
     pub title: String,
-    /// The summary.
+    /// The summary; empty while a document of the meeting is not for residents.
     pub body: String,
     /// Why it was sent.
     pub reason: String,
@@ -37,7 +39,9 @@ pub struct Notification {
 macro_rules! select {
     ($rest:literal) => {
         concat!(
-            "SELECT d.id, d.sequence, n.type AS kind, n.meeting_id, n.city_id, n.title, n.body, d.reason,
+            "SELECT d.id, d.sequence, n.type AS kind, n.meeting_id, n.city_id, n.title, ",
+            words!(),
+            ", d.reason,
                     n.summary_version, d.sent_at, d.read_at
              FROM deliveries d JOIN notices n ON n.id = d.notice_id
              WHERE d.user_id = $1 AND d.state = 'sent' AND d.in_app AND NOT EXISTS (

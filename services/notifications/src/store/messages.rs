@@ -217,7 +217,8 @@ pub(crate) async fn end(tx: &mut TenantTx, ids: &Ids, mut ended: Vec<&Ended>) ->
     let kept: Vec<Uuid> = sqlx::query_scalar(
         "UPDATE messages m SET state = u.state, state_reason = u.reason, due_at = coalesce(u.due, m.due_at),
                 sent_at = CASE WHEN u.state = 'sent' THEN $6::timestamptz END,
-                failed_at = CASE WHEN u.state = 'failed' THEN $6::timestamptz END
+                failed_at = CASE WHEN u.state = 'failed' THEN $6::timestamptz END,
+                ended_at = CASE WHEN u.state <> 'sending' THEN $6::timestamptz END
          FROM unnest($1::uuid[], $2::integer[], $3::text[], $4::text[], $5::timestamptz[])
               AS u (id, attempt, state, reason, due)
          WHERE m.id = u.id AND m.attempt = u.attempt AND m.state = 'sending' RETURNING m.id",

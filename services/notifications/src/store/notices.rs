@@ -1,7 +1,7 @@
 //! What is told, once a meeting and type.
 
 use chrono::{DateTime, Utc};
-use cs_core::{CityId, EventId, MeetingId};
+use cs_core::{ArtifactId, CityId, EventId, MeetingId, Visibility};
 use cs_db::{DbError, TenantTx, Tx};
 use uuid::Uuid;
 
@@ -47,6 +47,49 @@ pub(crate) async fn insert(
     .execute(tx.conn())
     .await?;
     Ok(made.rows_affected() == 1)
+}
+
+/// What a notice says: nothing while residents may not see one of the meeting's documents. Of the notice `n`.
+macro_rules! words {
+    () => {
+        "CASE WHEN EXISTS (SELECT FROM document_visibility v WHERE v.tenant_id = n.tenant_id AND v.meeting_id = n.meeting_id
+                           AND v.visibility = 'reviewer') THEN '' ELSE n.body END AS body"
+    };
+}
+pub(crate) use words;
+
+/// Who may see a document since a time; what was said later stands.
+pub(crate) async fn set_visibility(
+    tx: &mut TenantTx,
+    artifact: ArtifactId,
+    meeting: MeetingId,
+    visibility: Visibility,
+    at: DateTime<Utc>,
+) -> Result<(), DbError> {
+    sqlx::query(
+        "INSERT INTO document_visibility AS known (tenant_id, artifact_id, meeting_id, visibility, changed_at)
+         VALUES ($1, $2, $3, $4, $5)
+         ON CONFLICT (tenant_id, artifact_id) DO UPDATE SET visibility = excluded.visibility, changed_at = excluded.changed_at
+         WHERE known.changed_at < excluded.changed_at",
+    )
+    .bind(tx.tenant().uuid())
+    .bind(artifact.uuid())
+    .bind(meeting.uuid())
+    .bind(visibility.as_str())
+    .bind(at)
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
+/// Nobody else announces the meeting until the transaction ends: two versions at once would both find that nothing was told.
+pub(crate) async fn lock(tx: &mut TenantTx, meeting: MeetingId) -> Result<(), DbError> {
+    sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended('notices of ' || $1 || ' ' || $2, 0))")
+        .bind(tx.tenant().to_string())
+        .bind(meeting.to_string())
+        .execute(tx.conn())
+        .await?;
+    Ok(())
 }
 
 /// What was told of a meeting last.

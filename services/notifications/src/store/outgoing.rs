@@ -7,6 +7,7 @@ use cs_db::{DbError, TenantTx, Tx};
 use uuid::Uuid;
 
 use super::deliveries::Claim;
+use super::notices::words;
 use super::preferences::{Preferences, columns};
 
 /// A message in a sender's hands.
@@ -43,7 +44,7 @@ pub struct Item {
     pub city_name: String,
     /// One line.
     pub title: String,
-    /// The summary.
+    /// The summary; empty while a document of the meeting is not for residents.
     pub body: String,
     /// Why it is sent.
     pub reason: String,
@@ -79,14 +80,16 @@ pub(crate) async fn items(tx: &mut TenantTx, messages: &[Uuid]) -> Result<HashMa
         #[sqlx(flatten)]
         item: Item,
     }
-    let rows: Vec<Row> = sqlx::query_as(
-        "SELECT l.message_id, n.type AS kind, n.meeting_id, n.city_name, n.title, n.body, d.reason, n.summary_version,
+    let rows: Vec<Row> = sqlx::query_as(concat!(
+        "SELECT l.message_id, n.type AS kind, n.meeting_id, n.city_name, n.title, ",
+        words!(),
+        ", d.reason, n.summary_version,
                 n.created_at
          FROM message_deliveries l JOIN deliveries d ON d.id = l.delivery_id JOIN notices n ON n.id = d.notice_id
          WHERE l.message_id = ANY ($1) AND NOT EXISTS (
              SELECT FROM withdrawals w WHERE w.meeting_id = n.meeting_id AND n.summary_version <= w.version)
-         ORDER BY d.id",
-    )
+         ORDER BY d.id"
+    ))
     .bind(messages)
     .fetch_all(tx.conn())
     .await?;

@@ -1,8 +1,11 @@
 //! Changed summaries, withdrawn meetings, erased people.
 
-use cs_core::{MeetingId, UserId};
+use std::sync::{Arc, Mutex};
+
+use chrono::TimeDelta;
+use cs_core::{ArtifactId, MeetingId, UserId};
 use cs_db::Tx;
-use cs_proto::events::v1::{AccountDeleted, MeetingWithdrawn};
+use cs_proto::events::v1::{AccountDeleted, ArtifactVisibilityChanged, MeetingWithdrawn};
 use notifications::addresses::{self, Browser};
 use notifications::follow::{self, Target};
 use notifications::preferences::{self, Change};
@@ -342,4 +345,152 @@ async fn what_meetings_has_taken_back_is_not_announced_though_nobody_has_told_it
     assert_eq!(unread(&world, user).await, (1, 1));
     let why = world.texts("SELECT state_reason FROM deliveries WHERE state = 'suppressed'").await;
     assert_eq!(why, ["the meeting was withdrawn"]);
+}
+
+/// Keeps what it is to send by e-mail.
+#[derive(Default)]
+struct Letters(Mutex<Vec<String>>);
+
+#[async_trait::async_trait]
+impl notifications::channel::Channel for Letters {
+    fn name(&self) -> &'static str {
+        "email"
+    }
+    async fn send(
+        &self,
+        message: &notifications::channel::Message,
+    ) -> Result<(), notifications::channel::ChannelError> {
+        self.0.lock().unwrap().extend(message.items.iter().map(|item| item.body.clone()));
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn the_words_of_a_hidden_document_are_neither_shown_nor_sent() {
+    let world = World::start("hidden").await;
+    let user: UserId = world.ids.next();
+    world.follow(user, &Target::City(world.places.city)).await;
+    let channels = Some(vec!["in_app".into(), "email".into()]);
+    world.prefer(user, &Change { channels, ..Change::default() }).await;
+    let (meeting, other): (MeetingId, MeetingId) = (world.ids.next(), world.ids.next());
+    world.publish(meeting).await;
+    world.publish(other).await;
+    let bodies = async || {
+        let caller = world.person(user);
+        let page = cs_core::page::Page::parse(0, "", 0, "").unwrap();
+        let (list, _) = inbox::list(&mut world.tx(&caller).await, &caller, &page, false).await.unwrap();
+        list.rows.into_iter().map(|row| row.body).collect::<Vec<_>>()
+    };
+    let words = "The council adopted the budget.";
+    assert_eq!(bodies().await, [words, words]);
+
+    let artifact: ArtifactId = world.ids.next();
+    let seen_by = |visibility: &str| {
+        let event = ArtifactVisibilityChanged {
+            artifact_id: artifact.to_string(),
+            meeting_id: meeting.to_string(),
+            visibility: visibility.to_owned(),
+            previous_visibility: String::new(),
+        };
+        world.envelope("artifact.visibility_changed", &event)
+    };
+    let public = seen_by("public");
+    world.clock.advance(TimeDelta::seconds(1));
+    let reviewer = seen_by("reviewer");
+    // They may come in any order, and more than once: the later one stands.
+    for event in [&reviewer, &public, &reviewer] {
+        retract::hidden(&world.deps, &event.caller("notifications"), event).await.unwrap();
+    }
+    assert_eq!(bodies().await, [words, ""], "newest first: the other meeting's stays");
+    let letters = Arc::new(Letters::default());
+    world.sender(vec![letters.clone()]).step().await.unwrap();
+    let mut sent = letters.0.lock().unwrap().clone();
+    sent.sort();
+    assert_eq!(sent, ["", words]);
+    world.clock.advance(TimeDelta::seconds(1));
+    let again = seen_by("member");
+    retract::hidden(&world.deps, &again.caller("notifications"), &again).await.unwrap();
+    assert_eq!(bodies().await, [words, words]);
+}
+
+#[tokio::test]
+async fn two_versions_at_once_are_told_one_after_the_other() {
+    let world = World::start("at_once").await;
+    let user: UserId = world.ids.next();
+    world.prefer(user, &Change { changed_summaries: Some(true), ..Change::default() }).await;
+    for _ in 0..20 {
+        let meeting: MeetingId = world.ids.next();
+        let version = |version: u64| {
+            world.published(meeting, |event| {
+                event.version = version;
+                event.short_summary = format!("Version {version}.");
+            })
+        };
+        let (first, second) = (version(1), version(2));
+        let (one, two) = tokio::join!(world.announce(&first), world.announce(&second));
+        one.unwrap();
+        two.unwrap();
+    }
+    assert_eq!(
+        world.count("(SELECT DISTINCT meeting_id FROM notices WHERE summary_version = 2) n").await,
+        20
+    );
+}
+
+#[tokio::test]
+async fn a_failed_message_is_kept_until_it_is_discarded() {
+    let world = World::start("kept").await;
+    let user: UserId = world.ids.next();
+    world.follow(user, &Target::City(world.places.city)).await;
+    let channels = Some(vec!["in_app".into(), "email".into()]);
+    world.prefer(user, &Change { channels, ..Change::default() }).await;
+    for _ in 0..2 {
+        world.publish(world.ids.next()).await;
+    }
+    // Both wait for long; one is sent in the end, and one fails.
+    world.clock.advance(TimeDelta::days(100));
+    struct Odd(Mutex<u32>);
+    #[async_trait::async_trait]
+    impl notifications::channel::Channel for Odd {
+        fn name(&self) -> &'static str {
+            "email"
+        }
+        async fn send(
+            &self,
+            _: &notifications::channel::Message,
+        ) -> Result<(), notifications::channel::ChannelError> {
+            let mut seen = self.0.lock().unwrap();
+            *seen += 1;
+            if *seen % 2 == 0 {
+                return Ok(());
+            }
+            Err(notifications::channel::ChannelError::Permanent("no such mailbox".to_owned()))
+        }
+    }
+    world.sender(vec![Arc::new(Odd(Mutex::new(0)))]).step().await.unwrap();
+    let forget = async || {
+        let mut tx = world.deps.db.system(cs_db::Reason::Operations).await.unwrap();
+        let before = world.now() - TimeDelta::days(90);
+        let gone: i64 = sqlx::query_scalar("SELECT forget_beside($1, 100)")
+            .bind(before)
+            .fetch_one(tx.conn())
+            .await
+            .unwrap();
+        tx.commit().await.unwrap();
+        gone
+    };
+    assert_eq!(forget().await, 0, "it counts from when they ended");
+    world.clock.advance(TimeDelta::days(91));
+    assert_eq!(forget().await, 1);
+    assert_eq!(world.texts("SELECT state FROM messages").await, ["failed"]);
+    let mut owner = world.owner().await;
+    sqlx::raw_sql(
+        "SET search_path = notifications;
+         SELECT discard_beside(tenant_id, id, 'seen to') FROM messages;
+         UPDATE messages SET ended_at = '2000-01-01'",
+    )
+    .execute(&mut owner)
+    .await
+    .unwrap();
+    assert_eq!(forget().await, 1);
 }

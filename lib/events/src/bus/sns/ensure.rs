@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use aws_sdk_sqs::types::QueueAttributeName as Attribute;
 use serde_json::{Value, json};
 
-use super::{SnsBus, failed};
+use super::{SnsBus, failed, remote};
 use crate::bus::BusError;
 
 /// Fourteen days, the longest that SQS keeps a message.
@@ -16,6 +16,8 @@ const VISIBILITY: &str = "60";
 const WAIT: &str = "10";
 /// SQS gives up what was taken this often: more than any retry policy tries, so it only meets what kills its consumers.
 const RECEIVES: u32 = 100;
+/// A filter is read, added to and written; how often where another replica writes in between.
+const TRIES: usize = 5;
 
 /// What everything is called.
 #[derive(Clone, Debug)]
@@ -70,7 +72,7 @@ impl Names {
 }
 
 impl SnsBus {
-    /// Makes what is missing of a queue and puts right what is not as it should be.
+    /// Makes what is missing of a queue and puts right what is not as it should be: it gets these types and no others.
     pub async fn ensure(&self, queue: &str, types: &[&str]) -> Result<QueueReport, BusError> {
         let topic = self.topic().await?.to_owned();
         let (name, dead) = (self.names.queue(queue), self.names.dead(queue));
@@ -103,6 +105,28 @@ impl SnsBus {
             (false, false) => "right as it was",
         };
         Ok(QueueReport { name, dead_letters: dead, outcome })
+    }
+
+    /// The same, but leaves the types that others asked for. SNS has no way to add to a filter, so it is read again after
+    /// it was written: where two write at once, the one whose types were lost writes again.
+    pub async fn ensure_also(&self, queue: &str, types: &[&str]) -> Result<QueueReport, BusError> {
+        let mut done: Option<QueueReport> = None;
+        for _ in 0..TRIES {
+            let there = match self.types_of(queue).await {
+                Ok(there) => there,
+                Err(BusError::Missing(_)) => Vec::new(),
+                Err(error) => return Err(error),
+            };
+            let missing: Vec<&str> =
+                types.iter().copied().filter(|kind| !there.iter().any(|t| t == kind)).collect();
+            match done {
+                Some(report) if missing.is_empty() => return Ok(report),
+                _ => {}
+            }
+            let all: Vec<&str> = there.iter().map(String::as_str).chain(missing).collect();
+            done = Some(self.ensure(queue, &all).await?);
+        }
+        Err(remote("sns:SetSubscriptionAttributes", "others change the filter all the time: try again"))
     }
 
     /// Checks a queue that somebody else made.

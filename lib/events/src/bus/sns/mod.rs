@@ -208,34 +208,13 @@ impl SnsBus {
 #[async_trait]
 impl Bus for SnsBus {
     async fn subscribe(&self, queue: &str, types: &[&str]) -> Result<(), BusError> {
-        match self.ensure(queue, types).await {
-            Ok(_) => Ok(()),
-            // Somebody else makes queues here: it is enough that they are right.
-            Err(BusError::Denied { action }) => {
-                tracing::info!(
-                    queue,
-                    action,
-                    "these credentials make no queues; what is there is checked instead"
-                );
-                self.verify(queue, types).await.map(|_| ())
-            }
-            Err(error) => Err(error),
-        }
+        let ensured = self.ensure(queue, types).await;
+        self.or_verified(queue, types, ensured).await
     }
 
     async fn want(&self, queue: &str, types: &[&str]) -> Result<(), BusError> {
-        let mut all = match self.types_of(queue).await {
-            Ok(there) => there,
-            Err(BusError::Missing(_)) => Vec::new(),
-            Err(error) => return Err(error),
-        };
-        for kind in types {
-            if !all.iter().any(|there| there == kind) {
-                all.push((*kind).to_owned());
-            }
-        }
-        let all: Vec<&str> = all.iter().map(String::as_str).collect();
-        self.subscribe(queue, &all).await
+        let ensured = self.ensure_also(queue, types).await;
+        self.or_verified(queue, types, ensured).await
     }
 
     async fn publish(&self, envelopes: &[Envelope]) -> Result<Vec<Unpublished>, BusError> {
@@ -388,6 +367,27 @@ impl Bus for SnsBus {
 }
 
 impl SnsBus {
+    /// Where somebody else makes queues it is enough that they are right.
+    async fn or_verified(
+        &self,
+        queue: &str,
+        types: &[&str],
+        ensured: Result<QueueReport, BusError>,
+    ) -> Result<(), BusError> {
+        match ensured {
+            Ok(_) => Ok(()),
+            Err(BusError::Denied { action }) => {
+                tracing::info!(
+                    queue,
+                    action,
+                    "these credentials make no queues; what is there is checked instead"
+                );
+                self.verify(queue, types).await.map(|_| ())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
     /// Messages in a queue, in whatever state; SQS calls it approximate.
     async fn messages(&self, url: &str) -> Result<u64, BusError> {
         let states = [

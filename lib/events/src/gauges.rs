@@ -1,0 +1,87 @@
+//! How far behind a process's schemas and queues are, as metrics: what nobody has in hand counts like what somebody has.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use cs_core::Clock;
+use cs_db::{Db, DbError, Reason, Tx};
+use cs_rpc::Tasks;
+
+use crate::Bus;
+
+/// How often they are taken.
+const EVERY: Duration = Duration::from_secs(15);
+
+/// How far behind a schema is.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Behind {
+    /// Seconds since the oldest fact was written that is not published.
+    pub outbox_lag: f64,
+    /// Facts that the bus refused.
+    pub refused: u64,
+    /// Jobs that were given up.
+    pub dead_jobs: u64,
+}
+
+/// How far behind a schema is now.
+pub async fn behind(db: &Db, now: DateTime<Utc>) -> Result<Behind, DbError> {
+    let mut tx = db.system(Reason::Operations).await?;
+    let (oldest, refused, dead_jobs): (Option<DateTime<Utc>>, i64, i64) = sqlx::query_as(
+        "SELECT (SELECT created_at FROM outbox WHERE published_at IS NULL AND refused_at IS NULL ORDER BY sequence LIMIT 1),
+                (SELECT count(*) FROM outbox WHERE refused_at IS NOT NULL),
+                (SELECT count(*) FROM jobs WHERE state = 'dead')",
+    )
+    .fetch_one(tx.conn())
+    .await?;
+    let lag = oldest.map_or(TimeDelta::zero(), |at| now - at);
+    Ok(Behind {
+        outbox_lag: lag.as_seconds_f64().max(0.0),
+        refused: refused.unsigned_abs(),
+        dead_jobs: dead_jobs.unsigned_abs(),
+    })
+}
+
+fn dead(origin: &'static str, place: &str, count: u64) {
+    metrics::gauge!("councilsense_dead_letters", "origin" => origin, "place" => place.to_owned())
+        .set(count as f64);
+}
+
+async fn take(schemas: &[(&'static str, Db)], bus: &dyn Bus, queues: &[String], now: DateTime<Utc>) {
+    for (schema, db) in schemas {
+        match behind(db, now).await {
+            Ok(behind) => {
+                metrics::gauge!("councilsense_outbox_lag_seconds", "schema" => *schema)
+                    .set(behind.outbox_lag);
+                dead("outbox", schema, behind.refused);
+                dead("job", schema, behind.dead_jobs);
+            }
+            Err(error) => tracing::debug!(%error, schema, "a schema's gauges could not be taken"),
+        }
+    }
+    for queue in queues {
+        match bus.count(queue).await {
+            Ok((waiting, given_up)) => {
+                metrics::gauge!("councilsense_queue_messages", "queue" => queue.clone()).set(waiting as f64);
+                dead("queue", queue, given_up);
+            }
+            Err(error) => tracing::debug!(%error, queue, "a queue's gauges could not be taken"),
+        }
+    }
+}
+
+/// Takes them until the tasks drain.
+pub fn run(
+    tasks: &Tasks,
+    schemas: Vec<(&'static str, Db)>,
+    bus: Arc<dyn Bus>,
+    queues: Vec<String>,
+    clock: Arc<dyn Clock>,
+) {
+    let stop = tasks.stopping();
+    tasks.spawn(async move {
+        while tokio::time::timeout(EVERY, stop.cancelled()).await.is_err() {
+            take(&schemas, bus.as_ref(), &queues, clock.now()).await;
+        }
+    });
+}

@@ -1,0 +1,125 @@
+//! What is given up is put away when whoever waits for it was told, and not before; who lost a job stops.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use async_trait::async_trait;
+use chrono::TimeDelta;
+use cs_events::jobs::{self, Job};
+use cs_events::{
+    Bus, Consumer, Envelope, EventHandler, HandlerError, JobHandler, JobWorker, PostgresBus, RetryPolicy,
+};
+
+use crate::support::World;
+
+/// Never succeeds. Whoever waits can be told from the second time on: first the connection is cut.
+#[derive(Default)]
+struct Hopeless {
+    told: AtomicU32,
+}
+
+impl Hopeless {
+    fn tell(&self) -> Result<(), HandlerError> {
+        match self.told.fetch_add(1, Ordering::SeqCst) {
+            0 => Err(HandlerError::Transient("the connection was cut".to_owned())),
+            _ => Ok(()),
+        }
+    }
+}
+
+#[async_trait]
+impl EventHandler for Hopeless {
+    fn types(&self) -> &'static [&'static str] {
+        &["a"]
+    }
+    async fn handle(&self, _: &Envelope) -> Result<(), HandlerError> {
+        Err(HandlerError::Permanent("never".to_owned()))
+    }
+    async fn given_up(&self, _: &Envelope, _: &str) -> Result<(), HandlerError> {
+        self.tell()
+    }
+}
+
+#[async_trait]
+impl JobHandler for Hopeless {
+    fn types(&self) -> &'static [&'static str] {
+        &["a"]
+    }
+    async fn handle(&self, _: &Job) -> Result<(), HandlerError> {
+        Err(HandlerError::Permanent("never".to_owned()))
+    }
+    async fn given_up(&self, _: &Job, _: &str) -> Result<(), HandlerError> {
+        self.tell()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_is_not_put_away_before_it_is_told() {
+    let world = World::manual("given_up_event").await;
+    let bus: Arc<dyn Bus> = Arc::new(PostgresBus::new(world.bus_db.clone(), world.clock.clone()));
+    let handler = Arc::new(Hopeless::default());
+    let consumer = Consumer::new(bus.clone(), "q", handler.clone(), RetryPolicy::STANDARD);
+    consumer.subscribe().await.unwrap();
+    bus.publish(&[world.envelope("a", "city")]).await.unwrap();
+    consumer.step().await.unwrap();
+    assert_eq!(bus.count("q").await.unwrap(), (1, 0), "nobody could be told: it comes again");
+    world.manual.advance(TimeDelta::minutes(3));
+    consumer.step().await.unwrap();
+    assert_eq!(bus.count("q").await.unwrap(), (0, 1));
+    assert_eq!(handler.told.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_is_not_put_away_before_it_is_told() {
+    let world = World::manual("given_up_job").await;
+    let handler = Arc::new(Hopeless::default());
+    let worker = JobWorker::new(world.db.clone(), handler.clone(), world.clock.clone());
+    let mut tx = world.db.tenant(&world.caller()).await.unwrap();
+    jobs::put(&mut tx, &world.envelope("a", "city")).await.unwrap();
+    tx.commit().await.unwrap();
+    worker.step().await.unwrap();
+    assert_eq!(
+        world.text("SELECT state FROM toy.jobs").await,
+        "ready",
+        "nobody could be told: it comes again"
+    );
+    world.manual.advance(TimeDelta::minutes(3));
+    worker.step().await.unwrap();
+    assert_eq!(world.text("SELECT state || ': ' || error FROM toy.jobs").await, "dead: never");
+    assert_eq!(handler.told.load(Ordering::SeqCst), 2);
+}
+
+/// Works for ever.
+struct Slow;
+
+#[async_trait]
+impl JobHandler for Slow {
+    fn types(&self) -> &'static [&'static str] {
+        &["a"]
+    }
+    async fn handle(&self, _: &Job) -> Result<(), HandlerError> {
+        std::future::pending().await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_lost_its_job_stops() {
+    let world = World::manual("lost_job").await;
+    let mut tx = world.db.tenant(&world.caller()).await.unwrap();
+    jobs::put(&mut tx, &world.envelope("a", "city")).await.unwrap();
+    tx.commit().await.unwrap();
+    let slow = JobWorker::new(world.db.clone(), Arc::new(Slow), world.clock.clone());
+    let working = tokio::spawn(async move { slow.step().await.unwrap() });
+    for _ in 0..100 {
+        if world.text("SELECT state FROM toy.jobs").await == "running" {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    world.manual.advance(TimeDelta::seconds(31));
+    let other = JobWorker::new(world.db.clone(), Arc::new(Hopeless::default()), world.clock.clone());
+    assert_eq!(other.step().await.unwrap(), 1, "the lease has run out");
+    // It looks every ten seconds.
+    let stopped = tokio::time::timeout(std::time::Duration::from_secs(15), working).await;
+    assert_eq!(stopped.expect("it goes on with what another worker has").unwrap(), 1);
+}
