@@ -109,7 +109,9 @@ async fn an_index_is_built_anew_in_opensearch_from_what_the_services_keep() {
     hide(&h, &clerk, left[0], common::Visibility::Reviewer).await;
     withdraw(&h, &clerk, left[1]).await;
     h.drain().await;
-    let back = go_back_in_opensearch(&used, &engine, &[caller.clone()], &cs_core::SystemClock, &quiet).await;
+    let back =
+        go_back_in_opensearch(&used, &engine, std::slice::from_ref(&caller), &cs_core::SystemClock, &quiet)
+            .await;
     assert_eq!(back.unwrap(), 1);
     let generation = engine.generation(uuid).await.unwrap();
     assert_eq!((generation.current, generation.versions), (Some(1), vec![1, 2]));
@@ -200,10 +202,10 @@ async fn an_index_that_was_lost_or_made_by_another_program_is_built_anew() {
             ..hit.passage.clone()
         };
         live.replace_meeting(uuid, Uuid::from_u128(7), Part::Documents, 1, vec![doc]).await.unwrap();
-        let why = outdated(&deps, &[caller.clone()]).await.unwrap().unwrap();
+        let why = outdated(&deps, std::slice::from_ref(&caller)).await.unwrap().unwrap();
         assert!(why.contains(told), "{why}");
         assert!(matches!(again().await, Restored::Built { .. }));
-        assert_eq!(outdated(&deps, &[caller.clone()]).await.unwrap(), None);
+        assert_eq!(outdated(&deps, std::slice::from_ref(&caller)).await.unwrap(), None);
     }
     assert_eq!(live.name(), "index-4");
 }

@@ -461,7 +461,7 @@ async fn a_failed_message_is_kept_until_it_is_discarded() {
         ) -> Result<(), notifications::channel::ChannelError> {
             let mut seen = self.0.lock().unwrap();
             *seen += 1;
-            if *seen % 2 == 0 {
+            if (*seen).is_multiple_of(2) {
                 return Ok(());
             }
             Err(notifications::channel::ChannelError::Permanent("no such mailbox".to_owned()))
