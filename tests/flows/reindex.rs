@@ -462,6 +462,15 @@ async fn the_embedded_index_is_built_anew_while_it_serves_and_gone_back_from() {
     h.drain().await;
     assert_eq!(total(&h, &reader).await, three, "m4 came and m1 is hidden");
 
+    // What runs now, and what the services have, agree; also after going back and a restart.
+    let agrees = async |h: &Harness| {
+        let used = h.stacks[0].search().unwrap().clone();
+        let caller = Caller::service(search::NAME, tenant, Trace::start());
+        verify(&used, &caller).await.unwrap()
+    };
+    let verified = agrees(&h).await;
+    assert!(verified.samples >= 4, "{verified:?}");
+
     // What the version before is not told: one meeting's minutes are hidden, another's shown again, a third one goes.
     let of = |at: usize| meetings[at].parse::<MeetingId>().unwrap().uuid();
     hide(&h, &clerk, of(1), common::Visibility::Reviewer).await;
@@ -470,19 +479,12 @@ async fn the_embedded_index_is_built_anew_while_it_serves_and_gone_back_from() {
     h.drain().await;
     let two = total(&h, &reader).await;
     assert_eq!(two, 2 * three / 3, "m1 and m4");
-
-    // What runs now, and what the services have, agree; also after going back and a restart.
-    let agrees = async |h: &Harness| {
-        let used = h.stacks[0].search().unwrap().clone();
-        let caller = Caller::service(search::NAME, tenant, Trace::start());
-        verify(&used, &caller).await.unwrap()
-    };
-    let verified = agrees(&h).await;
-    assert!(verified.samples >= 3, "{verified:?}");
     let back =
         indexes.roll_back_index(h.request(&owner, RollBackIndexRequest {})).await.unwrap().into_inner();
     assert_eq!(back.version, "index-2");
-    assert_eq!((total(&h, &reader).await, agrees(&h).await), (two, verified));
+    assert_eq!(total(&h, &reader).await, two);
+    let of_three = agrees(&h).await;
+    assert!(of_three.passages < verified.passages && of_three.samples >= 3, "{of_three:?}");
     drop(indexes);
     let h = h.restart().await;
     assert_eq!(h.stacks[0].search().unwrap().index.versioned().unwrap().name(), "index-2");
