@@ -40,13 +40,14 @@ pub(crate) async fn service(settings: Settings, role: Role) -> anyhow::Result<()
         super::up::ensure_tenants(&stack, &["default"]).await?;
     }
     let (routes, stop) = (stack.routes(), stack.tasks.stopping());
+    let stopped = stop_signal()?;
     println!("{} on http://{}", role.name(), grpc.local_addr()?);
     if role == Role::Search {
         super::restore::keep_whole(&stack);
     }
     let serving = stack.tasks.spawn(cs_rpc::serve(cs_rpc::incoming(grpc), routes, stop));
     tokio::select! {
-        result = stop_signal() => result?,
+        () = stopped => {}
         result = serving => result?.context("the gRPC server failed")?,
     }
     stack.tasks.drain(std::time::Duration::from_secs(20)).await;
@@ -69,12 +70,13 @@ pub(crate) async fn bff(settings: Settings) -> anyhow::Result<()> {
     let redis = settings.redis_url.as_ref().map(Redacted::expose);
     let bff::Served { router, sessions } = bff::build(config, stack.bff_deps(metrics, redis)?).await?;
     let routes = stack.routes_with_bff(sessions).await;
+    let stopped = stop_signal()?;
     println!("bff on http://{}, for operators on http://{}", http.local_addr()?, grpc.local_addr()?);
     let stop = || stack.tasks.stopping();
     let internal = stack.tasks.spawn(cs_rpc::serve(cs_rpc::incoming(grpc), routes, stop()));
     let serving = stack.tasks.spawn(serve_web(http, router, stop()));
     tokio::select! {
-        result = stop_signal() => result?,
+        () = stopped => {}
         result = serving => result?.context("the web server failed")?,
         result = internal => result?.context("the gRPC server failed")?,
     }

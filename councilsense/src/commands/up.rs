@@ -154,23 +154,26 @@ async fn serve(
         demo::resume(local, dir).await?;
     }
     dir.begun()?;
+    let stopped = stop_signal()?;
     println!("\nOpen {main} in a browser. Ctrl-C stops everything.");
 
     tokio::select! {
-        result = stop_signal() => result?,
+        () = stopped => {}
         result = serving => result?.context("the web server failed")?,
     }
     Ok(())
 }
 
-/// Waits for Ctrl-C or SIGTERM.
-pub(crate) async fn stop_signal() -> anyhow::Result<()> {
-    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
-    tokio::select! {
-        result = tokio::signal::ctrl_c() => result?,
-        _ = terminate.recv() => {}
-    }
-    Ok(())
+/// Ctrl-C or SIGTERM, listened for from now on: who is told that everything is ready may say stop at once.
+pub(crate) fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
 }
 
 /// Makes the tenants that are always there.
