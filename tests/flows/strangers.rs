@@ -1,120 +1,15 @@
 //! Two tenants behind one BFF: an id of the other tenant is answered as an id of nothing, byte for byte.
 
-use std::sync::Arc;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use councilsense::wiring::{Role, system_clock};
 use cs_core::{Ids, TenantId};
 use cs_proto::ops::v1::AddSourceRequest;
 use cs_proto::ops::v1::sources_client::SourcesClient;
-use reqwest::header::{CONTENT_TYPE, COOKIE, LOCATION, SET_COOKIE};
-use reqwest::{Client, RequestBuilder, Response};
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
-use url::Url;
 
+use crate::edge::Edge;
 use crate::harness::{Harness, MINUTES, Mode, operator};
-
-/// The BFF, and the development provider beside it.
-struct Edge {
-    origin: String,
-    client: Client,
-}
-
-/// A session's cookie; `None` for nobody, who is of the tenant `theirs` here.
-type Who<'a> = Option<&'a str>;
-
-impl Edge {
-    async fn start(h: &Harness) -> Self {
-        let (listener, idp) = (
-            TcpListener::bind("127.0.0.1:0").await.unwrap(),
-            TcpListener::bind("127.0.0.1:0").await.unwrap(),
-        );
-        let origin = format!("http://{}", listener.local_addr().unwrap());
-        let issuer = format!("http://{}", idp.local_addr().unwrap());
-        let person = |key: &str, tenant: &str, role: &str| cs_devidp::Person {
-            key: key.to_owned(),
-            name: key.to_owned(),
-            email: format!("{key}@example.test"),
-            roles: vec!["resident".to_owned(), role.to_owned()],
-            tenant: tenant.to_owned(),
-        };
-        let config = cs_devidp::Config {
-            issuer: Url::parse(&issuer).unwrap(),
-            client_id: "councilsense".to_owned(),
-            client_secret: "secret".to_owned(),
-            redirect_uris: vec![format!("{origin}/auth/callback")],
-            post_logout_redirect_uris: vec![format!("{origin}/")],
-            key: cs_devidp::SigningKey::generate().unwrap(),
-            people: vec![
-                person("ours", "ours", "operator"),
-                person("resident", "theirs", "resident"),
-                person("operator", "theirs", "operator"),
-            ],
-            clock: system_clock(),
-        };
-        tokio::spawn(cs_devidp::serve(idp, config));
-        let provider = bff::ProviderConfig::development(&issuer, "councilsense", "secret");
-        let keys = vec![bff::SessionKey { id: "1".to_owned(), secret: [7; 32] }];
-        let mut config = bff::Config::new(Url::parse(&origin).unwrap(), vec![provider], keys);
-        config.default_tenant = "theirs".to_owned();
-        let stack = &h.stacks[0];
-        let deps = stack.bff_deps(Arc::new(String::new), None).unwrap();
-        let bff::Served { router, .. } = bff::build(config, deps).await.unwrap();
-        tokio::spawn(bff::serve(listener, router, stack.tasks.stopping().cancelled_owned()));
-        let client = Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
-        Self { origin, client }
-    }
-
-    /// A session's cookie.
-    async fn sign_in(&self, person: &str) -> String {
-        let next = |response: &Response| {
-            let location = response.headers().get(LOCATION).map(|value| value.to_str().unwrap().to_owned());
-            location.unwrap_or_else(|| panic!("{person}: {}", response.status()))
-        };
-        let cookie = |response: &Response| {
-            let set = response.headers().get_all(SET_COOKIE).iter().map(|value| value.to_str().unwrap());
-            let pairs =
-                set.filter(|text| !text.contains("Max-Age=0")).map(|text| text.split(';').next().unwrap());
-            pairs.map(str::to_owned).collect::<Vec<_>>().join("; ")
-        };
-        let login = self.client.get(format!("{}/auth/login", self.origin)).send().await.unwrap();
-        let page = self.client.post(next(&login)).form(&[("person", person)]).send().await.unwrap();
-        let done = self.client.get(next(&page)).header(COOKIE, cookie(&login)).send().await.unwrap();
-        let session = cookie(&done);
-        assert!(session.starts_with("councilsense-dev="), "{person}: {} {session}", done.status());
-        session
-    }
-
-    fn by(request: RequestBuilder, who: Who<'_>) -> RequestBuilder {
-        let request = request.header("x-csrf", "1");
-        who.into_iter().fold(request, |request, cookie| request.header(COOKIE, cookie))
-    }
-
-    /// The status and the body, word for word.
-    async fn post(&self, who: Who<'_>, query: &str, variables: &Value) -> (u16, String) {
-        let body = json!({"query": query, "variables": variables}).to_string();
-        let request = self.client.post(format!("{}/graphql", self.origin));
-        let request = Self::by(request, who).header(CONTENT_TYPE, "application/json").body(body);
-        let response = request.send().await.unwrap();
-        (response.status().as_u16(), response.text().await.unwrap())
-    }
-
-    /// What is there for those who may.
-    async fn data(&self, who: Who<'_>, query: &str, variables: Value) -> Value {
-        let (status, text) = self.post(who, query, &variables).await;
-        let mut answer: Value = serde_json::from_str(&text).unwrap();
-        assert!(status == 200 && answer.get("errors").is_none(), "{query}: {text}");
-        answer["data"].take()
-    }
-
-    async fn artifact(&self, who: Who<'_>, path: &str) -> (u16, String) {
-        let request = self.client.get(format!("{}{path}", self.origin));
-        let response = Self::by(request, who).send().await.unwrap();
-        (response.status().as_u16(), response.text().await.unwrap())
-    }
-}
 
 /// Without the request's name, and with the same word for the id that was asked for.
 fn plain((status, text): (u16, String), id: &str) -> (u16, String) {

@@ -1,14 +1,18 @@
-//! One trace id joins a call, the job and the facts it caused, the work of every service on them, and what a resident is
-//! told.
+//! One trace id joins a mutation, the call it becomes, the jobs and facts that this causes, the work of every service on
+//! them, and what a resident is told.
 
 use std::sync::{Arc, Mutex};
 
+use councilsense::wiring::Role;
 use cs_core::Trace;
+use cs_proto::ops::v1::AddSourceRequest;
+use cs_proto::ops::v1::sources_client::SourcesClient;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::{Context, SubscriberExt};
 
+use crate::edge::Edge;
 use crate::harness::{Harness, MINUTES, Mode, operator};
 
 /// A span's name or what triggered it, and its trace.
@@ -45,30 +49,51 @@ impl<S: tracing::Subscriber> Layer<S> for Spans {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn from_a_call_to_what_a_resident_is_told() {
+async fn from_a_mutation_to_what_a_resident_is_told() {
     let spans = Spans::default();
     // Other tests of this program are seen too; their traces are their own.
     tracing::subscriber::set_global_default(tracing_subscriber::registry().with(spans.clone())).unwrap();
     let h = Harness::start("trace", Mode::Together).await;
-    let tenant = h.tenant().await;
-    let ops = operator(tenant);
+    let tenant = h.tenant_called("ours").await;
+    let clerk = operator(tenant);
+    let edge = Edge::start(&h).await;
+    let folder = tempfile::tempdir().unwrap();
+    let sitting = |day: &str, text: &str| {
+        let dir = folder.path().join(format!("{day}-city-council"));
+        std::fs::create_dir(&dir).unwrap();
+        std::fs::write(dir.join("minutes.txt"), text).unwrap();
+    };
     let first =
-        h.ingest(&ops, "springfield", "first", &[("minutes.txt", "minutes", MINUTES.as_bytes())]).await;
+        h.ingest(&clerk, "springfield", "first", &[("minutes.txt", "minutes", MINUTES.as_bytes())]).await;
+    let source = AddSourceRequest {
+        city: "springfield".to_owned(),
+        kind: "folder".to_owned(),
+        location: folder.path().display().to_string(),
+        schedule: String::new(),
+    };
+    SourcesClient::new(h.channel(Role::Meetings)).add_source(h.request(&clerk, source)).await.unwrap();
     h.drain().await;
-
-    let city = crate::pipeline::meeting(&h, &ops, &first.meeting_id).await.city_id;
+    let city = crate::pipeline::meeting(&h, &clerk, &first.meeting_id).await.city_id;
     crate::pipeline::follower(&h, tenant, &city).await;
 
-    let caller = cs_core::Caller { trace: Trace::start(), ..operator(tenant) };
-    let text = format!("{MINUTES}\nAnother sitting.\n");
-    h.ingest(&caller, "springfield", "second", &[("minutes.txt", "minutes", text.as_bytes())]).await;
+    sitting("2023-02-02", &format!("{MINUTES}\nAnother sitting.\n"));
+    let cookie = edge.sign_in("ours").await;
+    let trace = Trace::start();
+    let scan =
+        "mutation($id: ID!) { scanCity(input: {cityId: $id}) { sources { id } userErrors { message } } }";
+    let cities = edge.data(Some(&cookie), "{ cities { nodes { id } } }", serde_json::Value::Null).await;
+    let variables = serde_json::json!({"id": cities["cities"]["nodes"][0]["id"]});
+    let asked = edge.post_traced(Some(&cookie), trace, scan, &variables).await;
+    assert_eq!(asked["data"]["scanCity"]["sources"].as_array().unwrap().len(), 1, "{asked}");
     h.drain().await;
 
-    let id = caller.trace.trace_id();
+    let id = trace.trace_id();
     let seen: Vec<String> =
         spans.0.lock().unwrap().iter().filter(|s| s.trace == id).map(|s| s.what.clone()).collect();
     for step in [
-        "/councilsense.meetings.v1.Meetings/IngestMeeting",
+        "/councilsense.ops.v1.Sources/ScanCity",
+        "city.scan.requested",
+        "meeting.ingest.requested",
         "meeting.extract.requested",
         "meeting.summarize.requested",
         "meeting.publish.requested",

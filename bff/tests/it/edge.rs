@@ -179,7 +179,7 @@ async fn whatever_is_done_for_anybody_is_counted() {
     stack.fakes.answer(
         "notifications.Notifications/Unsubscribe",
         |_, _: notifications::UnsubscribeRequest| {
-            Ok(notifications::UnsubscribeResponse { channel: "email".into(), ..Default::default() })
+            Ok(notifications::UnsubscribeResponse { channel: "email".into() })
         },
     );
     let at = |address: &str| format!("{}{address}", stack.origin);

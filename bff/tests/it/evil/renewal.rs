@@ -172,7 +172,9 @@ async fn a_change_of_roles_reaches_sessions_within_minutes() {
         p.token["refresh_token"] = Value::Null;
     };
     let silent_later: super::Wrong = |p| p.claims["roles"] = json!(["editors"]);
-    let cases: [(&str, super::Wrong, i64, Result<&[&str], Reason>, bool); 7] = [
+    /// What it is, what the provider says, seconds later, what accounts says, whether the session is open still.
+    type Case = (&'static str, super::Wrong, i64, Result<&'static [&'static str], Reason>, bool);
+    let cases: [Case; 7] = [
         ("no refresh token, nothing changed", says_nothing, 121, Ok(&["reviewer"]), true),
         ("no refresh token, taken back", says_nothing, 121, Ok(&["resident"]), false),
         ("no refresh token, the account deleted", says_nothing, 121, Err(Reason::NotFound), false),
