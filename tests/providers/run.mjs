@@ -2,6 +2,7 @@
 // One `councilsense up` knows both: npm oidc-provider, and Keycloak where KEYCLOAK_HOME names an unpacked one.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
+import { createHash, randomBytes } from 'node:crypto';
 import { createServer } from 'node:net';
 import { cpSync, createWriteStream, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -178,6 +179,40 @@ async function exercise(provider, app) {
   console.log(`${provider.id}: sign-in, renewal, sign-out both ways, key rotation in ${Date.now() - began} ms`);
 }
 
+/** As an app does: it signs in by itself, and shows the access token (RFC 9068) that it asked for by resource. */
+async function phone(provider) {
+  const discovery = await (await fetch(`${provider.issuer}/.well-known/openid-configuration`)).json();
+  const verifier = randomBytes(32).toString('base64url');
+  const redirect = `${base}/auth/callback`;
+  const begin = new URL(discovery.authorization_endpoint);
+  begin.search = new URLSearchParams({
+    client_id: 'phone', response_type: 'code', redirect_uri: redirect, scope: 'openid councilsense', resource: base, state: 'x',
+    code_challenge: createHash('sha256').update(verifier).digest('base64url'), code_challenge_method: 'S256',
+  });
+  const { url } = await new Browser().walk(begin.href, provider.fields, (at) => at.startsWith(redirect));
+  const code = new URL(url).searchParams.get('code');
+  assert.ok(code, url);
+  const tokens = await fetch(discovery.token_endpoint, {
+    method: 'POST',
+    body: new URLSearchParams({
+      grant_type: 'authorization_code', client_id: 'phone', code, redirect_uri: redirect, code_verifier: verifier, resource: base,
+    }),
+  });
+  const { access_token: access, id_token: id, error_description: problem } = await tokens.json();
+  assert.equal(access?.split('.').length, 3, problem ?? 'a JWT');
+  const ask = (token) =>
+    fetch(`${base}/api/graphql`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', authorization: `Bearer ${token}` },
+      body: JSON.stringify({ query: '{ viewer { id roles } }' }),
+    });
+  const { data } = await (await ask(access)).json();
+  assert.deepEqual(data.viewer.roles.sort(), ['OPERATOR', 'RESIDENT', 'REVIEWER']);
+  assert.equal(data.viewer.id, (await viewer(await signIn(provider))).id, 'the same person as in a browser');
+  assert.equal((await ask(id)).status, 401, 'an id token is none');
+  console.log(`${provider.id}: an app's access token is taken`);
+}
+
 async function link(first, second) {
   const browser = await signIn(first);
   const who = await viewer(browser);
@@ -215,6 +250,7 @@ try {
   ]);
   await until('councilsense up', answers(`${base}/readyz`), 120);
   // oidc-provider forgets people's consent when it starts anew, so linking comes last.
+  await phone(op);
   for (const provider of providers) await exercise(provider, app);
   if (providers.length > 1) await link(op, keycloak);
   assert.ok(!app.log().includes('eyJ'), 'no token in the log');

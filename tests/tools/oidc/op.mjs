@@ -2,6 +2,8 @@
 // env: PORT (9090), ISSUER, REDIRECT_URIS (comma), POST_LOGOUT_URIS (comma), BACKCHANNEL_URI
 import { generateKeyPairSync, randomUUID } from 'node:crypto';
 import Provider from 'oidc-provider';
+// Resource indicators are read with it; Node.js has it from version 22.
+URL.parse ??= (text, base) => (URL.canParse(text, base) ? new URL(text, base) : null);
 const PORT = Number(process.env.PORT ?? 9090);
 const ISSUER = process.env.ISSUER ?? `http://127.0.0.1:${PORT}`;
 const redirect_uris = (process.env.REDIRECT_URIS ?? 'http://127.0.0.1:18999/auth/callback').split(',');
@@ -19,6 +21,7 @@ const provider = new Provider(ISSUER, {
   clients: [
     { client_id: 'bff', client_secret: 'bff-secret-for-tests-only', token_endpoint_auth_method: 'client_secret_basic', ...common },
     { client_id: 'spa', token_endpoint_auth_method: 'none', ...common },
+    { client_id: 'phone', token_endpoint_auth_method: 'none', ...common, scope: undefined },
     { client_id: 'svc', client_secret: 'svc-secret', redirect_uris: [], response_types: [], grant_types: ['client_credentials'] },
   ],
   pkce: { required: () => true },                      // S256 is the only method of v9
@@ -33,8 +36,12 @@ const provider = new Provider(ISSUER, {
   // v9.x refuses loopback hosts for outgoing calls (SSRF guard is in options.dispatcher): drop it for this test server
   fetch: (url, { dispatcher, ...o }) => globalThis.fetch(url, o),
   cookies: { keys: ['test-cookie-key'] },
+  // A JWT (RFC 9068) for whatever resource is named (RFC 8707).
+  extraTokenClaims: (ctx, token) => (token.kind === 'AccessToken' && token.aud ? { roles: people[token.accountId]?.roles ?? [] } : undefined),
   features: { devInteractions: { enabled: true }, backchannelLogout: { enabled: true }, rpInitiatedLogout: { enabled: true },
-    introspection: { enabled: true }, revocation: { enabled: true }, clientCredentials: { enabled: true }, userinfo: { enabled: true } },
+    introspection: { enabled: true }, revocation: { enabled: true }, clientCredentials: { enabled: true }, userinfo: { enabled: true },
+    resourceIndicators: { enabled: true, getResourceServerInfo: (ctx, resource) => ({ audience: resource, scope: 'councilsense',
+      accessTokenFormat: 'jwt', accessTokenTTL: 300, jwt: { sign: { alg: 'RS256' } } }) } },
 });
 provider.on('server_error', (c, e) => console.error('server_error', e));
 provider.on('backchannel.success', (c, cl) => console.error('backchannel.success', cl.clientId));
