@@ -5,6 +5,7 @@
 
 mod database;
 mod role;
+mod web;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -20,7 +21,6 @@ use cs_events::{
 };
 use cs_proto::accounts::v1::accounts_client::AccountsClient;
 use cs_proto::accounts::v1::accounts_server::AccountsServer;
-use cs_proto::bff::v1::sessions_server::SessionsServer;
 use cs_proto::meetings::v1::meetings_client::MeetingsClient;
 use cs_proto::meetings::v1::meetings_server::MeetingsServer;
 use cs_proto::notifications::v1::notifications_server::NotificationsServer;
@@ -376,13 +376,6 @@ impl Stack {
         self.routes.clone()
     }
 
-    /// The same with the BFF's own service, for the internal listener of a process that has one.
-    pub async fn routes_with_bff(&self, sessions: bff::SessionsService) -> Routes {
-        cs_rpc::set_health(&self.health, cs_rpc::BFF, true).await;
-        let guard = InterceptorLayer::new(Guard::new(self.key.verifier(cs_rpc::BFF)));
-        self.routes().add_service(guard.layer(SessionsServer::new(sessions)))
-    }
-
     /// A channel to a role, here or elsewhere.
     pub fn channel(&self, role: Role) -> anyhow::Result<Channel> {
         self.channels.get(role.name()).cloned().with_context(|| {
@@ -393,34 +386,6 @@ impl Stack {
     /// Signs as `role`.
     pub fn outbound(&self, role: &str) -> Outbound {
         Outbound::new(role, self.key.clone(), self.clock.clone())
-    }
-
-    /// What the BFF is given.
-    pub fn bff_deps(&self, metrics: bff::RenderMetrics, redis: Option<&str>) -> anyhow::Result<bff::Deps> {
-        let sessions = DbOptions {
-            url: self.database.clone(),
-            schema: "sessions".to_owned(),
-            role_secret: self.role_secret.clone(),
-            max_connections: CONNECTIONS,
-        };
-        Ok(bff::Deps {
-            channels: bff::Channels {
-                accounts: self.channel(Role::Accounts)?,
-                meetings: self.channel(Role::Meetings)?,
-                summaries: self.channel(Role::Summaries)?,
-                notifications: self.channel(Role::Notifications)?,
-                search: self.channel(Role::Search)?,
-            },
-            outbound: self.outbound("bff"),
-            sessions: match redis {
-                Some(url) => bff::Store::Redis { url: url.to_owned(), prefix: "councilsense:".to_owned() },
-                None => bff::Store::Postgres(sessions.pool("app", CONNECTIONS)?),
-            },
-            clock: self.clock.clone(),
-            ids: self.ids.clone(),
-            tasks: self.tasks.clone(),
-            metrics,
-        })
     }
 
     /// Makes every queue get what its role wants, whether that runs here or not: what is told while a role has never run
