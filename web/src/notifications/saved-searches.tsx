@@ -2,6 +2,7 @@ import { Link } from 'react-router';
 import { useMutation } from 'urql';
 import { graphql } from '../graphql/graphql.ts';
 import { useLoaded } from '../graphql/use-loaded.ts';
+import { addressOf } from '../search/search-request.ts';
 import { Failed, Loading } from '../ui/states.tsx';
 
 const SavedSearchesQuery = graphql(`
@@ -10,6 +11,11 @@ const SavedSearchesQuery = graphql(`
       id
       name
       query
+      filter {
+        cityIds
+        bodyIds
+        artifactKinds
+      }
       followed
     }
   }
@@ -55,7 +61,7 @@ export function SavedSearches() {
       <ul className="plain-list">
         {savedSearches.map((each) => (
           <li key={each.id} className="row">
-            <Link to={`/search?q=${encodeURIComponent(each.query)}`}>{each.name}</Link>
+            <Link to={addressOf({ query: each.query, ...each.filter })}>{each.name}</Link>
             {each.followed ? null : (
               <button
                 type="button"

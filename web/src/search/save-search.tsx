@@ -3,6 +3,7 @@ import { useMutation } from 'urql';
 import { graphql } from '../graphql/graphql.ts';
 import { describeFailure } from '../text/errors.ts';
 import { useViewer } from '../viewer/viewer.tsx';
+import type { KeptSearch } from './search-request.ts';
 
 const SaveSearch = graphql(`
   mutation SaveSearch($input: SaveSearchInput!) {
@@ -17,20 +18,14 @@ const SaveSearch = graphql(`
   }
 `);
 
-interface Props {
-  query: string;
-  cityIds: string[];
-  bodyIds: string[];
-}
-
 /** Keeps the search, and tells the reader of meetings that match it. Only for who is signed in. */
-export function SaveThisSearch({ query, cityIds, bodyIds }: Props) {
+export function SaveThisSearch({ search }: { search: KeptSearch }) {
   const { viewer } = useViewer();
   const [state, save] = useMutation(SaveSearch);
   const [said, setSaid] = useState('');
   if (!viewer) return null;
   const keep = async () => {
-    const result = await save({ input: { query, cityIds, bodyIds, follow: true } });
+    const result = await save({ input: { ...search, follow: true } });
     const refusal = result.data?.saveSearch.userErrors[0];
     if (result.error) setSaid(describeFailure(result.error).title);
     else setSaid(refusal?.message ?? 'You are told of meetings that match.');

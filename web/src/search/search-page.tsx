@@ -8,7 +8,7 @@ import { Empty, Failed, Loading, PartlyFailed } from '../ui/states.tsx';
 import { Facets } from './facets.tsx';
 import { Hit } from './hit.tsx';
 import { SearchBox } from './search-box.tsx';
-import { LIST_FILTERS, modeOf, searchInputOf, withParam } from './search-request.ts';
+import { keptSearchOf, LIST_FILTERS, modeOf, searchInputOf, withParam } from './search-request.ts';
 import { SearchQuery, type SearchAnswer } from './search-query.ts';
 import { SaveThisSearch } from './save-search.tsx';
 
@@ -66,12 +66,7 @@ function Results({ params, setParams }: ResultsProps) {
         <h2 id="results" aria-live="polite">
           {answer.totalCount === 0 ? 'Nothing found' : plural(answer.totalCount, 'passage')}
         </h2>
-        <SaveThisSearch
-          key={params.toString()}
-          query={params.get('q')?.trim() ?? ''}
-          cityIds={params.getAll('city')}
-          bodyIds={params.getAll('body')}
-        />
+        <SaveThisSearch key={params.toString()} search={keptSearchOf(params)} />
         <PartlyFailed error={loaded.error} />
         <Cautions answer={answer} />
         {answer.nodes.length > 0 ? (

@@ -1,5 +1,14 @@
 import { describe, expect, it } from 'vitest';
-import { filterOfFacet, searchInputOf, toggleFilter, toggleYear, withParam, yearOf } from './search-request.ts';
+import {
+  addressOf,
+  filterOfFacet,
+  keptSearchOf,
+  searchInputOf,
+  toggleFilter,
+  toggleYear,
+  withParam,
+  yearOf,
+} from './search-request.ts';
 
 const search = (query: string) => new URLSearchParams(query);
 
@@ -25,6 +34,16 @@ describe('searchInputOf', () => {
       filter: {},
       first: 10,
     });
+  });
+});
+
+describe('a saved search', () => {
+  it('leads back to where it was searched', () => {
+    const kept = keptSearchOf(search('q=+rent+&city=c1&city=c2&body=b1&document=MINUTES&from=2023-01-01&after=x'));
+    expect(kept).toEqual({ query: 'rent', cityIds: ['c1', 'c2'], bodyIds: ['b1'], artifactKinds: ['minutes'] });
+    const address = addressOf(kept);
+    expect(address).toBe('/search?q=rent&city=c1&city=c2&body=b1&document=MINUTES');
+    expect(keptSearchOf(search(address.slice(address.indexOf('?'))))).toEqual(kept);
   });
 });
 

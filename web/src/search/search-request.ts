@@ -39,6 +39,34 @@ export function searchInputOf(params: URLSearchParams): SearchInput {
   };
 }
 
+/** What of a search is kept when it is saved: its words and places. Dates are left out, for what comes is new. */
+export interface KeptSearch {
+  query: string;
+  cityIds: string[];
+  bodyIds: string[];
+  /** As the server keeps them: in small letters. */
+  artifactKinds: string[];
+}
+
+export function keptSearchOf(params: URLSearchParams): KeptSearch {
+  const { query, filter } = searchInputOf(params);
+  return {
+    query,
+    cityIds: [filter?.cityIds ?? []].flat(),
+    bodyIds: [filter?.bodyIds ?? []].flat(),
+    artifactKinds: [filter?.artifactKinds ?? []].flat().map((kind) => kind.toLowerCase()),
+  };
+}
+
+/** The address of a saved search. */
+export function addressOf(saved: KeptSearch): string {
+  const params = new URLSearchParams({ q: saved.query });
+  for (const id of saved.cityIds) params.append('city', id);
+  for (const id of saved.bodyIds) params.append('body', id);
+  for (const kind of saved.artifactKinds) params.append('document', kind.toUpperCase());
+  return `/search?${params.toString()}`;
+}
+
 export function modeOf(params: URLSearchParams): SearchMode {
   const mode = params.get('mode');
   return mode && Object.hasOwn(SEARCH_MODES, mode) ? (mode as SearchMode) : 'HYBRID';
