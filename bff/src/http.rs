@@ -61,6 +61,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/graphql/stream", post(sse::stream).fallback(sse::refused))
         .route("/artifacts/{id}", get(artifacts::read))
         .layer(sessions)
+        .layer(middleware::map_response_with_state(app.clone(), mark_removals))
         .layer(middleware::from_fn_with_state(app.clone(), forget_changed))
         .layer(middleware::from_fn_with_state(app.clone(), refuse_forged))
         .layer(middleware::from_fn(headers::personal));
@@ -90,6 +91,11 @@ pub(crate) fn router(app: Arc<App>) -> Router {
 /// `/metrics` alone, for a listener that the internet does not reach.
 pub fn metrics_router(render: RenderMetrics) -> Router {
     Router::new().route("/metrics", get(move || async move { health::prometheus(&render) }))
+}
+
+async fn mark_removals(State(app): State<Arc<App>>, mut response: Response) -> Response {
+    app.cookies.mark_removals(response.headers_mut());
+    response
 }
 
 async fn refuse_forged(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {

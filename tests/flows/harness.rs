@@ -12,12 +12,13 @@ use cs_proto::meetings::v1::ingest_meeting_request::Part;
 use cs_proto::meetings::v1::meetings_client::MeetingsClient;
 use cs_rpc::{Channel, Outbound, SigningKey};
 use cs_testkit::postgres;
-use cs_text::embed::MiniLm;
 use search::index::embedded::OnDamage;
 use search::index::versions::VersionedIndex;
 use search::rank::RankParams;
 use tokio::sync::OnceCell;
 use url::Url;
+
+use crate::embedder::Switched;
 
 /// A document: its name, its kind and its bytes.
 pub(crate) type File<'a> = (&'a str, &'a str, &'a [u8]);
@@ -38,6 +39,7 @@ pub(crate) struct Harness {
     pub(crate) stacks: Vec<Stack>,
     pub(crate) key: SigningKey,
     pub(crate) database: Url,
+    pub(crate) embedder: Arc<Switched>,
     _dir: tempfile::TempDir,
 }
 
@@ -70,7 +72,7 @@ impl Harness {
 
     /// A stack on what another one left behind.
     pub(crate) async fn restart(self) -> Self {
-        let Self { stacks, key, database, _dir } = self;
+        let Self { stacks, key, database, _dir, .. } = self;
         for stack in &stacks {
             assert!(stack.tasks.drain(Duration::from_secs(10)).await);
         }
@@ -79,6 +81,7 @@ impl Harness {
     }
 
     async fn on(database: Url, mode: Mode, dir: tempfile::TempDir, key: SigningKey) -> Self {
+        let embedder = Switched::new();
         let parts = |roles: Vec<Role>, elsewhere| {
             let search = roles.contains(&Role::Search);
             Parts {
@@ -98,8 +101,7 @@ impl Harness {
                     assert!(damaged.is_empty());
                     Arc::new(index) as Arc<dyn search::index::SearchIndex>
                 }),
-                embedder: search
-                    .then(|| Arc::new(MiniLm::load().unwrap()) as Arc<dyn cs_text::embed::Embedder>),
+                embedder: search.then(|| embedder.clone() as Arc<dyn cs_text::embed::Embedder>),
                 notify: notifications::Settings::default(),
                 search_indexes: true,
                 roles,
@@ -132,7 +134,7 @@ impl Harness {
         for stack in &stacks {
             stack.subscribe().await.unwrap();
         }
-        Self { stacks, key, database, _dir: dir }
+        Self { stacks, key, database, embedder, _dir: dir }
     }
 
     /// Steps every worker until nothing is left to do.

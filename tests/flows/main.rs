@@ -8,6 +8,7 @@ mod architecture;
 mod damaged;
 mod desk;
 mod edge;
+mod embedder;
 mod erasure;
 mod harness;
 mod health;

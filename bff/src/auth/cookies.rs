@@ -70,6 +70,31 @@ impl Cookies {
         HeaderValue::try_from(format!("{name}=; Path=/; HttpOnly; SameSite=Lax; Max-Age=0{secure}")).ok()
     }
 
+    /// Marks a removal of the session's cookie as its setting was. tower-sessions leaves `Secure` out of it, and a browser
+    /// takes nothing for a `__Host-` name without: the cookie would stay.
+    pub(crate) fn mark_removals(self, headers: &mut HeaderMap) {
+        if !self.secure {
+            return;
+        }
+        let session = self.session().as_bytes();
+        for value in
+            headers.iter_mut().filter_map(|(name, value)| (name == header::SET_COOKIE).then_some(value))
+        {
+            let text = value.as_bytes();
+            let ours = text.strip_prefix(session).is_some_and(|rest| rest.starts_with(b"="));
+            let marked = text
+                .split(|byte| *byte == b';')
+                .any(|part| part.trim_ascii().eq_ignore_ascii_case(b"secure"));
+            if ours
+                && !marked
+                && let Ok(whole) =
+                    HeaderValue::from_bytes(&[text, b"; Secure; HttpOnly; SameSite=Strict"].concat())
+            {
+                *value = whole;
+            }
+        }
+    }
+
     /// Whether the request carries the session's cookie, good or not.
     pub(crate) fn has_session(self, headers: &HeaderMap) -> bool {
         pairs(headers).any(|(name, _)| name == self.session())

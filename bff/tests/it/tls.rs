@@ -1,7 +1,7 @@
 //! Behind TLS: what the cookies are called and how they are marked, and that browsers are told to come by TLS alone.
 
-use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, LOCATION, SET_COOKIE, STRICT_TRANSPORT_SECURITY};
+use reqwest::{Method, StatusCode};
 use url::Url;
 
 use crate::browser::Browser;
@@ -61,6 +61,15 @@ async fn cookies_belong_to_one_host_and_to_tls() {
         let told = answer.headers().get(STRICT_TRANSPORT_SECURITY).map(|value| value.to_str().unwrap());
         assert_eq!(told, Some("max-age=63072000; includeSubDomains"), "{address}");
     }
+
+    // A browser takes nothing for such a name that is not marked as the cookie was when it was set: a removal too.
+    let out = browser.request(Method::POST, "/auth/logout").header("x-csrf", "1");
+    let out = browser.send(out).await;
+    assert_eq!(out.status(), StatusCode::OK);
+    assert_eq!(set(out.headers()), [("__Host-councilsense".to_owned(), own("strict"))]);
+    let removal = out.headers()[SET_COOKIE].to_str().unwrap();
+    assert!(removal.contains("Max-Age=0"), "{removal}");
+    browser.sign_in("resident").await;
 
     // The name of the cookie of development opens nothing here.
     let value = browser.cookies.remove("__Host-councilsense").unwrap();

@@ -20,7 +20,7 @@ use tonic::{Code, Status};
 
 use self::docs::Base;
 pub(crate) use self::docs::{CLAIMS, tag};
-use crate::index::{Part, PassageDoc, Visibility};
+use crate::index::{Applied, Part, PassageDoc, Visibility};
 use crate::{Deps, Error, NAME};
 
 /// This service's queue.
@@ -62,7 +62,7 @@ impl EventHandler for Indexer {
 async fn documents(deps: &Deps, caller: &Caller, envelope: &Envelope) -> Result<(), Error> {
     let event: SummaryGated = envelope.payload()?;
     let Some(meeting) = meeting(deps, caller, &event.meeting_id).await? else { return Ok(()) };
-    index_documents(deps, caller, &meeting, envelope.occurred_at).await
+    index_documents(deps, caller, &meeting, envelope.occurred_at, Unembedded::Kept).await
 }
 
 /// Everything drawn from an artifact gets its new tag. Events of one artifact are ordered by their time.
@@ -82,7 +82,7 @@ async fn visibility(deps: &Deps, caller: &Caller, envelope: &Envelope) -> Result
         && let Some(meeting) = meeting(deps, caller, &event.meeting_id).await?
         && let Some(summary) = current_summary(deps, caller, &meeting).await?
     {
-        index_claims(deps, caller, &meeting, summary).await?;
+        index_claims(deps, caller, &meeting, summary, Unembedded::Kept).await?;
     }
     tracing::info!(
         event = "artifact.reindexed",
@@ -119,14 +119,12 @@ async fn index_documents(
     caller: &Caller,
     meeting: &meetings::Meeting,
     at: chrono::DateTime<chrono::Utc>,
+    unembedded: Unembedded,
 ) -> Result<(), Error> {
-    let mut docs = passages_of(deps, caller, meeting).await?;
+    let docs = passages_of(deps, caller, meeting).await?;
     let base = Base::new(caller, meeting)?;
-    embed(deps, caller, &mut docs).await?;
-    let version = at.timestamp_millis();
     let count = docs.len();
-    let applied =
-        deps.index.replace_meeting(base.tenant, base.meeting, Part::Documents, version, docs).await?;
+    let applied = put(deps, caller, &base, Part::Documents, at.timestamp_millis(), docs, unembedded).await?;
     tracing::info!(
         event = "meeting.indexed",
         meeting_id = meeting.id,
@@ -150,13 +148,13 @@ async fn claims(deps: &Deps, caller: &Caller, envelope: &Envelope) -> Result<(),
         Err(status) => return Err(status.into()),
     };
     let version = i64::try_from(summary.version).unwrap_or(i64::MAX);
-    index_claims(deps, caller, &meeting, summary).await?;
+    let indexed = index_claims(deps, caller, &meeting, summary, Unembedded::Kept).await;
     // Embedding takes its time: whatever withdrew the meeting meanwhile found no claims to remove.
     if self::meeting(deps, caller, &event.meeting_id).await?.is_none() {
         let base = Base::new(caller, &meeting)?;
         deps.index.remove_part(base.tenant, base.meeting, Part::Claims, version).await?;
     }
-    Ok(())
+    indexed
 }
 
 async fn index_claims(
@@ -164,13 +162,13 @@ async fn index_claims(
     caller: &Caller,
     meeting: &meetings::Meeting,
     summary: summaries::Summary,
+    unembedded: Unembedded,
 ) -> Result<(), Error> {
     let base = Base::new(caller, meeting)?;
     let version = i64::try_from(summary.version).unwrap_or(i64::MAX);
-    let mut docs = claim_docs(deps, caller, meeting, summary).await?;
-    embed(deps, caller, &mut docs).await?;
+    let docs = claim_docs(deps, caller, meeting, summary).await?;
     let count = docs.len();
-    let applied = deps.index.replace_meeting(base.tenant, base.meeting, Part::Claims, version, docs).await?;
+    let applied = put(deps, caller, &base, Part::Claims, version, docs, unembedded).await?;
     tracing::info!(
         event = "summary.indexed",
         meeting_id = meeting.id,
@@ -204,14 +202,14 @@ pub(crate) async fn index_meeting(
     let base = Base::new(caller, meeting)?;
     let there = deps.index.version(base.tenant, base.meeting, Part::Claims).await?;
     match (current_summary(deps, caller, meeting).await?, there) {
-        (Some(summary), _) => index_claims(deps, caller, meeting, summary).await?,
+        (Some(summary), _) => index_claims(deps, caller, meeting, summary, Unembedded::Refused).await?,
         (None, Some(version)) => {
             deps.index.remove_part(base.tenant, base.meeting, Part::Claims, version).await?;
         }
         (None, None) => {}
     }
     // Last: the version of the documents says that the meeting is there whole.
-    index_documents(deps, caller, meeting, at).await
+    index_documents(deps, caller, meeting, at, Unembedded::Refused).await
 }
 
 /// A meeting's current summary.
@@ -321,6 +319,34 @@ async fn cited(
         artifacts.extend(found.into_iter().map(|artifact| (artifact.id.clone(), artifact)));
     }
     Ok(artifacts)
+}
+
+/// What becomes of documents whose embedder does not answer.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Unembedded {
+    /// They are found by words until the event that brought them, tried again, finds the embedder there.
+    Kept,
+    /// Nothing tries again: what stood there stays.
+    Refused,
+}
+
+/// Replaces a part of a meeting, embedded where there is an embedder.
+async fn put(
+    deps: &Deps,
+    caller: &Caller,
+    base: &Base,
+    part: Part,
+    version: i64,
+    mut docs: Vec<PassageDoc>,
+    unembedded: Unembedded,
+) -> Result<Applied, Error> {
+    let embedded = match embed(deps, caller, &mut docs).await {
+        Err(error) if unembedded == Unembedded::Refused => return Err(error),
+        done => done,
+    };
+    let applied = deps.index.replace_meeting(base.tenant, base.meeting, part, version, docs).await?;
+    // The same version again replaces it once more, with vectors.
+    embedded.map(|()| applied)
 }
 
 /// Gives every document its vector, where there is an embedder.
