@@ -228,6 +228,16 @@ pub struct Settings {
     /// Whom a push service may write to about our pushes: mailto:name@host, or an https address; else the public one
     #[arg(long, global = true, env = "COUNCILSENSE_PUSH_CONTACT", value_name = "URL")]
     pub push_contact: Option<String>,
+    /// How many days it is kept what people were told: what stands in inboxes longer is forgotten
+    #[arg(
+        long,
+        global = true,
+        env = "COUNCILSENSE_KEEP_NOTIFICATIONS",
+        value_name = "DAYS",
+        default_value_t = notifications::retention::KEEP_DAYS,
+        value_parser = clap::value_parser!(u32).range(i64::from(notifications::retention::LEAST_DAYS)..=36_500)
+    )]
+    pub keep_notifications: u32,
     /// For development: webhooks and push endpoints may lie on this machine, and be plain http
     #[arg(long, global = true, env = "COUNCILSENSE_ALLOW_LOOPBACK_RECEIVERS")]
     pub allow_loopback_receivers: bool,
@@ -276,6 +286,7 @@ impl Settings {
             mail_from: self.mail_from.clone(),
             push_contact: self.push_contact.clone(),
             allow_loopback: self.allow_loopback_receivers,
+            keep_days: Some(self.keep_notifications),
         }
     }
 
@@ -430,6 +441,7 @@ mod tests {
     #[test]
     fn what_cannot_be_is_refused_with_advice() {
         assert!(parse_line("councilsense up --gate-pass-ecr 0.2").is_err());
+        assert!(parse_line("councilsense up --keep-notifications 90").is_err());
         assert!(
             parse_line("councilsense up --services bogus=http://x:1")
                 .unwrap_err()

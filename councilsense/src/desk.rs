@@ -1,9 +1,12 @@
 //! Dead letters of a whole instance: every process of it is asked, and what several of them answer for is counted once.
 
 use std::collections::{BTreeMap, HashSet};
+use std::iter::repeat;
 use std::time::Duration;
 
 use cs_core::Caller;
+use cs_core::page::decode_cursor;
+use cs_events::bus::DeadPlace;
 use cs_proto::ops::v1 as ops;
 use cs_proto::ops::v1::dead_letters_client::DeadLettersClient;
 use cs_rpc::{Channel, Outbound};
@@ -36,8 +39,8 @@ pub struct Answer<T> {
 pub struct Listed {
     /// Newest first.
     pub letters: Vec<ops::DeadLetter>,
-    /// There are more.
-    pub more: bool,
+    /// From where on there are more.
+    pub more: Option<String>,
 }
 
 impl Desk {
@@ -71,20 +74,36 @@ impl Desk {
         answer
     }
 
-    /// The newest letters, of a type where one is given.
-    pub async fn list(&self, kind: &str) -> Answer<Listed> {
-        let request = ops::ListDeadLettersRequest { r#type: kind.to_owned(), first: MOST };
+    /// The newest letters, of a type where one is given, behind a cursor where one is given.
+    pub async fn list(&self, kind: &str, after: &str) -> Answer<Listed> {
+        let request =
+            ops::ListDeadLettersRequest { r#type: kind.to_owned(), first: MOST, after: after.to_owned() };
         let Answer { found, silent } =
             self.ask(request, LOOK, async |mut desk, request| desk.list_dead_letters(request).await).await;
-        let mut listed = Listed { more: found.iter().any(|page| page.more), letters: Vec::new() };
+        let mut more = found.iter().any(|page| page.more);
         let mut seen = HashSet::new();
-        let letters = found.into_iter().flat_map(|page| page.dead_letters);
-        listed
-            .letters
-            .extend(letters.filter(|l| seen.insert((l.origin.clone(), l.place.clone(), l.id.clone()))));
-        listed.letters.sort_by(|one, other| other.failed_at.cmp(&one.failed_at));
-        listed.more |= listed.letters.len() > MOST as usize;
-        listed.letters.truncate(MOST as usize);
+        let mut letters: Vec<(Option<DeadPlace>, String, ops::DeadLetter)> = found
+            .into_iter()
+            // A process of the version before gives no cursors.
+            .flat_map(|page| {
+                page.dead_letters.into_iter().zip(page.cursors.into_iter().chain(repeat(String::new())))
+            })
+            .filter(|(l, _)| seen.insert((l.origin.clone(), l.place.clone(), l.id.clone())))
+            .map(|(letter, cursor)| (decode_cursor(&cursor).ok(), cursor, letter))
+            .collect();
+        letters.sort_by(|(one, ..), (other, ..)| other.cmp(one));
+        let mut most = MOST as usize;
+        // Letters of one place are not parted: the cursor names them all.
+        while most < letters.len() && letters[most].0 == letters[most - 1].0 {
+            most += 1;
+        }
+        more |= letters.len() > most;
+        letters.truncate(most);
+        let last = letters.last().map(|(_, cursor, _)| cursor.clone());
+        let listed = Listed {
+            more: last.filter(|cursor| more && !cursor.is_empty()),
+            letters: letters.into_iter().map(|(.., letter)| letter).collect(),
+        };
         Answer { found: listed, silent }
     }
 

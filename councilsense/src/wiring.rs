@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use chrono::TimeDelta;
 use cs_core::{Clock, Ids, SystemClock};
 use cs_db::{Db, DbOptions, Wakeups};
 use cs_events::{
@@ -112,6 +113,7 @@ pub struct Stack {
     meetings: Option<meetings::Deps>,
     search: Option<search::Deps>,
     sender: Option<notifications::Sender>,
+    forgetting: Option<(notifications::Deps, TimeDelta)>,
 }
 
 impl Stack {
@@ -165,6 +167,7 @@ impl Stack {
             meetings: None,
             search: None,
             sender: None,
+            forgetting: None,
             routes: Routes::new(health_server),
             health: health.clone(),
             bus: bus.clone(),
@@ -262,6 +265,7 @@ impl Stack {
                         queue: notifications::QUEUE.to_owned(),
                     });
                     stack.sender = Some(notifications::sender(&deps, &parts.notify)?);
+                    stack.forgetting = Some((deps.clone(), parts.notify.kept()));
                     stack.add(
                         guard.layer(NotificationsServer::new(notifications::NotificationsService::new(deps))),
                     );
@@ -425,6 +429,9 @@ impl Stack {
         }
         if let Some(sender) = &self.sender {
             sender.clone().run(&self.tasks, &self.wakeups);
+        }
+        if let Some((deps, kept)) = &self.forgetting {
+            notifications::retention::run(deps, *kept, &self.tasks);
         }
         if let Some(deps) = &self.meetings {
             meetings::scheduler(deps, &self.tasks);

@@ -43,10 +43,10 @@ async fn every_process_is_asked_for_its_letters() {
 
     let places = Role::ALL.map(|role| (role.name(), h.channel(role))).to_vec();
     let desk = Desk::new(h.outbound(), operator(tenant), places);
-    let listed = desk.list("").await;
+    let listed = desk.list("", "").await;
     assert!(listed.silent.is_empty(), "{:?}", listed.silent);
     assert_eq!(listed.found.letters.len(), 5, "{:?}", listed.found.letters);
-    assert!(!listed.found.more);
+    assert!(listed.found.more.is_none());
     let shown = desk.show(&queued).await;
     assert!(shown.silent.is_empty());
     assert_eq!(shown.found.unwrap().place, "search");
@@ -57,12 +57,31 @@ async fn every_process_is_asked_for_its_letters() {
     assert!(!again.found && again.silent.len() == Role::ALL.len(), "nobody has it: {again:?}");
     assert_eq!(desk.replay(vec![queued.clone()], "", false).await.found, [queued]);
     assert_eq!(desk.replay(Vec::new(), "", true).await.found.len(), 3);
-    assert!(desk.list("").await.found.letters.is_empty());
+    assert!(desk.list("", "").await.found.letters.is_empty());
     assert_eq!(desk.history().await.found.len(), 5);
+
+    // More than one answer holds, of two processes: read to the end by cursors, each once.
+    for schema in ["meetings", "summaries"] {
+        let sql = format!(
+            "INSERT INTO {schema}.jobs (type, envelope, created_at, id, {}) SELECT 'a.letter', '{}'::jsonb, now(), gen_random_uuid(),
+             '{}', gen_random_uuid()::text, 'dead', now(), now() - n / 7 * interval '1 ms', 'never' FROM generate_series(1, 400) n",
+            job.trim_start_matches("id, "),
+            serde_json::to_string(&letter(tenant)).unwrap(),
+            tenant.uuid(),
+        );
+        sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut admin).await.unwrap();
+    }
+    let (mut ids, mut after) = (std::collections::BTreeSet::new(), String::new());
+    for _ in 0..2 {
+        let page = desk.list("", &after).await.found;
+        ids.extend(page.letters.into_iter().map(|letter| letter.id));
+        after = page.more.unwrap_or_default();
+    }
+    assert_eq!((ids.len(), after.as_str()), (800, ""));
 
     // Who does not answer is named: what the others say is not all there is.
     let nowhere = cs_rpc::connect("http://127.0.0.1:1").unwrap();
     let places = vec![("meetings", h.channel(Role::Meetings)), ("search", nowhere)];
-    let listed = Desk::new(h.outbound(), operator(tenant), places).list("").await;
+    let listed = Desk::new(h.outbound(), operator(tenant), places).list("", "").await;
     assert_eq!(listed.silent.into_keys().collect::<Vec<_>>(), ["search"]);
 }

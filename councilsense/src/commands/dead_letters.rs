@@ -48,12 +48,11 @@ pub(crate) async fn dead_letters(settings: Settings, verb: DlqVerb) -> anyhow::R
             eprintln!("not asked: {}; say where they run with --services", unasked.join(", "));
         }
         let silent = match verb {
-            DlqVerb::List { kind } => {
-                let answer = desk.list(&kind).await;
-                let shown = answer.found.letters.len();
+            DlqVerb::List { kind, after } => {
+                let answer = desk.list(&kind, &after).await;
                 print(&settings, answer.found.letters.into_iter().map(row).collect())?;
-                if answer.found.more {
-                    eprintln!("these are the newest {shown}; there are more: see them by --type, or handle these first");
+                if let Some(cursor) = answer.found.more {
+                    eprintln!("there are more: see them with --after {cursor}");
                 }
                 answer.silent
             }
@@ -67,7 +66,8 @@ pub(crate) async fn dead_letters(settings: Settings, verb: DlqVerb) -> anyhow::R
             DlqVerb::Replay { ids, kind, all } => {
                 let answer = desk.replay(ids, &kind, all).await;
                 services.settle().await?;
-                let rows = answer.found.into_iter().map(|id| (format!("{id} sent again"), json!({ "id": id })));
+                let rows =
+                    answer.found.into_iter().map(|id| (format!("{id} sent again"), json!({ "id": id })));
                 print(&settings, rows.collect())?;
                 answer.silent
             }

@@ -262,11 +262,14 @@ pub enum SessionsVerb {
 /// `dlq …`
 #[derive(Debug, Subcommand)]
 pub enum DlqVerb {
-    /// List dead letters
+    /// List dead letters, newest first, 500 at a time
     List {
         /// Of a type, as in meeting.published
         #[arg(long = "type", default_value = "")]
         kind: String,
+        /// From where the list before ended, as it said
+        #[arg(long, value_name = "CURSOR", default_value = "")]
+        after: String,
     },
     /// Show one whole
     Show {

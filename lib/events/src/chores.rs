@@ -1,7 +1,7 @@
 //! What every schema has done regularly by one replica: old rows are forgotten.
 //!
 //! Published facts are kept 30 days, for replay. What was handled or done is remembered longer than anything can come
-//! again: 14 days in a queue and 14 among the dead letters of SQS, or 30 days from the outbox.
+//! again by itself: 14 days in a queue and 14 in a dead-letter queue of SQS, or 30 days from the outbox.
 
 use std::sync::Arc;
 use std::time::Duration;

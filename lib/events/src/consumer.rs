@@ -19,10 +19,9 @@ const BATCH: u32 = 8;
 /// A consumer that died is waited for this long; one that works renews it.
 const LEASE: Duration = Duration::from_secs(60);
 const RENEW: Duration = Duration::from_secs(20);
-/// How often what is parked is given back, by a bus that finds it at once, and by one that looks through every dead letter
-/// and hides them from operators while it does.
+/// How often what is parked is given back, by a bus in the database, and by one that is asked over the network.
 const UNPARK: Duration = Duration::from_secs(60);
-const UNPARK_BY_LOOKING: Duration = Duration::from_secs(300);
+const UNPARK_REMOTE: Duration = Duration::from_secs(300);
 /// What is still being handled this long after the word to stop is handed back.
 pub(crate) const HAND_BACK: Duration = Duration::from_secs(10);
 
@@ -94,6 +93,7 @@ impl Consumer {
         let idle = if self.bus.waits() { Duration::from_millis(50) } else { lanes::POLL };
         let name = format!("queue.{}", self.queue);
         self.clone().keep_unparking(tasks);
+        self.clone().keep_holding(tasks);
         lanes::run(tasks, wakeups, &name, lanes, idle, move || {
             let consumer = self.clone();
             async move {
@@ -109,13 +109,23 @@ impl Consumer {
     /// Asks again for what it wants, and gives back what can be read, now and then: an older replica parks events for as
     /// long as it runs beside this one, and two that change a filter at once may lose one's types.
     fn keep_unparking(self, tasks: &Tasks) {
-        let every = if self.bus.waits() { UNPARK_BY_LOOKING } else { UNPARK };
+        let every = if self.bus.waits() { UNPARK_REMOTE } else { UNPARK };
         tasks.spawn(async move {
             while tokio::time::timeout(every, self.stop.cancelled()).await.is_err() {
                 if let Err(error) = self.subscribe().await {
                     tracing::warn!(%error, queue = self.queue, "what is parked could not be looked through; it is tried again");
                 }
             }
+        });
+    }
+
+    /// Keeps what the bus has in hand for this consumer ahead of its turn; gives it back at the end.
+    fn keep_holding(self, tasks: &Tasks) {
+        tasks.spawn(async move {
+            while tokio::time::timeout(RENEW, self.stop.cancelled()).await.is_err() {
+                self.bus.hold(&self.queue, LEASE).await;
+            }
+            self.bus.let_go(&self.queue).await;
         });
     }
 

@@ -1,6 +1,5 @@
 //! A Redis of a test's own, from `redis-server` of the machine.
 
-use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 
 /// A server on a port of its own, in a directory of its own. It keeps what it was told over a kill.
@@ -21,9 +20,8 @@ impl Redis {
             assert!(!ci, "under CI every test runs: redis-server is not installed");
             return None;
         }
-        let port =
-            TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("an address").port();
-        let mut redis = Self { child: None, port, dir: tempfile::tempdir().expect("a directory") };
+        let mut redis =
+            Self { child: None, port: crate::free_port(), dir: tempfile::tempdir().expect("a directory") };
         redis.run();
         Some(redis)
     }

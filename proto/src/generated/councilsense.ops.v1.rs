@@ -181,14 +181,21 @@ pub struct ListDeadLettersRequest {
     pub r#type: ::prost::alloc::string::String,
     #[prost(uint32, tag = "2")]
     pub first: u32,
+    /// Those behind the letter of this cursor.
+    #[prost(string, tag = "3")]
+    pub after: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ListDeadLettersResponse {
+    /// Newest first.
     #[prost(message, repeated, tag = "1")]
     pub dead_letters: ::prost::alloc::vec::Vec<DeadLetter>,
     /// There are more than these.
     #[prost(bool, tag = "2")]
     pub more: bool,
+    /// One a letter. A cursor is good at every process of the instance.
+    #[prost(string, repeated, tag = "3")]
+    pub cursors: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ReplayDeadLetterRequest {

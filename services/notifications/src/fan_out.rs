@@ -37,6 +37,12 @@ pub async fn fan_out(
     let mut tx = deps.db.tenant(caller).await?;
     erasure::hold_off(&mut tx).await?;
     let notice = notices::of(&mut tx, meeting, kind).await?.ok_or(Error::NotFound("notice"))?;
+    if notice.closed {
+        jobs::finish(&mut tx, job, now).await?;
+        tx.commit().await?;
+        tracing::info!(meeting_id = %meeting, kind, "what was told of this meeting is forgotten: nobody is told again");
+        return Ok(());
+    }
     let followers = if request.saved_searches {
         follows::searchers(&mut tx, notice.id, after, most).await?
     } else {
@@ -63,7 +69,7 @@ pub async fn fan_out(
         })
         .collect();
     let asked = made.len();
-    let new = deliveries::insert(&mut tx, notice.id, made, &caller.trace.to_string(), now).await?;
+    let new = deliveries::insert(&mut tx, &notice, made, &caller.trace.to_string(), now).await?;
     if let (true, Some(last)) = (full, last) {
         let next = NotificationFanOutRequested { after_user_id: last.to_string(), ..request.clone() };
         ask(&mut tx, caller, &deps.ids, &next).await?;

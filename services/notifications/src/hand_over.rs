@@ -17,23 +17,23 @@ use uuid::Uuid;
 
 use crate::preferences::{EMAIL, IN_APP, PUSH, WEBHOOK};
 use crate::store::addresses;
-use crate::store::deliveries::{self, Claim, Ended, Outcome, Ready};
+use crate::store::deliveries::{self, Claim, Ended, Outcome, Ready, Turn};
 use crate::store::erasure;
 use crate::store::messages::{self, NewMessage};
 use crate::{Deps, Error, SCHEMA, places};
 
 /// Deliveries claimed at once.
-const BATCH: i64 = 1_000;
+const BATCH: i32 = 1_000;
 /// A worker that died is waited for this long.
 pub const LEASE: TimeDelta = TimeDelta::seconds(120);
 /// A digest stays open for this long at least, and until all that is due with it has been handed over.
 pub const SETTLE: TimeDelta = TimeDelta::seconds(20);
 
-/// Hands over one batch of what is due; gives its size.
-pub async fn step(deps: &Deps) -> Result<usize, Error> {
+/// Hands over one batch of what is due, cities in turn; gives its size.
+pub(crate) async fn step(deps: &Deps, turn: &Turn) -> Result<usize, Error> {
     let now = deps.ids.now();
     let mut tx = deps.db.system(Reason::Jobs).await?;
-    let claims = deliveries::claim(&mut tx, BATCH, now, now + LEASE).await?;
+    let claims = deliveries::claim(&mut tx, turn, BATCH, now, now + LEASE).await?;
     tx.commit().await?;
     let size = claims.len();
     let mut by_tenant: BTreeMap<TenantId, Vec<Claim>> = BTreeMap::new();
@@ -194,6 +194,7 @@ fn compose(deps: &Deps, told: &[&Ready], targets: &Targets, now: DateTime<Utc>) 
                 user: delivery.user_id,
                 channel,
                 target,
+                city: delivery.city_id,
                 dedupe_key: delivery.dedupe_key.clone(),
                 digest_at: delivery.digest_at,
                 due_at: now,

@@ -24,6 +24,7 @@ mod people;
 mod places;
 pub mod preferences;
 mod reason;
+pub mod retention;
 pub mod retract;
 pub mod saved_search;
 pub mod schedule;

@@ -24,7 +24,7 @@ use uuid::Uuid;
 use crate::channel::{Address, Channel, ChannelError, Item, Message, Stop};
 use crate::people::{self, Person};
 use crate::preferences::EMAIL;
-use crate::store::deliveries::Claim;
+use crate::store::deliveries::{Claim, Turn};
 use crate::store::messages::{self, Ended, Outcome};
 use crate::store::outgoing::{self, Outgoing};
 use crate::{Deps, Error, SCHEMA, hand_over, keys};
@@ -33,7 +33,7 @@ use lease::{Lease, Tried};
 /// Loops of one channel: a receiver that keeps one waiting for minutes does not hold up what is due after it.
 const LANES: usize = 4;
 /// Messages claimed at once by one loop.
-const BATCH: i64 = 50;
+const BATCH: i32 = 50;
 /// Sent at once by one loop.
 const CONCURRENT: usize = 16;
 /// Tenants whose messages one loop reads at once.
@@ -54,12 +54,24 @@ pub struct Sender {
     channels: Vec<Arc<dyn Channel>>,
     renewal: Duration,
     stop: CancellationToken,
+    /// Whose turn it is: of deliveries, and of messages by channel.
+    handing: Turn,
+    turns: Arc<BTreeMap<&'static str, Turn>>,
 }
 
 impl Sender {
     /// A sender by these channels, beside the application.
     pub fn new(deps: &Deps, channels: Vec<Arc<dyn Channel>>) -> Self {
-        Self { deps: deps.clone(), channels, renewal: RENEW, stop: CancellationToken::new() }
+        let names = channels.iter().map(|channel| channel.name());
+        let turns = names.map(|name| (name, Turn::default())).collect();
+        Self {
+            deps: deps.clone(),
+            channels,
+            renewal: RENEW,
+            stop: CancellationToken::new(),
+            handing: Turn::default(),
+            turns: Arc::new(turns),
+        }
     }
 
     /// The same, saying that often that it is at work on what it claimed.
@@ -72,10 +84,10 @@ impl Sender {
     /// channel has loops of its own, so that a slow one holds up no other.
     pub fn run(mut self, tasks: &Tasks, wakeups: &Wakeups) {
         self.stop = tasks.stopping();
-        let deps = self.deps.clone();
+        let (deps, turn) = (self.deps.clone(), self.handing.clone());
         looped(tasks, wakeups, "deliveries", move || {
-            let deps = deps.clone();
-            async move { hand_over::step(&deps).await }
+            let (deps, turn) = (deps.clone(), turn.clone());
+            async move { hand_over::step(&deps, &turn).await }
         });
         for channel in self.channels.iter().flat_map(|channel| std::iter::repeat_n(channel, LANES)) {
             let (sender, channel) = (self.clone(), channel.clone());
@@ -88,7 +100,7 @@ impl Sender {
 
     /// Hands over one batch and sends one of each channel; gives how many deliveries and messages those were.
     pub async fn step(&self) -> Result<usize, Error> {
-        let mut size = hand_over::step(&self.deps).await?;
+        let mut size = hand_over::step(&self.deps, &self.handing).await?;
         for channel in &self.channels {
             size += self.send_by(channel).await?;
         }
@@ -99,8 +111,9 @@ impl Sender {
     async fn send_by(&self, channel: &Arc<dyn Channel>) -> Result<usize, Error> {
         let now = self.deps.ids.now();
         let until = now + LEASE;
+        let turn = self.turns.get(channel.name()).cloned().unwrap_or_default();
         let mut tx = self.deps.db.system(Reason::Jobs).await?;
-        let claims = messages::claim(&mut tx, channel.name(), BATCH, now, until).await?;
+        let claims = messages::claim(&mut tx, &turn, channel.name(), BATCH, now, until).await?;
         tx.commit().await?;
         let size = claims.len();
         if size == 0 {

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use chrono::TimeDelta;
 use cs_net::{Guarded, NetError, Trust};
 use url::Url;
 
 use crate::channel::{Channel, Email, EmailError, Push, PushError, Webhooks};
 use crate::preferences::{CHANNELS, EMAIL};
+use crate::retention::KEEP_DAYS;
 use crate::{Deps, Sender};
 
 /// How this installation sends. Whether e-mail is sent depends on a mail server; pushes and webhooks need nothing.
@@ -22,6 +24,8 @@ pub struct Settings {
     pub push_contact: Option<String>,
     /// Whether push endpoints and webhooks may lie on this machine, and be reached by http. For development only.
     pub allow_loopback: bool,
+    /// How many days it is kept what people were told. `None`: [`crate::retention::KEEP_DAYS`].
+    pub keep_days: Option<u32>,
 }
 
 impl std::fmt::Debug for Settings {
@@ -32,6 +36,7 @@ impl std::fmt::Debug for Settings {
             .field("mail_from", &self.mail_from)
             .field("push_contact", &self.push_contact)
             .field("allow_loopback", &self.allow_loopback)
+            .field("keep_days", &self.keep_days)
             .finish()
     }
 }
@@ -62,6 +67,11 @@ impl Settings {
     /// The channels that can be chosen.
     pub fn available(&self) -> Vec<&'static str> {
         CHANNELS.into_iter().filter(|name| *name != EMAIL || self.smtp_url.is_some()).collect()
+    }
+
+    /// How long it is kept what people were told.
+    pub fn kept(&self) -> TimeDelta {
+        TimeDelta::days(self.keep_days.unwrap_or(KEEP_DAYS).into())
     }
 
     /// Where links lead.

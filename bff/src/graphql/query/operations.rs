@@ -64,7 +64,7 @@ impl OperationQueries {
         let first = page::request(first, None, None, None)?.first;
         let calls = &scope.calls;
         let answers = join_all(calls.clients.dead_letters().map(|(service, remote)| async move {
-            let request = ListDeadLettersRequest { r#type: String::new(), first };
+            let request = ListDeadLettersRequest { first, ..Default::default() };
             let answer = remote
                 .read(&calls.caller, calls.until(), request, |mut client, request| async move {
                     client.list_dead_letters(request).await

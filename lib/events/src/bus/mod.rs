@@ -9,6 +9,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use cs_core::{EventId, TenantId};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use crate::Envelope;
 
@@ -116,12 +118,23 @@ pub struct DeadFilter<'a> {
     pub event: Option<EventId>,
     /// Those given up before that time, oldest first; `None`: all, newest first.
     pub before: Option<DateTime<Utc>>,
+    /// Those behind that place in the list of the newest.
+    pub after: Option<DeadPlace>,
 }
 
-impl DeadFilter<'_> {
-    /// Whose letter it is that says `tenant`.
-    pub(crate) fn owner(tenant: Option<&str>) -> TenantId {
-        tenant.and_then(|t| t.parse().ok()).unwrap_or_else(Self::unowned)
+/// A place in a list of dead letters, newest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct DeadPlace {
+    /// When the letter was given up.
+    pub at: DateTime<Utc>,
+    /// Which it is.
+    pub id: Uuid,
+}
+
+impl<'a> DeadFilter<'a> {
+    /// Every letter of a tenant's, of a type where `kind` is not empty, newest first.
+    pub fn new(tenant: TenantId, kind: &'a str) -> Self {
+        Self { tenant, kind, event: None, before: None, after: None }
     }
 
     /// Who gets what names no tenant.
@@ -143,6 +156,11 @@ pub trait Bus: Send + Sync {
     async fn send(&self, queue: &str, envelopes: &[Envelope]) -> Result<u64, BusError>;
     /// Takes up to `most` messages; what is not ended within `lease` comes again.
     async fn receive(&self, queue: &str, most: u32, lease: Duration) -> Result<Vec<Delivery>, BusError>;
+    /// Keeps what was taken ahead of its turn in hand for another `lease`, where the bus takes any: a consumer asks for it
+    /// while it runs.
+    async fn hold(&self, _queue: &str, _lease: Duration) {}
+    /// Gives back what was taken ahead of its turn.
+    async fn let_go(&self, _queue: &str) {}
     /// Whether [`Bus::receive`] itself waits for messages.
     fn waits(&self) -> bool {
         false

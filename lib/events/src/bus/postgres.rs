@@ -196,13 +196,15 @@ impl Bus for PostgresBus {
     ) -> Result<Vec<DeadMessage>, BusError> {
         let rows: Vec<DeadRow> = call!(
             self,
-            sqlx::query_as("SELECT * FROM bus_dead_letters($1, $2, $3, $4, $5, $6, $7)")
+            sqlx::query_as("SELECT * FROM bus_dead_letters($1, $2, $3, $4, $5, $6, $7, $8, $9)")
                 .bind(queue)
                 .bind(which.tenant.to_string())
                 .bind(DeadFilter::unowned().to_string())
                 .bind(which.kind)
                 .bind(which.event.map(EventId::uuid))
                 .bind(which.before)
+                .bind(which.after.map(|place| place.at))
+                .bind(which.after.map(|place| place.id))
                 .bind(i32::try_from(most).unwrap_or(i32::MAX)),
             fetch_all
         );

@@ -1,23 +1,24 @@
 //! What a service gives up beside its jobs and facts, such as a message that nobody takes.
 //!
 //! A schema that has such letters has three functions, which the system role may call: `dead_beside(tenant, kind, one,
-//! before, most)` lists them as [`super::jobs::dead`] does, `replay_beside(tenant, letters, at)` has them tried again and
+//! before, after_at, after_id, most)` lists them as [`super::jobs::dead`] does, `replay_beside(tenant, letters, at)` has them tried again and
 //! gives those that were dead, `discard_beside(tenant, letter, why)` ends one.
 
 use chrono::{DateTime, Utc};
-use cs_core::{Caller, EventId, TenantId};
+use cs_core::{Caller, EventId};
 use cs_db::{Db, DbError, Reason, SystemTx, Tx};
 use cs_proto::ops::v1::DeadLetter;
 use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::rfc3339;
+use crate::bus::{DeadFilter, DeadPlace};
 
 type Row = (Uuid, String, Json<serde_json::Value>, i32, String, DateTime<Utc>, String);
 
 async fn has_any(tx: &mut SystemTx) -> Result<bool, DbError> {
     Ok(sqlx::query_scalar(
-        "SELECT to_regprocedure('dead_beside(uuid, text, uuid, timestamptz, integer)') IS NOT NULL",
+        "SELECT to_regprocedure('dead_beside(uuid, text, uuid, timestamptz, timestamptz, uuid, integer)') IS NOT NULL",
     )
     .fetch_one(tx.conn())
     .await?)
@@ -26,39 +27,41 @@ async fn has_any(tx: &mut SystemTx) -> Result<bool, DbError> {
 /// As [`super::jobs::dead`].
 pub(super) async fn dead(
     db: &Db,
-    tenant: TenantId,
-    kind: &str,
-    only: Option<EventId>,
-    before: Option<DateTime<Utc>>,
+    which: DeadFilter<'_>,
     most: u32,
-) -> Result<Vec<DeadLetter>, DbError> {
+) -> Result<Vec<(DeadPlace, DeadLetter)>, DbError> {
     let mut tx = db.system(Reason::Operations).await?;
     if !has_any(&mut tx).await? {
         return Ok(Vec::new());
     }
-    let rows: Vec<Row> = sqlx::query_as("SELECT * FROM dead_beside($1, $2, $3, $4, $5)")
-        .bind(tenant.uuid())
-        .bind(kind)
-        .bind(only.map(EventId::uuid))
-        .bind(before)
+    let rows: Vec<Row> = sqlx::query_as("SELECT * FROM dead_beside($1, $2, $3, $4, $5, $6, $7)")
+        .bind(which.tenant.uuid())
+        .bind(which.kind)
+        .bind(which.event.map(EventId::uuid))
+        .bind(which.before)
+        .bind(which.after.map(|place| place.at))
+        .bind(which.after.map(|place| place.id))
         .bind(i32::try_from(most).unwrap_or(i32::MAX))
         .fetch_all(tx.conn())
         .await?;
     let place: String = sqlx::query_scalar("SELECT current_schema()::text").fetch_one(tx.conn()).await?;
     Ok(rows
         .into_iter()
-        .map(|(id, kind, Json(body), tries, error, at, traceparent)| DeadLetter {
-            id: EventId::from(id).to_string(),
-            origin: "beside".into(),
-            r#type: kind,
-            attempts: tries.unsigned_abs(),
-            error,
-            payload: body.to_string(),
-            failed_at: rfc3339(at),
-            traceparent,
-            place: place.clone(),
-            envelope: body.to_string(),
-            ..DeadLetter::default()
+        .map(|(id, kind, Json(body), tries, error, at, traceparent)| {
+            let letter = DeadLetter {
+                id: EventId::from(id).to_string(),
+                origin: "beside".into(),
+                r#type: kind,
+                attempts: tries.unsigned_abs(),
+                error,
+                payload: body.to_string(),
+                failed_at: rfc3339(at),
+                traceparent,
+                place: place.clone(),
+                envelope: body.to_string(),
+                ..DeadLetter::default()
+            };
+            (DeadPlace { at, id }, letter)
         })
         .collect())
 }

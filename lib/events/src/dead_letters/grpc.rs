@@ -1,6 +1,7 @@
 //! `ops.v1.DeadLetters`.
 
 use chrono::{DateTime, Utc};
+use cs_core::page::{decode_cursor, encode_cursor};
 use cs_core::{Caller, EventId, Role};
 use cs_db::{Reason, Tx};
 use cs_proto::errors::v1::Reason as ErrorReason;
@@ -10,6 +11,7 @@ use cs_rpc::{FieldViolation, status};
 use tonic::{Request, Response, Status};
 
 use super::{DeadLetters, MOST, beside, event, jobs, outbox, refused, unavailable};
+use crate::bus::{DeadFilter, DeadPlace};
 use crate::dead_letters::ledger::Touched;
 
 type Answer<T> = Result<Response<T>, Status>;
@@ -39,11 +41,22 @@ impl Service for DeadLetters {
     ) -> Answer<pb::ListDeadLettersResponse> {
         let caller = operator(&request)?;
         let request = request.into_inner();
-        let mut dead_letters = self.all(&caller, &request.r#type, None).await?;
-        let most = first(request.first) as usize;
-        let more = dead_letters.len() > most;
-        dead_letters.truncate(most);
-        Ok(Response::new(pb::ListDeadLettersResponse { dead_letters, more }))
+        let after = match request.after.as_str() {
+            "" => None,
+            cursor => Some(decode_cursor(cursor).map_err(|e| invalid("after", &e.to_string()))?),
+        };
+        let which = DeadFilter { after, ..DeadFilter::new(caller.tenant, &request.r#type) };
+        let mut letters = self.all(which).await?;
+        let mut most = first(request.first) as usize;
+        // Letters of one place, an event that two queues gave up, are not parted: the cursor names them all.
+        while most > 0 && most < letters.len() && letters[most].0 == letters[most - 1].0 {
+            most += 1;
+        }
+        let more = letters.len() > most;
+        letters.truncate(most);
+        let (places, dead_letters): (Vec<DeadPlace>, Vec<_>) = letters.into_iter().unzip();
+        let cursors = places.iter().map(encode_cursor).collect();
+        Ok(Response::new(pb::ListDeadLettersResponse { dead_letters, more, cursors }))
     }
 
     async fn get_dead_letter(
@@ -62,8 +75,9 @@ impl Service for DeadLetters {
         let caller = operator(&request)?;
         let letters = self.find(&caller, &request.get_ref().id).await?;
         let only = event("id", &request.get_ref().id)?;
+        let which = DeadFilter { event: Some(only), ..DeadFilter::new(caller.tenant, "") };
         for part in &self.parts {
-            let here = self.of(part, &caller, "", Some(only), None).await?;
+            let here = self.of(part, which).await?;
             if !here.is_empty() {
                 self.replay(part, &caller, &here).await?;
             }
@@ -84,11 +98,12 @@ impl Service for DeadLetters {
         let only: Vec<EventId> = asked.iter().map(|id| event("ids", id)).collect::<Result<_, _>>()?;
         let began = self.clock.now();
         let mut ids = Vec::new();
+        let of_type = DeadFilter::new(caller.tenant, &kind);
         for part in &self.parts {
             if only.is_empty() {
                 // What dies again meanwhile has a later time, and waits for the next call.
                 loop {
-                    let here = self.of(part, &caller, &kind, None, Some(began)).await?;
+                    let here = self.of(part, DeadFilter { before: Some(began), ..of_type }).await?;
                     let replayed =
                         if here.is_empty() { Vec::new() } else { self.replay(part, &caller, &here).await? };
                     if replayed.is_empty() {
@@ -100,7 +115,7 @@ impl Service for DeadLetters {
             }
             let mut here = Vec::new();
             for id in &only {
-                here.extend(self.of(part, &caller, &kind, Some(*id), None).await?);
+                here.extend(self.of(part, DeadFilter { event: Some(*id), ..of_type }).await?);
             }
             if !here.is_empty() {
                 ids.extend(self.replay(part, &caller, &here).await?);
@@ -120,8 +135,9 @@ impl Service for DeadLetters {
         }
         let only = event("id", &id)?;
         self.find(&caller, &id).await?;
+        let which = DeadFilter { event: Some(only), ..DeadFilter::new(caller.tenant, "") };
         for part in &self.parts {
-            let here = self.of(part, &caller, "", Some(only), None).await?;
+            let here = self.of(part, which).await?;
             if here.is_empty() {
                 continue;
             }

@@ -8,6 +8,7 @@ use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::rfc3339;
+use crate::bus::{DeadFilter, DeadPlace};
 use crate::{Bus, BusError, Envelope};
 
 /// Facts sent in one go.
@@ -15,43 +16,45 @@ const BATCH: i64 = 200;
 
 type JobRow = (Uuid, String, Json<Envelope>, i32, Option<String>, Option<DateTime<Utc>>);
 
-/// The newest, or the oldest that died before a time; of a type where `kind` is not empty, that one where `only` is given.
+/// Those that the filter lets through, each with its place.
 pub(super) async fn dead(
     db: &Db,
-    tenant: TenantId,
-    kind: &str,
-    only: Option<EventId>,
-    before: Option<DateTime<Utc>>,
+    which: DeadFilter<'_>,
     most: u32,
-) -> Result<Vec<DeadLetter>, DbError> {
+) -> Result<Vec<(DeadPlace, DeadLetter)>, DbError> {
     let mut tx = db.system(Reason::Operations).await?;
     let rows: Vec<JobRow> = sqlx::query_as(
         "SELECT id, type, envelope, attempt, error, finished_at FROM jobs
          WHERE tenant_id = $1 AND state = 'dead' AND ($2 = '' OR type = $2) AND ($3::uuid IS NULL OR id = $3)
-         AND ($5::timestamptz IS NULL OR finished_at < $5)
-         ORDER BY CASE WHEN $5 IS NULL THEN -extract(epoch FROM finished_at) ELSE extract(epoch FROM finished_at) END, id LIMIT $4",
+         AND ($5::timestamptz IS NULL OR finished_at < $5) AND ($6::timestamptz IS NULL OR (finished_at, id) < ($6, $7))
+         ORDER BY CASE WHEN $5 IS NULL THEN -extract(epoch FROM finished_at) ELSE extract(epoch FROM finished_at) END, id DESC LIMIT $4",
     )
-    .bind(tenant.uuid())
-    .bind(kind)
-    .bind(only.map(EventId::uuid))
+    .bind(which.tenant.uuid())
+    .bind(which.kind)
+    .bind(which.event.map(EventId::uuid))
     .bind(i64::from(most))
-    .bind(before)
+    .bind(which.before)
+    .bind(which.after.map(|place| place.at))
+    .bind(which.after.map(|place| place.id))
     .fetch_all(tx.conn())
     .await?;
     Ok(rows
         .into_iter()
-        .map(|(id, kind, Json(envelope), attempts, error, at)| DeadLetter {
-            id: EventId::from(id).to_string(),
-            origin: "job".into(),
-            r#type: kind,
-            attempts: attempts.unsigned_abs(),
-            error: error.unwrap_or_default(),
-            payload: envelope.payload.to_string(),
-            failed_at: at.map(rfc3339).unwrap_or_default(),
-            traceparent: envelope.traceparent.clone(),
-            place: envelope.source.clone(),
-            envelope: serde_json::to_string(&envelope).unwrap_or_default(),
-            ..DeadLetter::default()
+        .map(|(id, kind, Json(envelope), attempts, error, at)| {
+            let letter = DeadLetter {
+                id: EventId::from(id).to_string(),
+                origin: "job".into(),
+                r#type: kind,
+                attempts: attempts.unsigned_abs(),
+                error: error.unwrap_or_default(),
+                payload: envelope.payload.to_string(),
+                failed_at: at.map(rfc3339).unwrap_or_default(),
+                traceparent: envelope.traceparent.clone(),
+                place: envelope.source.clone(),
+                envelope: serde_json::to_string(&envelope).unwrap_or_default(),
+                ..DeadLetter::default()
+            };
+            (DeadPlace { at: at.unwrap_or_default(), id }, letter)
         })
         .collect())
 }

@@ -22,7 +22,7 @@ use tonic::Status;
 pub use ledger::Ledger;
 
 use crate::Bus;
-use crate::bus::{BusError, DeadFilter, DeadMessage};
+use crate::bus::{BusError, DeadFilter, DeadMessage, DeadPlace};
 use ledger::Touched;
 
 /// Longest list. One more is looked for in each place, to know whether there are more; a replay takes as many at once.
@@ -51,50 +51,46 @@ impl DeadLetters {
         Self { parts, bus, ledger, clock }
     }
 
-    /// The letters of one part that the caller may see: the newest, or the oldest of those given up before a time.
-    async fn of(
+    /// The letters of one part that the filter lets through, each with its place.
+    async fn placed(
         &self,
         part: &DeadLetterPart,
-        caller: &Caller,
-        kind: &str,
-        only: Option<EventId>,
-        before: Option<DateTime<Utc>>,
-    ) -> Result<Vec<DeadLetter>, Status> {
+        which: DeadFilter<'_>,
+    ) -> Result<Vec<(DeadPlace, DeadLetter)>, Status> {
         let mut found = Vec::new();
         if let Some(db) = &part.db {
-            let jobs = jobs::dead(db, caller.tenant, kind, only, before, MOST + 1).await;
-            found.extend(jobs.map_err(|e| unavailable(&e))?);
-            let others = beside::dead(db, caller.tenant, kind, only, before, MOST + 1).await;
-            found.extend(others.map_err(|e| unavailable(&e))?);
-            let facts = outbox::refused(db, caller.tenant, kind, only, before, MOST + 1).await;
-            found.extend(facts.map_err(|e| unavailable(&e))?);
+            found.extend(jobs::dead(db, which, MOST + 1).await.map_err(|e| unavailable(&e))?);
+            found.extend(beside::dead(db, which, MOST + 1).await.map_err(|e| unavailable(&e))?);
+            found.extend(outbox::refused(db, which, MOST + 1).await.map_err(|e| unavailable(&e))?);
         }
         if !part.queue.is_empty() {
-            let which = DeadFilter { tenant: caller.tenant, kind, event: only, before };
             let dead = self.bus.dead(&part.queue, which, MOST + 1).await.map_err(|e| refused(&e))?;
-            found.extend(dead.into_iter().map(|message| letter(message, &part.queue)));
+            found.extend(dead.into_iter().map(|message| {
+                let place = DeadPlace { at: message.died_at, id: message.event.uuid() };
+                (place, letter(message, &part.queue))
+            }));
         }
         Ok(found)
     }
 
+    async fn of(&self, part: &DeadLetterPart, which: DeadFilter<'_>) -> Result<Vec<DeadLetter>, Status> {
+        Ok(self.placed(part, which).await?.into_iter().map(|(_, letter)| letter).collect())
+    }
+
     /// Newest first.
-    async fn all(
-        &self,
-        caller: &Caller,
-        kind: &str,
-        only: Option<EventId>,
-    ) -> Result<Vec<DeadLetter>, Status> {
+    async fn all(&self, which: DeadFilter<'_>) -> Result<Vec<(DeadPlace, DeadLetter)>, Status> {
         let mut found = Vec::new();
         for part in &self.parts {
-            found.extend(self.of(part, caller, kind, only, None).await?);
+            found.extend(self.placed(part, which).await?);
         }
-        found.sort_by(|a, b| b.failed_at.cmp(&a.failed_at));
+        found.sort_by(|(one, _), (other, _)| other.cmp(one));
         Ok(found)
     }
 
     async fn find(&self, caller: &Caller, id: &str) -> Result<Vec<DeadLetter>, Status> {
         let event = event("id", id)?;
-        let letters = self.all(caller, "", Some(event)).await?;
+        let which = DeadFilter { event: Some(event), ..DeadFilter::new(caller.tenant, "") };
+        let letters: Vec<DeadLetter> = self.all(which).await?.into_iter().map(|(_, letter)| letter).collect();
         if letters.is_empty() {
             return Err(status(ErrorReason::NotFound, "there is no such dead letter", &[]));
         }

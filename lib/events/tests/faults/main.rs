@@ -159,7 +159,7 @@ async fn every_effect_is_had_once_wherever_a_worker_dies() {
         );
         let (waiting, dead) = machine.bus.count("effects").await.unwrap();
         assert_eq!((waiting, i64::try_from(dead).unwrap()), (0, rounds), "after {point}");
-        let which = DeadFilter { tenant: world.tenant, kind: "", event: None, before: None };
+        let which = DeadFilter::new(world.tenant, "");
         let letters = machine.bus.dead("effects", which, 100).await.unwrap();
         assert!(letters.iter().all(|l| l.error == "never"), "{letters:?}");
     }

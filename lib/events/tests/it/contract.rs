@@ -10,9 +10,9 @@ use cs_events::{
     Bus, Consumer, Delivery, Envelope, EventHandler, HandlerError, PostgresBus, RetryPolicy, SnsBus,
     SnsOptions,
 };
+use cs_testkit::localstack;
 use serde_json::json;
 
-use crate::localstack;
 use crate::support::World;
 
 const SHORT: Duration = Duration::from_secs(2);
@@ -89,7 +89,7 @@ impl Fixture {
     }
 
     async fn dead(&self, queue: &str) -> Vec<cs_events::bus::DeadMessage> {
-        let which = DeadFilter { tenant: TenantId::of_slug("default"), kind: "", event: None, before: None };
+        let which = DeadFilter::new(TenantId::of_slug("default"), "");
         self.bus.dead(queue, which, 100).await.unwrap()
     }
 }
@@ -240,7 +240,7 @@ async fn buries(f: Fixture) {
         assert!(dead[0].error.contains("it cannot be") && !dead[0].parked);
         assert_eq!(dead[0].envelope, serde_json::to_value(&sent).unwrap());
     }
-    let other = DeadFilter { tenant: TenantId::of_slug("other"), kind: "", event: None, before: None };
+    let other = DeadFilter::new(TenantId::of_slug("other"), "");
     assert!(f.bus.dead("q", other, 10).await.unwrap().is_empty(), "another tenant sees nothing");
     assert_eq!(f.bus.replay("q", &[sent.id]).await.unwrap(), [sent.id]);
     assert!(f.bus.replay("q", &[sent.id]).await.unwrap().is_empty(), "a second replay does nothing");

@@ -60,7 +60,7 @@ impl Desk {
     }
 
     async fn list(&self, kind: &str) -> Vec<pb::DeadLetter> {
-        let request = pb::ListDeadLettersRequest { r#type: kind.to_owned(), first: 0 };
+        let request = pb::ListDeadLettersRequest { r#type: kind.to_owned(), ..Default::default() };
         self.letters.list_dead_letters(self.ask(request)).await.unwrap().into_inner().dead_letters
     }
 
@@ -76,7 +76,7 @@ async fn they_are_listed_shown_replayed_and_discarded() {
     desk.bury(&["a", "a", "b"]).await;
     assert_eq!(desk.list("").await.len(), 6);
     let cut = async |first| {
-        let request = pb::ListDeadLettersRequest { r#type: String::new(), first };
+        let request = pb::ListDeadLettersRequest { first, ..Default::default() };
         let page = desk.letters.list_dead_letters(desk.ask(request)).await.unwrap().into_inner();
         (page.dead_letters.len(), page.more)
     };
@@ -124,6 +124,43 @@ async fn they_are_listed_shown_replayed_and_discarded() {
         <sqlx::PgConnection as sqlx::Connection>::connect(desk.world.url.as_str()).await.unwrap();
     let refused = sqlx::raw_sql("DELETE FROM bus.interventions").execute(&mut connection).await.unwrap_err();
     assert!(refused.to_string().contains("append-only"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_list_is_read_to_its_end_by_cursors() {
+    let desk = Desk::new("letters_pages").await;
+    // The same event given up by its queue and as a job: two letters of one id.
+    desk.bury(&["a", "b", "b"]).await;
+    desk.world
+        .admin(
+            "UPDATE toy.jobs SET finished_at = m.dead_at, id = m.event_id FROM bus.messages m WHERE m.type = 'a' AND toy.jobs.type = 'a';
+             INSERT INTO toy.jobs (id, tenant_id, type, idempotency_key, envelope, state, run_at, created_at, finished_at, error, attempt)
+             SELECT gen_random_uuid(), tenant_id, type, gen_random_uuid()::text, envelope, 'dead', now(), now(),
+                    finished_at - n / 3 * interval '1 ms', 'e', 1
+             FROM toy.jobs, generate_series(1, 400) n WHERE type = 'b'",
+        )
+        .await;
+    let (mut seen, mut after, mut pages) = (Vec::new(), String::new(), 0);
+    loop {
+        let request = pb::ListDeadLettersRequest { first: 97, after, ..Default::default() };
+        let page = desk.letters.list_dead_letters(desk.ask(request)).await.unwrap().into_inner();
+        assert_eq!(page.dead_letters.len(), page.cursors.len());
+        seen.extend(page.dead_letters.into_iter().map(|l| (l.failed_at, l.origin, l.id)));
+        pages += 1;
+        if !page.more {
+            break;
+        }
+        after = page.cursors.last().unwrap().clone();
+        assert!(pages < 20, "it ends");
+    }
+    assert_eq!(seen.len(), 806, "more than one answer can hold");
+    assert!(seen.is_sorted_by(|one, other| one.0 >= other.0), "newest first");
+    seen.sort();
+    seen.dedup();
+    assert_eq!(seen.len(), 806, "each once");
+    let request = pb::ListDeadLettersRequest { after: "elsewhere".to_owned(), ..Default::default() };
+    let refused = desk.letters.list_dead_letters(desk.ask(request)).await.unwrap_err();
+    assert_eq!(refused.code(), Code::InvalidArgument);
 }
 
 #[tokio::test(flavor = "multi_thread")]

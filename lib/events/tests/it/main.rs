@@ -6,7 +6,6 @@ mod contract;
 mod dead_letters;
 mod fairness;
 mod given_up;
-mod localstack;
 mod relay;
 mod sns;
 mod support;

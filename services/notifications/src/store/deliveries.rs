@@ -1,6 +1,7 @@
 //! Deliveries on their way into inboxes and to channels.
 
 use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
 use cs_core::{EventId, Ids};
@@ -8,7 +9,26 @@ use cs_db::{DbError, SystemTx, TenantTx, Tx};
 use uuid::Uuid;
 
 use crate::schedule::Due;
+use crate::store::notices::Notice;
 use crate::store::preferences::{Preferences, columns};
+
+/// Which city was served last, so that cities take turns.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Turn(Arc<Mutex<Uuid>>);
+
+impl Turn {
+    pub(super) fn after(&self) -> Uuid {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The cities served are those after the last one, and then those from the first on.
+    pub(super) fn served(&self, after: Uuid, claims: &[Claim]) {
+        let wrapped = claims.iter().map(|claim| claim.city_id).filter(|city| *city <= after).max();
+        if let Some(last) = wrapped.or_else(|| claims.iter().map(|claim| claim.city_id).max()) {
+            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = last;
+        }
+    }
+}
 
 /// A delivery to be made.
 pub(crate) struct NewDelivery {
@@ -25,7 +45,7 @@ pub(crate) struct NewDelivery {
 /// Makes the deliveries whose keys are new; gives their number.
 pub(crate) async fn insert(
     tx: &mut TenantTx,
-    notice: Uuid,
+    notice: &Notice,
     made: Vec<NewDelivery>,
     traceparent: &str,
     now: DateTime<Utc>,
@@ -44,15 +64,15 @@ pub(crate) async fn insert(
     }
     let made = sqlx::query(
         "INSERT INTO deliveries (id, tenant_id, user_id, notice_id, dedupe_key, reason, state, state_reason, due_at,
-                                 digest_at, traceparent, created_at)
+                                 digest_at, traceparent, created_at, city_id)
          SELECT id, $1, user_id, $2, dedupe_key, reason, CASE WHEN silence IS NULL THEN 'pending' ELSE 'suppressed' END,
-                silence, due_at, digest_at, $4, $3
+                silence, due_at, digest_at, $4, $3, $12
          FROM unnest($5::uuid[], $6::uuid[], $7::text[], $8::text[], $9::text[], $10::timestamptz[], $11::timestamptz[])
               AS u (id, user_id, dedupe_key, reason, silence, due_at, digest_at)
          ON CONFLICT ON CONSTRAINT deliveries_dedupe DO NOTHING",
     )
     .bind(tx.tenant().uuid())
-    .bind(notice)
+    .bind(notice.id)
     .bind(now)
     .bind(traceparent)
     .bind(ids)
@@ -62,6 +82,7 @@ pub(crate) async fn insert(
     .bind(silences)
     .bind(dues)
     .bind(digests)
+    .bind(notice.city_id)
     .execute(tx.conn())
     .await?;
     Ok(made.rows_affected())
@@ -73,29 +94,30 @@ pub(crate) struct Claim {
     pub(crate) id: Uuid,
     pub(crate) tenant_id: Uuid,
     pub(crate) attempt: i32,
+    pub(crate) city_id: Uuid,
 }
 
-/// Takes what is due, of every tenant, oldest first; what another sender holds is passed over.
+/// Takes what is due, of every tenant, cities in turn, each city's oldest first; what another sender holds is passed over.
 pub(crate) async fn claim(
     tx: &mut SystemTx,
-    most: i64,
+    turn: &Turn,
+    most: i32,
     now: DateTime<Utc>,
     until: DateTime<Utc>,
 ) -> Result<Vec<Claim>, DbError> {
-    // The due ones stand in an index in their order. A planner without fresh statistics sorts them all instead, a
-    // million after a fan-out, for each batch.
-    sqlx::query("SET LOCAL enable_sort = off").execute(tx.conn()).await?;
-    Ok(sqlx::query_as(
-        "UPDATE deliveries SET state = 'sending', attempt = attempt + 1, due_at = $2
-         WHERE (tenant_id, id) IN (SELECT tenant_id, id FROM deliveries WHERE state IN ('pending', 'sending') AND due_at <= $1
-                      ORDER BY due_at, id LIMIT $3 FOR UPDATE SKIP LOCKED)
-         RETURNING id, tenant_id, attempt",
+    let after = turn.after();
+    let claims: Vec<Claim> = sqlx::query_as(
+        "SELECT delivery_id AS id, delivery_tenant AS tenant_id, delivery_attempt AS attempt, delivery_city AS city_id
+         FROM claim_deliveries($1, $2, $3, $4)",
     )
+    .bind(most)
     .bind(now)
     .bind(until)
-    .bind(most)
+    .bind(after)
     .fetch_all(tx.conn())
-    .await?)
+    .await?;
+    turn.served(after, &claims);
+    Ok(claims)
 }
 
 /// What is due, and how the person wants it now.
@@ -108,6 +130,7 @@ pub(crate) struct Ready {
     pub(crate) traceparent: String,
     pub(crate) digest_at: Option<DateTime<Utc>>,
     pub(crate) meeting_id: Uuid,
+    pub(crate) city_id: Uuid,
     pub(crate) withdrawn: bool,
     #[sqlx(flatten)]
     pub(crate) preferences: Preferences,
@@ -128,7 +151,7 @@ pub(crate) async fn ready(tx: &mut TenantTx, claims: &[Claim]) -> Result<Vec<Rea
     let ids: Vec<Uuid> = claims.iter().map(|c| c.id).collect();
     let attempts: Vec<i32> = claims.iter().map(|c| c.attempt).collect();
     Ok(sqlx::query_as(concat!(
-        "SELECT d.id, d.attempt, d.user_id, d.dedupe_key, d.traceparent, d.digest_at, n.meeting_id,
+        "SELECT d.id, d.attempt, d.user_id, d.dedupe_key, d.traceparent, d.digest_at, n.meeting_id, n.city_id,
                 w.meeting_id IS NOT NULL AS withdrawn, ",
         columns!(),
         " FROM unnest($1::uuid[], $2::integer[]) AS c (id, attempt)

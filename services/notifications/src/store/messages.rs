@@ -7,7 +7,7 @@ use cs_core::{EventId, Ids};
 use cs_db::{DbError, SystemTx, TenantTx, Tx};
 use uuid::Uuid;
 
-use super::deliveries::Claim;
+use super::deliveries::{Claim, Turn};
 use crate::hand_over::LEASE;
 
 /// A message to be made, or the open digest that its deliveries join.
@@ -17,6 +17,8 @@ pub(crate) struct NewMessage {
     pub(crate) user: Uuid,
     pub(crate) channel: &'static str,
     pub(crate) target: Option<Uuid>,
+    /// With which cities it takes turns: of a digest one of its cities.
+    pub(crate) city: Uuid,
     pub(crate) dedupe_key: String,
     pub(crate) digest_at: Option<DateTime<Utc>>,
     pub(crate) due_at: DateTime<Utc>,
@@ -82,11 +84,11 @@ async fn make(
     let lanes: Vec<String> = messages.iter().map(NewMessage::lane).collect();
     sqlx::query(
         "INSERT INTO messages (id, tenant_id, user_id, channel, target_id, dedupe_key, lane, digest_at, state, due_at,
-                               traceparent, created_at)
-         SELECT id, $1, user_id, channel, target_id, dedupe_key, lane, digest_at, 'pending', due_at, traceparent, $2
+                               traceparent, created_at, city_id)
+         SELECT id, $1, user_id, channel, target_id, dedupe_key, lane, digest_at, 'pending', due_at, traceparent, $2, city_id
          FROM unnest($3::uuid[], $4::uuid[], $5::text[], $6::uuid[], $7::text[], $8::text[], $9::timestamptz[],
-                     $10::timestamptz[], $11::text[])
-              AS u (id, user_id, channel, target_id, dedupe_key, lane, digest_at, due_at, traceparent)
+                     $10::timestamptz[], $11::text[], $12::uuid[])
+              AS u (id, user_id, channel, target_id, dedupe_key, lane, digest_at, due_at, traceparent, city_id)
          ON CONFLICT ON CONSTRAINT messages_once DO NOTHING",
     )
     .bind(tx.tenant().uuid())
@@ -100,6 +102,7 @@ async fn make(
     .bind(messages.iter().map(|m| m.digest_at).collect::<Vec<_>>())
     .bind(messages.iter().map(|m| m.due_at).collect::<Vec<_>>())
     .bind(messages.iter().map(|m| m.traceparent.as_str()).collect::<Vec<_>>())
+    .bind(messages.iter().map(|m| m.city).collect::<Vec<_>>())
     .execute(tx.conn())
     .await?;
     let open: Vec<(Uuid, String, String)> = sqlx::query_as(
@@ -114,33 +117,31 @@ async fn make(
     Ok(open.into_iter().map(|(id, key, lane)| ((key, lane), id)).collect())
 }
 
-/// Takes what is due of a channel, of every tenant, oldest first; what another sender holds is passed over, and a digest
-/// of which a part is due and not handed over, or in the hands of somebody who hands it over.
+/// Takes what is due of a channel, of every tenant, cities in turn, each city's oldest first; what another sender holds is
+/// passed over, and a digest of which a part is due and not handed over, or in the hands of somebody who hands it over.
 pub(crate) async fn claim(
     tx: &mut SystemTx,
+    turn: &Turn,
     channel: &str,
-    most: i64,
+    most: i32,
     now: DateTime<Utc>,
     until: DateTime<Utc>,
 ) -> Result<Vec<Claim>, DbError> {
-    sqlx::query("SET LOCAL enable_sort = off").execute(tx.conn()).await?;
-    Ok(sqlx::query_as(
-        "UPDATE messages SET state = 'sending', attempt = attempt + 1, due_at = $2
-         WHERE (tenant_id, id) IN (
-             SELECT tenant_id, id FROM messages m WHERE state IN ('pending', 'sending') AND due_at <= $1 AND channel = $4
-             AND (digest_at IS NULL OR state = 'sending' OR NOT EXISTS (
-                 SELECT FROM deliveries d WHERE d.tenant_id = m.tenant_id AND d.user_id = m.user_id
-                 AND d.digest_at = m.digest_at AND d.state IN ('pending', 'sending') AND d.due_at <= $5))
-             ORDER BY channel, due_at, id LIMIT $3 FOR UPDATE SKIP LOCKED)
-         RETURNING id, tenant_id, attempt",
+    let after = turn.after();
+    let claims: Vec<Claim> = sqlx::query_as(
+        "SELECT message_id AS id, message_tenant AS tenant_id, message_attempt AS attempt, message_city AS city_id
+         FROM claim_messages($1, $2, $3, $4, $5, $6)",
     )
+    .bind(channel)
+    .bind(most)
     .bind(now)
     .bind(until)
-    .bind(most)
-    .bind(channel)
     .bind(now + LEASE)
+    .bind(after)
     .fetch_all(tx.conn())
-    .await?)
+    .await?;
+    turn.served(after, &claims);
+    Ok(claims)
 }
 
 /// Keeps messages in their sender's hands; gives those that still were.

@@ -20,7 +20,10 @@ pub(crate) struct NewNotice<'a> {
 #[derive(sqlx::FromRow)]
 pub(crate) struct Notice {
     pub(crate) id: Uuid,
+    pub(crate) city_id: Uuid,
     pub(crate) city_name: String,
+    /// What was told of it is forgotten: nobody is told again.
+    pub(crate) closed: bool,
 }
 
 /// Makes a notice; `false`: the meeting was announced before.
@@ -112,9 +115,13 @@ pub(crate) async fn latest(tx: &mut TenantTx, meeting: MeetingId) -> Result<Opti
 
 /// The notice of a meeting.
 pub(crate) async fn of(tx: &mut TenantTx, meeting: MeetingId, kind: &str) -> Result<Option<Notice>, DbError> {
-    Ok(sqlx::query_as("SELECT id, city_name FROM notices WHERE meeting_id = $1 AND type = $2")
-        .bind(meeting.uuid())
-        .bind(kind)
-        .fetch_optional(tx.conn())
-        .await?)
+    Ok(sqlx::query_as(
+        "SELECT n.id, n.city_id, n.city_name, c.notice_id IS NOT NULL AS closed
+         FROM notices n LEFT JOIN closed_notices c ON c.tenant_id = n.tenant_id AND c.notice_id = n.id
+         WHERE n.meeting_id = $1 AND n.type = $2",
+    )
+    .bind(meeting.uuid())
+    .bind(kind)
+    .fetch_optional(tx.conn())
+    .await?)
 }

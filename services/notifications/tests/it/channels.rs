@@ -18,6 +18,7 @@ fn settings(receivers: &Receivers) -> Settings {
         mail_from: Some("Council “News” <news@council.example>".into()),
         push_contact: Some("mailto:operator@council.example".into()),
         allow_loopback: true,
+        keep_days: None,
     }
 }
 

@@ -362,7 +362,7 @@ async fn a_failed_message_is_a_dead_letter_that_is_sent_again_or_discarded() {
         request
     }
     let list = async |world: &World| {
-        let request = pb::ListDeadLettersRequest { r#type: "message.email".into(), first: 0 };
+        let request = pb::ListDeadLettersRequest { r#type: "message.email".into(), ..Default::default() };
         desk.list_dead_letters(ask(world, request)).await.unwrap().into_inner().dead_letters
     };
     assert!(list(&world.neighbour()).await.is_empty(), "another tenant's are not shown");

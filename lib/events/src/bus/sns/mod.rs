@@ -1,25 +1,26 @@
 //! SNS → SQS: one topic with attribute filters, one queue a consumer, one dead-letter queue each.
 //!
 //! Queues are standard ones: SQS may deliver twice and in any order, which consumers bear by their inbox and versions.
-//! SQS chooses what it gives out; that cities take turns is a promise of the embedded bus alone.
+//! That cities take turns is seen to by [`ahead`] and by the groups of messages.
 
+mod ahead;
 mod dead;
 mod ensure;
+mod send;
 mod wire;
 
 use std::collections::HashMap;
 use std::fmt::Debug;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_config::BehaviorVersion;
 use aws_config::timeout::TimeoutConfig;
-use aws_sdk_sns::types::PublishBatchRequestEntry;
 use aws_sdk_sqs::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use aws_sdk_sqs::types::{
-    DeleteMessageBatchRequestEntry, MessageSystemAttributeName, QueueAttributeName,
-    SendMessageBatchRequestEntry,
+    DeleteMessageBatchRequestEntry, Message, MessageSystemAttributeName, QueueAttributeName,
 };
 use aws_smithy_http_client::tls::{self, rustls_provider::CryptoMode};
 use chrono::{DateTime, Utc};
@@ -30,8 +31,8 @@ use tokio::sync::OnceCell;
 use super::{Bus, BusError, DeadFilter, DeadMessage, Delivery, Receipt, Unpublished};
 use crate::Envelope;
 
+use ahead::Ahead;
 pub use ensure::{Names, QueueReport};
-use wire::Wire;
 
 /// Entries of one batch call.
 const ENTRIES: usize = 10;
@@ -63,6 +64,9 @@ pub struct SnsBus {
     options: SnsOptions,
     topic: OnceCell<String>,
     urls: Mutex<HashMap<String, String>>,
+    ahead: Mutex<HashMap<String, Arc<Ahead>>>,
+    /// Whether the server takes groups of messages on standard topics and queues; older ones and imitations do not.
+    groups: AtomicBool,
 }
 
 impl SnsBus {
@@ -92,7 +96,14 @@ impl SnsBus {
             topic: OnceCell::new_with(options.topic_arn.clone()),
             options,
             urls: Mutex::default(),
+            ahead: Mutex::default(),
+            groups: AtomicBool::new(true),
         }
+    }
+
+    fn ahead(&self, queue: &str) -> Arc<Ahead> {
+        let mut ahead = self.ahead.lock().unwrap_or_else(PoisonError::into_inner);
+        ahead.entry(queue.to_owned()).or_default().clone()
     }
 
     /// What everything is called.
@@ -126,63 +137,6 @@ impl SnsBus {
 
     async fn queue_url(&self, queue: &str) -> Result<String, BusError> {
         self.url(&self.names.queue(queue)).await
-    }
-
-    /// Sends wires to a queue, in as few calls as their sizes allow.
-    async fn send_wires(&self, url: &str, wires: &[Wire]) -> Result<(), BusError> {
-        for chunk in wire::batches(wires) {
-            let mut call = self.sqs.send_message_batch().queue_url(url);
-            for (number, wire) in chunk.iter().enumerate() {
-                let entry = SendMessageBatchRequestEntry::builder()
-                    .id(number.to_string())
-                    .message_body(&wire.body)
-                    .set_message_attributes(Some(wire.for_sqs()?))
-                    .build()
-                    .map_err(|e| internal("sqs:SendMessageBatch", &e))?;
-                call = call.entries(entry);
-            }
-            let sent = call.send().await.map_err(|e| failed("sqs:SendMessageBatch", url, e))?;
-            if let Some(refused) = sent.failed().first() {
-                return Err(remote("sqs:SendMessageBatch", refused.message().unwrap_or(refused.code())));
-            }
-        }
-        Ok(())
-    }
-
-    /// Publishes what one call takes. An error says whether the call was refused for what is in it.
-    async fn publish_batch(
-        &self,
-        topic: &str,
-        wires: &[Wire],
-        envelopes: &[Envelope],
-    ) -> Result<Vec<Unpublished>, (BusError, bool)> {
-        let mut call = self.sns.publish_batch().topic_arn(topic);
-        for (number, wire) in wires.iter().enumerate() {
-            let entry = PublishBatchRequestEntry::builder()
-                .id(number.to_string())
-                .message(&wire.body)
-                .set_message_attributes(Some(wire.for_sns().map_err(|e| (e, false))?))
-                .build()
-                .map_err(|e| (internal("sns:PublishBatch", &e), false))?;
-            call = call.publish_batch_request_entries(entry);
-        }
-        let sent = call.send().await.map_err(|e| {
-            let refused = e.code().is_some_and(is_of_content);
-            (failed("sns:PublishBatch", topic, e), refused)
-        })?;
-        // What was taken is not published again.
-        Ok(sent
-            .failed()
-            .iter()
-            .filter_map(|entry| {
-                let envelope = entry.id().parse::<usize>().ok().and_then(|number| envelopes.get(number))?;
-                Some(Unpublished {
-                    event: envelope.id,
-                    error: entry.message().unwrap_or(entry.code()).to_owned(),
-                    refused: entry.sender_fault() && is_of_content(entry.code()),
-                })
-            })
-            .collect())
     }
 
     async fn change_visibility(&self, delivery: &Delivery, wait: Duration) -> Result<bool, BusError> {
@@ -253,21 +207,18 @@ impl Bus for SnsBus {
     }
 
     async fn receive(&self, queue: &str, most: u32, lease: Duration) -> Result<Vec<Delivery>, BusError> {
-        let url = self.queue_url(queue).await?;
-        let received = self
-            .sqs
-            .receive_message()
-            .queue_url(url)
-            .max_number_of_messages(i32::try_from(most.min(ENTRIES as u32)).unwrap_or(1))
-            .visibility_timeout(seconds(lease))
-            .wait_time_seconds(seconds(self.options.wait))
-            .message_attribute_names("All")
-            .message_system_attribute_names(MessageSystemAttributeName::ApproximateReceiveCount)
-            .send()
-            .await
-            .map_err(|e| self.forget(queue, failed("sqs:ReceiveMessage", &self.names.queue(queue), e)))?;
+        let (ahead, most) = (self.ahead(queue), most as usize);
+        ahead.drop_lapsed();
+        if ahead.is_empty() {
+            let _asking = ahead.asking.lock().await;
+            if ahead.is_empty() {
+                self.first(queue, &ahead, most, lease).await?;
+            }
+        } else if let Ok(_asking) = ahead.asking.try_lock() {
+            self.look(queue, &ahead, most, lease).await;
+        }
         let mut deliveries = Vec::new();
-        for message in received.messages.unwrap_or_default() {
+        for message in self.still_held(queue, ahead.take(most), lease).await {
             let attempt = wire::receive_count(&message);
             let Some(handle) = message.receipt_handle.clone() else { continue };
             let (body, attributes) = wire::parts(message);
@@ -283,6 +234,14 @@ impl Bus for SnsBus {
         Ok(deliveries)
     }
 
+    async fn hold(&self, queue: &str, lease: Duration) {
+        self.hold_ahead(queue, lease).await;
+    }
+
+    async fn let_go(&self, queue: &str) {
+        self.give_back_ahead(queue).await;
+    }
+
     fn waits(&self) -> bool {
         !self.options.wait.is_zero()
     }
@@ -291,21 +250,14 @@ impl Bus for SnsBus {
         let mut ended = 0;
         for chunk in deliveries.chunks(ENTRIES) {
             let Some(first) = chunk.first() else { continue };
-            let mut call = self.sqs.delete_message_batch().queue_url(self.queue_url(&first.queue).await?);
-            for (number, delivery) in chunk.iter().enumerate() {
-                let Receipt::Handle { handle, .. } = &delivery.receipt else { continue };
-                let entry =
-                    DeleteMessageBatchRequestEntry::builder().id(number.to_string()).receipt_handle(handle);
-                call = call.entries(entry.build().map_err(|e| internal("sqs:DeleteMessageBatch", &e))?);
-            }
-            let deleted = call.send().await.map_err(|e| failed("sqs:DeleteMessageBatch", &first.queue, e))?;
-            ended += deleted.successful().len();
-            // A receipt that is no longer good belongs to a message that came again: handled again, to no effect.
-            let failure = deleted.failed().iter().find(|f| !lost_receipt(Some(f.code())));
-            if let Some(failure) = failure {
-                let message = failure.message().unwrap_or(failure.code());
-                return Err(remote("sqs:DeleteMessageBatch", message));
-            }
+            let handles: Vec<String> = chunk
+                .iter()
+                .filter_map(|delivery| match &delivery.receipt {
+                    Receipt::Handle { handle, .. } => Some(handle.clone()),
+                    Receipt::Row(_) => None,
+                })
+                .collect();
+            ended += self.delete(&self.names.queue(&first.queue), &handles).await?;
         }
         Ok(ended)
     }
@@ -327,15 +279,12 @@ impl Bus for SnsBus {
     }
 
     async fn unpark(&self, queue: &str, readable: &[(&str, u32)]) -> Result<u64, BusError> {
-        if self.count(queue).await?.1 == 0 {
+        self.fetch_dead(queue).await?;
+        let parked = self.parked(queue, readable).await?;
+        if parked.is_empty() {
             return Ok(0);
         }
-        let can = |dead: &DeadMessage| {
-            let version = dead.envelope["version"].as_u64().unwrap_or(u64::MAX);
-            dead.parked
-                && readable.iter().any(|(kind, newest)| *kind == dead.kind && version <= u64::from(*newest))
-        };
-        Ok(self.send_again(queue, can).await?.len() as u64)
+        Ok(self.send_again(queue, &parked).await?.len() as u64)
     }
 
     async fn dead(
@@ -348,17 +297,17 @@ impl Bus for SnsBus {
     }
 
     async fn replay(&self, queue: &str, events: &[EventId]) -> Result<Vec<EventId>, BusError> {
-        self.send_again(queue, |dead| events.contains(&dead.event)).await
+        self.send_again(queue, &events.iter().map(|event| event.uuid()).collect::<Vec<_>>()).await
     }
 
     async fn discard(&self, queue: &str, event: EventId) -> Result<bool, BusError> {
-        self.forget_dead(queue, event).await
+        Ok(!self.forget_letters(queue, &[event.uuid()]).await?.is_empty())
     }
 
     async fn count(&self, queue: &str) -> Result<(u64, u64), BusError> {
         let waiting = self.messages(&self.queue_url(queue).await?).await?;
-        let dead = self.messages(&self.url(&self.names.dead(queue)).await?).await?;
-        Ok((waiting, dead))
+        let given_up = self.messages(&self.url(&self.names.dead(queue)).await?).await?;
+        Ok((waiting, given_up + self.count_letters(queue).await?))
     }
 
     async fn tidy(&self, before: DateTime<Utc>) -> Result<u64, BusError> {
@@ -367,6 +316,50 @@ impl Bus for SnsBus {
 }
 
 impl SnsBus {
+    /// Takes up to `most` of a queue, at most ten, waiting for the first.
+    async fn take_messages(
+        &self,
+        queue: &str,
+        most: usize,
+        wait: Duration,
+        lease: Duration,
+    ) -> Result<Vec<Message>, BusError> {
+        let received = self
+            .sqs
+            .receive_message()
+            .queue_url(self.queue_url(queue).await?)
+            .max_number_of_messages(i32::try_from(most.min(ENTRIES)).unwrap_or(1))
+            .visibility_timeout(seconds(lease))
+            .wait_time_seconds(seconds(wait))
+            .message_attribute_names("All")
+            .message_system_attribute_names(MessageSystemAttributeName::ApproximateReceiveCount)
+            .send()
+            .await
+            .map_err(|e| self.forget(queue, failed("sqs:ReceiveMessage", &self.names.queue(queue), e)))?;
+        Ok(received.messages.unwrap_or_default())
+    }
+
+    /// Ends up to ten messages of a queue by its full name; gives how many were still in hand.
+    async fn delete(&self, name: &str, handles: &[String]) -> Result<usize, BusError> {
+        if handles.is_empty() {
+            return Ok(0);
+        }
+        let mut call = self.sqs.delete_message_batch().queue_url(self.url(name).await?);
+        for (number, handle) in handles.iter().enumerate() {
+            let entry =
+                DeleteMessageBatchRequestEntry::builder().id(number.to_string()).receipt_handle(handle);
+            call = call.entries(entry.build().map_err(|e| internal("sqs:DeleteMessageBatch", &e))?);
+        }
+        let deleted = call.send().await.map_err(|e| failed("sqs:DeleteMessageBatch", name, e))?;
+        // A receipt that is no longer good belongs to a message that came again: handled again, to no effect.
+        match deleted.failed().iter().find(|f| !lost_receipt(Some(f.code()))) {
+            Some(failure) => {
+                Err(remote("sqs:DeleteMessageBatch", failure.message().unwrap_or(failure.code())))
+            }
+            None => Ok(deleted.successful().len()),
+        }
+    }
+
     /// Where somebody else makes queues it is enough that they are right.
     async fn or_verified(
         &self,
@@ -415,19 +408,6 @@ impl SnsBus {
 fn seconds(time: Duration) -> i32 {
     // SQS takes at most twelve hours.
     i32::try_from(time.as_millis().div_ceil(1000)).unwrap_or(i32::MAX).min(43_200)
-}
-
-/// Whether a refusal is for what a message is, and not for who sends it, how often or where to.
-fn is_of_content(code: &str) -> bool {
-    [
-        "InvalidParameter",
-        "ParameterValueInvalid",
-        "InvalidMessageContents",
-        "ValidationE",
-        "BatchRequestTooLong",
-    ]
-    .iter()
-    .any(|prefix| code.rsplit('.').next().unwrap_or(code).starts_with(prefix))
 }
 
 fn unpublished(envelopes: &[Envelope], error: &BusError, refused: bool) -> Vec<Unpublished> {

@@ -19,6 +19,11 @@ const INLINE: usize = BYTES - (16 << 10);
 /// Stands beside `payload: null` where the payload is kept aside.
 const REFERENCE: &str = "payload_by_reference";
 
+/// Names what takes turns with others: also the message's group.
+pub(super) const LANE: &str = "lane";
+/// Longest name of a group.
+const LONGEST_LANE: usize = 128;
+
 /// A message as it is sent.
 #[derive(Clone, Debug)]
 pub(super) struct Wire {
@@ -81,6 +86,18 @@ pub(super) fn receive_count(message: &Message) -> u32 {
     counts.and_then(|count| count.parse().ok()).unwrap_or(1)
 }
 
+/// What takes turns with others; what an older version or somebody else sent says nothing, and is one lane.
+pub(super) fn lane(message: &Message) -> String {
+    let said = message.message_attributes().and_then(|attributes| attributes.get(LANE));
+    said.and_then(|value| value.string_value()).unwrap_or("-").to_owned()
+}
+
+/// A lane in the characters of a group's name.
+fn group(lane: &str) -> String {
+    let lane = lane.chars().map(|c| if c.is_ascii_graphic() { c } else { '_' });
+    lane.take(LONGEST_LANE).collect()
+}
+
 /// Body and text attributes.
 pub(super) fn parts(message: Message) -> (String, HashMap<String, String>) {
     let attributes = message.message_attributes.unwrap_or_default().into_iter();
@@ -105,6 +122,7 @@ impl SnsBus {
                 ("type", envelope.kind.clone()),
                 ("tenant_id", envelope.tenant_id.to_string()),
                 ("traceparent", envelope.traceparent.clone()),
+                (LANE, group(envelope.lane())),
             ];
             // An empty attribute is refused.
             let attributes = attributes.into_iter().filter(|(_, value)| !value.is_empty());
@@ -181,6 +199,14 @@ mod tests {
         let taken = |c: char| matches!(c, '\t' | '\n' | '\r' | ' '..='\u{D7FF}' | '\u{E000}'..='\u{FFFD}' | '\u{10000}'..);
         assert_eq!(body.chars().find(|c| !taken(*c)), None);
         assert_eq!(serde_json::from_str::<String>(&body).unwrap(), text);
+    }
+
+    #[test]
+    fn a_lane_is_the_name_of_a_group() {
+        assert_eq!(group("01ARZ3NDEKTSV4RRFFQ69G5FAV"), "01ARZ3NDEKTSV4RRFFQ69G5FAV");
+        assert_eq!(group("a b\u{e9}\n"), "a_b__");
+        assert_eq!(group(&"x".repeat(500)).len(), LONGEST_LANE);
+        assert_eq!(lane(&Message::builder().build()), "-");
     }
 
     #[test]

@@ -6,17 +6,17 @@ use std::process::Command;
 use tokio::sync::OnceCell;
 
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap().to_owned()
+    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("the workspace").to_owned()
 }
 
 /// Its address; started once a test program and left to the machine's end of the program (its watcher stops it).
 /// `None`, with a word how to install it, where it is not there; a failure under CI.
 #[expect(clippy::disallowed_methods, reason = "a test's own switches")]
-pub(crate) async fn endpoint() -> Option<url::Url> {
+pub async fn endpoint() -> Option<url::Url> {
     static RUNNING: OnceCell<Option<url::Url>> = OnceCell::const_new();
     let start = || async {
         if let Ok(url) = std::env::var("COUNCILSENSE_TEST_AWS_ENDPOINT_URL") {
-            return Some(url.parse().unwrap());
+            return Some(url.parse().expect("COUNCILSENSE_TEST_AWS_ENDPOINT_URL is not an address"));
         }
         let venv = std::env::var("COUNCILSENSE_LOCALSTACK_VENV")
             .map_or_else(|_| root().join("target/localstack-venv"), PathBuf::from);
@@ -29,13 +29,18 @@ pub(crate) async fn endpoint() -> Option<url::Url> {
             );
             return None;
         }
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = crate::free_port();
         let state = std::env::temp_dir().join(format!("councilsense-localstack-{}", std::process::id()));
         let script = root().join("tests/tools/sqs/localstack_up.sh");
-        let started =
-            Command::new("bash").arg(script).arg(&venv).arg(port.to_string()).arg(&state).output().unwrap();
+        let started = Command::new("bash")
+            .arg(script)
+            .arg(&venv)
+            .arg(port.to_string())
+            .arg(&state)
+            .output()
+            .expect("bash");
         assert!(started.status.success(), "{}", String::from_utf8_lossy(&started.stderr));
-        let pid = String::from_utf8(started.stdout).unwrap().trim().to_owned();
+        let pid = String::from_utf8_lossy(&started.stdout).trim().to_owned();
         // Ends with this program, however it ends.
         let watching = Command::new("bash")
             .arg("-c")
@@ -47,15 +52,15 @@ pub(crate) async fn endpoint() -> Option<url::Url> {
             .stderr(std::process::Stdio::null())
             .spawn();
         // It outlives this program: nobody waits for it.
-        std::mem::forget(watching.unwrap());
-        Some(format!("http://127.0.0.1:{port}").parse().unwrap())
+        std::mem::forget(watching.expect("bash"));
+        Some(format!("http://127.0.0.1:{port}").parse().expect("an address"))
     };
     RUNNING.get_or_init(start).await.clone()
 }
 
 /// The credentials that LocalStack takes; the SDK reads them from the environment.
 #[expect(unsafe_code, reason = "set before any other thread reads the environment")]
-pub(crate) fn credentials() {
+pub fn credentials() {
     static ONCE: std::sync::Once = std::sync::Once::new();
     ONCE.call_once(|| {
         for (name, value) in
