@@ -10,7 +10,11 @@ test:
 
 # Workers killed, connections cut, messages doubled, at length; scripts/test runs a short one
 chaos:
-    COUNCILSENSE_CHAOS=long cargo test -p councilsense --test chaos -- --nocapture
+    COUNCILSENSE_CHAOS=long COUNCILSENSE_CHAOS_BUS=postgres cargo test -p councilsense --test chaos -- --nocapture
+
+# The same on SNS and SQS
+chaos-sns:
+    COUNCILSENSE_CHAOS=long COUNCILSENSE_CHAOS_BUS=sns cargo test -p councilsense --test chaos -- --nocapture
 
 # Format, lints, licences
 check:

@@ -49,7 +49,8 @@ pub(crate) async fn check(world: &World, plan: &Plan) {
 pub(crate) async fn explained(world: &World) {
     let letters = sqlx::query(
         "SELECT type, error FROM meetings.jobs WHERE state = 'dead' UNION ALL SELECT type, error FROM summaries.jobs WHERE state = 'dead'
-         UNION ALL SELECT type, error FROM notifications.jobs WHERE state = 'dead' UNION ALL SELECT type, error FROM bus.messages WHERE dead_at IS NOT NULL",
+         UNION ALL SELECT type, error FROM notifications.jobs WHERE state = 'dead' UNION ALL SELECT type, error FROM bus.messages WHERE dead_at IS NOT NULL
+         UNION ALL SELECT type, error FROM bus.letters",
     )
     .fetch_all(&world.admin)
     .await

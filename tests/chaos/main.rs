@@ -1,8 +1,10 @@
-//! Nothing lost, nothing twice: workers and relays are killed at random, connections are cut, messages are duplicated and
-//! reordered, while meetings come in; afterwards every meeting is in a terminal state with one current version, every
-//! follower was told once, the outboxes are empty, and every dead letter is explained.
+//! Nothing lost, nothing twice: workers and relays are killed at random, connections to the database and to the bus are cut,
+//! reset, stalled and starved, messages are duplicated and reordered, while meetings come in; afterwards every meeting is in a
+//! terminal state with one current version, every follower was told once, the outboxes are empty, and every dead letter is
+//! explained. Once on the embedded bus, and once on SNS and SQS.
 //!
-//! `COUNCILSENSE_CHAOS=long` is `just chaos`: 500 meetings and 10,000 followers. `COUNCILSENSE_CHAOS_SEED` repeats a run.
+//! `COUNCILSENSE_CHAOS=long` is `just chaos`: 500 meetings and 10,000 followers. `COUNCILSENSE_CHAOS_BUS=postgres` or `sns`
+//! runs one of the two, `COUNCILSENSE_CHAOS_SEED` repeats a run.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -10,6 +12,7 @@ mod end;
 mod monkey;
 mod world;
 
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rand::SeedableRng;
@@ -19,13 +22,18 @@ use tokio::runtime::Runtime;
 use monkey::Monkey;
 use world::{Plan, World};
 
-fn plan() -> Plan {
+fn plan(sns: bool) -> Option<Plan> {
     #[expect(clippy::disallowed_methods, reason = "a test's own switches")]
     let said = |name: &str| std::env::var(name).ok();
+    let bus = if sns { "sns" } else { "postgres" };
+    if said("COUNCILSENSE_CHAOS_BUS").is_some_and(|chosen| chosen != bus) {
+        return None;
+    }
     let long = said("COUNCILSENSE_CHAOS").is_some_and(|size| size == "long");
     let seed = said("COUNCILSENSE_CHAOS_SEED").and_then(|seed| seed.parse().ok()).unwrap_or(20_231_105);
-    if long {
+    Some(if long {
         Plan {
+            sns,
             seed,
             meetings: 500,
             cities: 50,
@@ -34,17 +42,37 @@ fn plan() -> Plan {
             patience: Duration::from_secs(3_600),
         }
     } else {
-        Plan { seed, meetings: 24, cities: 4, followers: 200, acts: 30, patience: Duration::from_secs(600) }
-    }
+        Plan {
+            sns,
+            seed,
+            meetings: 24,
+            cities: 4,
+            followers: 200,
+            acts: 30,
+            patience: Duration::from_secs(600),
+        }
+    })
 }
 
 #[test]
 fn nothing_is_lost_and_nothing_happens_twice() {
-    let plan = plan();
+    run(plan(false));
+}
+
+#[test]
+fn nothing_is_lost_and_nothing_happens_twice_on_sns_and_sqs() {
+    run(plan(true));
+}
+
+fn run(plan: Option<Plan>) {
+    // One after the other: both want the machine to themselves.
+    static ONE: Mutex<()> = Mutex::new(());
+    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let Some(plan) = plan else { return };
     println!("chaos with seed {}: {} meetings, {} followers", plan.seed, plan.meetings, plan.followers);
     let began = Instant::now();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    let world = runtime.block_on(World::start(&plan));
+    let Some(world) = runtime.block_on(World::start(&plan)) else { return };
     let mut monkey = Monkey::new(&world, StdRng::seed_from_u64(plan.seed));
     let taking_in = runtime.spawn(world.door().take_in(plan.clone()));
     // The trouble lasts for so many acts, and for as long as meetings come in.
@@ -72,6 +100,7 @@ fn nothing_is_lost_and_nothing_happens_twice() {
     println!("at rest after {:?}", began.elapsed());
     runtime.block_on(end::check(&world, &plan));
     assert!(acts.kills > 2 && acts.cuts > 0 && acts.duplicates > 0 && acts.reorderings > 0, "{acts:?}");
+    assert!(acts.faults > 0 || world.faults.is_none(), "{acts:?}");
     drop(monkey);
     runtime.shutdown_timeout(Duration::from_secs(5));
 }

@@ -1,4 +1,5 @@
-//! Makes trouble: kills workers, cuts connections, duplicates and reorders messages, ends leases early.
+//! Makes trouble: kills workers, cuts connections, makes them fail in other ways, duplicates and reorders messages, ends
+//! leases early.
 
 use std::time::Duration;
 
@@ -19,7 +20,18 @@ pub(crate) struct Acts {
     pub(crate) duplicates: u64,
     pub(crate) reorderings: u64,
     pub(crate) takeovers: u64,
+    pub(crate) faults: u32,
 }
+
+/// What toxiproxy does to a connection: it ends it at once, stops to carry anything, carries so many bytes and ends it,
+/// is slow, or cuts what it carries into small pieces.
+const FAULTS: [(&str, &str); 5] = [
+    ("reset_peer", r#"{"timeout":0}"#),
+    ("timeout", r#"{"timeout":400}"#),
+    ("limit_data", r#"{"bytes":6000}"#),
+    ("latency", r#"{"latency":250,"jitter":200}"#),
+    ("slicer", r#"{"average_size":200,"size_variation":150,"delay":500}"#),
+];
 
 pub(crate) struct Monkey<'a> {
     world: &'a World,
@@ -37,7 +49,7 @@ impl<'a> Monkey<'a> {
     /// A while, then some trouble.
     pub(crate) fn act(&mut self, runtime: &Runtime) {
         std::thread::sleep(Duration::from_millis(self.random.random_range(100..1_200)));
-        match self.random.random_range(0..10) {
+        match self.random.random_range(0..12) {
             0..=2 => {
                 let victim = self.random.random_range(0..WORKERS);
                 kill(self.workers[victim].take());
@@ -51,10 +63,11 @@ impl<'a> Monkey<'a> {
             // What was published is published again: later, twice, and in between other things.
             5..=6 => self.acts.duplicates += self.publish_again(runtime, 0.3),
             7..=8 => {
-                self.acts.reorderings += runtime.block_on(self.world.run(
-                    "UPDATE bus.messages SET visible_at = now() + random() * interval '2 s' WHERE dead_at IS NULL AND random() < 0.5",
-                ));
+                let (reordered, doubled) = runtime.block_on(self.world.jumble());
+                self.acts.reorderings += reordered;
+                self.acts.duplicates += doubled;
             }
+            9..=10 => self.fault(),
             _ => {
                 // Two workers come to hold the same job.
                 for schema in ["meetings", "summaries", "notifications"] {
@@ -64,6 +77,24 @@ impl<'a> Monkey<'a> {
                 }
             }
         }
+    }
+
+    /// The ways of the workers to the database, or to the bus, fail for a while.
+    fn fault(&mut self) {
+        let Some(faults) = &self.world.faults else { return };
+        let way = self.world.ways[self.random.random_range(0..self.world.ways.len())];
+        let long = Duration::from_millis(self.random.random_range(200..2_000));
+        let which = self.random.random_range(0..=FAULTS.len());
+        if let Some((kind, attributes)) = FAULTS.get(which) {
+            faults.poison(way, kind, attributes);
+            std::thread::sleep(long);
+            faults.cure(way, kind);
+        } else {
+            faults.open(way, false);
+            std::thread::sleep(long);
+            faults.open(way, true);
+        }
+        self.acts.faults += 1;
     }
 
     /// Publishes a share of all facts again; gives how many.

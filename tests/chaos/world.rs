@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use councilsense::wiring::{Parts, Role, Stack, migrate, system_clock};
+use councilsense::wiring::{Parts, QUEUES, Role, Stack, migrate, system_clock};
 use cs_core::{Caller, Subject, TenantId, Trace};
+use cs_events::{Envelope, SnsOptions};
 use cs_proto::accounts::v1::EnsureTenantRequest;
 use cs_proto::accounts::v1::accounts_client::AccountsClient;
 use cs_proto::meetings::v1 as pb;
@@ -15,7 +16,8 @@ use cs_proto::meetings::v1::meetings_client::MeetingsClient;
 use cs_proto::ops::v1::ReplayDeadLettersRequest;
 use cs_proto::ops::v1::dead_letters_client::DeadLettersClient;
 use cs_rpc::{Channel, Outbound, SigningKey};
-use cs_testkit::postgres;
+use cs_testkit::toxiproxy::Toxiproxy;
+use cs_testkit::{localstack, postgres};
 use search::index::embedded::{EmbeddedIndex, OnDamage};
 use search::rank::RankParams;
 use sqlx::{AssertSqlSafe, PgPool};
@@ -24,6 +26,8 @@ use url::Url;
 /// How much of it.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
+    /// On SNS and SQS, and not on the embedded bus.
+    pub(crate) sns: bool,
     pub(crate) seed: u64,
     pub(crate) meetings: i64,
     pub(crate) cities: i64,
@@ -42,12 +46,16 @@ pub(crate) struct Recipe {
     database: Url,
     artifacts: PathBuf,
     elsewhere: BTreeMap<String, String>,
+    sns: Option<SnsOptions>,
 }
 
 pub(crate) struct World {
     pub(crate) recipe: Recipe,
     pub(crate) admin: PgPool,
     pub(crate) tenant: TenantId,
+    /// Where it is installed; and the ways that fail by it.
+    pub(crate) faults: Option<Toxiproxy>,
+    pub(crate) ways: Vec<&'static str>,
     door: Stack,
     _others: Stack,
     _dir: tempfile::TempDir,
@@ -62,7 +70,7 @@ impl Recipe {
             role_secret: postgres::ROLE_SECRET.to_vec(),
             key: self.key.clone(),
             clock: system_clock(),
-            sns: None,
+            sns: self.sns.clone(),
             artifacts: self.artifacts.clone(),
             extractor: meetings::Extractor::InProcess,
             max_artifact_bytes: 1 << 20,
@@ -74,6 +82,22 @@ impl Recipe {
         }
     }
 
+    /// The same, with database and bus reached over ways that can be made to fail; gives the ways' names.
+    fn by_way_of(mut self, faults: Option<&Toxiproxy>) -> (Self, Vec<&'static str>) {
+        let Some(faults) = faults else { return (self, Vec::new()) };
+        let mut ways = Vec::new();
+        let mut lead = |name: &'static str, to: &mut Url| {
+            let port = faults.to(name, to.port_or_known_default().unwrap());
+            to.set_port(Some(port)).unwrap();
+            ways.push(name);
+        };
+        lead("database", &mut self.database);
+        if let Some(endpoint) = self.sns.as_mut().and_then(|sns| sns.endpoint.as_mut()) {
+            lead("bus", endpoint);
+        }
+        (self, ways)
+    }
+
     /// A worker of three services, at work.
     pub(crate) async fn worker(&self) -> Stack {
         let stack = Stack::new(self.parts(&WORKERS)).await.unwrap();
@@ -83,7 +107,20 @@ impl Recipe {
 }
 
 impl World {
-    pub(crate) async fn start(plan: &Plan) -> Self {
+    /// `None`, where there are no SNS and SQS.
+    pub(crate) async fn start(plan: &Plan) -> Option<Self> {
+        let sns = match plan.sns {
+            true => Some(SnsOptions {
+                endpoint: {
+                    localstack::credentials();
+                    Some(localstack::endpoint().await?)
+                },
+                prefix: format!("chaos-{}", std::process::id()),
+                topic_arn: None,
+                wait: Duration::from_secs(1),
+            }),
+            false => None,
+        };
         let database = tokio::task::spawn_blocking(|| postgres::database("chaos")).await.unwrap();
         migrate(&database, postgres::ROLE_SECRET).await.unwrap();
         let dir = tempfile::tempdir().unwrap();
@@ -101,6 +138,7 @@ impl World {
             database: database.clone(),
             artifacts: dir.path().join("artifacts"),
             elsewhere,
+            sns,
         };
         let (index, _) =
             EmbeddedIndex::open(&dir.path().join("index"), RankParams::default(), OnDamage::Refuse).unwrap();
@@ -115,16 +153,20 @@ impl World {
         }
         others.work();
         let tenant = TenantId::of_slug("chaos");
+        let faults = tokio::task::spawn_blocking(Toxiproxy::start).await.unwrap();
+        let (recipe, ways) = recipe.by_way_of(faults.as_ref());
         let world = Self {
             admin: PgPool::connect(database.as_str()).await.unwrap(),
             recipe,
             tenant,
+            faults,
+            ways,
             door,
             _others: others,
             _dir: dir,
         };
         world.people(plan).await;
-        world
+        Some(world)
     }
 
     /// The tenant, its cities and their followers.
@@ -178,6 +220,24 @@ impl World {
         panic!("{why:?}: {sql}");
     }
 
+    /// Has messages come later than they would, and after others; on queues elsewhere some come twice. Gives how many of
+    /// each.
+    pub(crate) async fn jumble(&self) -> (u64, u64) {
+        if self.recipe.sns.is_none() {
+            let later = "UPDATE bus.messages SET visible_at = now() + random() * interval '2 s' WHERE dead_at IS NULL AND random() < 0.5";
+            return (self.run(later).await, 0);
+        }
+        let (bus, mut sums) = (self.door.bus(), (0, 0));
+        for (queue, _) in QUEUES {
+            // Taken, and never ended.
+            let taken = bus.receive(queue, 10, Duration::from_secs(2)).await.unwrap();
+            let envelopes: Vec<Envelope> = taken.into_iter().filter_map(|d| d.envelope.ok()).collect();
+            sums.0 += envelopes.len() as u64;
+            sums.1 += bus.send(queue, &envelopes).await.unwrap();
+        }
+        sums
+    }
+
     pub(crate) async fn number(&self, sql: &str) -> i64 {
         sqlx::query_scalar(AssertSqlSafe(sql.to_owned())).fetch_one(&self.admin).await.unwrap()
     }
@@ -195,7 +255,16 @@ impl World {
             UNION ALL SELECT 'deliveries ' || state, count(*) FROM notifications.deliveries
                 WHERE state IN ('pending', 'sending') GROUP BY state) o WHERE n > 0";
         let open: Option<String> = sqlx::query_scalar(sql).fetch_one(&self.admin).await.unwrap();
-        open.unwrap_or_default()
+        let mut open = open.unwrap_or_default();
+        if self.recipe.sns.is_some() {
+            for (queue, _) in QUEUES {
+                let (waiting, _) = self.door.bus().count(queue).await.unwrap();
+                if waiting > 0 {
+                    open += &format!(", messages of {queue} {waiting}");
+                }
+            }
+        }
+        open
     }
 
     pub(crate) async fn at_rest(&self) -> bool {
