@@ -63,6 +63,10 @@ impl<'a> Monkey<'a> {
             // What was published is published again: later, twice, and in between other things.
             5..=6 => self.acts.duplicates += self.publish_again(runtime, 0.3),
             7..=8 => {
+                if self.world.has_queues_elsewhere() {
+                    // Workers are quick: there has to be something on its way.
+                    self.acts.duplicates += self.publish_again(runtime, 0.5);
+                }
                 let (reordered, doubled) = runtime.block_on(self.world.jumble());
                 self.acts.reorderings += reordered;
                 self.acts.duplicates += doubled;
