@@ -15,6 +15,7 @@ use std::time::Duration;
 use anyhow::Context;
 use cs_core::{Clock, Ids, SystemClock};
 use cs_db::{Db, DbOptions, Wakeups};
+use cs_documents::folder::Introductions;
 use cs_events::{
     Bus, BusError, Consumer, DeadLetterPart, DeadLetters, JobWorker, Ledger, PostgresBus, Relay, SnsBus,
     SnsOptions, chores, gauges,
@@ -198,6 +199,7 @@ impl Stack {
                         objects: Arc::new(meetings::FileStore::new(&parts.artifacts)),
                         ids: ids.clone(),
                         extractor: parts.extractor.clone(),
+                        introductions: Arc::new(Introductions::new(parts.extractor.clone())),
                         wakeups: wakeups.clone(),
                         max_artifact_bytes: parts.max_artifact_bytes,
                     };

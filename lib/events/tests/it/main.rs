@@ -10,3 +10,4 @@ mod localstack;
 mod relay;
 mod sns;
 mod support;
+mod told;
