@@ -14,7 +14,6 @@ mod harness;
 mod health;
 mod isolation;
 mod killed;
-mod logs;
 mod migrating;
 mod order;
 mod pipeline;
