@@ -7,7 +7,7 @@ pub mod config;
 pub mod data_dir;
 pub mod demo;
 pub mod desk;
-mod logging;
+pub mod logging;
 pub mod wiring;
 
 use std::process::ExitCode;

@@ -1,5 +1,7 @@
 //! Logs: for people on a terminal, one JSON object a line elsewhere.
 
+mod lines;
+
 use std::io::IsTerminal;
 
 use tracing_subscriber::filter::ParseError;
@@ -8,6 +10,8 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, fmt};
 
 use crate::config::{LogFormat, Settings};
+
+pub use lines::JsonLines;
 
 /// What a library says of each statement or frame is for whoever asks for it by name.
 const QUIET: &str = "sqlx=warn,h2=warn,hyper=warn,tantivy=warn,tower=warn";
@@ -31,11 +35,7 @@ pub(crate) fn init(settings: &Settings, serves: bool) {
     if human {
         registry.with(fmt::layer().compact().with_target(false).with_writer(std::io::stderr)).init();
     } else {
-        let json = json_subscriber::layer()
-            .with_writer(std::io::stderr)
-            .flatten_event(true)
-            .flatten_span_list_on_top_level(true);
-        registry.with(json).init();
+        registry.with(JsonLines::new(std::io::stderr)).init();
     }
 }
 

@@ -16,6 +16,7 @@ use anyhow::Context;
 use chrono::TimeDelta;
 use cs_core::{Clock, Ids, SystemClock};
 use cs_db::{Db, DbOptions, Wakeups};
+use cs_documents::folder::Introductions;
 use cs_events::{
     Bus, BusError, Consumer, DeadLetterPart, DeadLetters, JobWorker, Ledger, PostgresBus, Relay, SnsBus,
     SnsOptions, chores, gauges,
@@ -201,6 +202,7 @@ impl Stack {
                         objects: Arc::new(meetings::FileStore::new(&parts.artifacts)),
                         ids: ids.clone(),
                         extractor: parts.extractor.clone(),
+                        introductions: Arc::new(Introductions::new(parts.extractor.clone())),
                         wakeups: wakeups.clone(),
                         max_artifact_bytes: parts.max_artifact_bytes,
                     };

@@ -1,63 +1,12 @@
 //! The real program: an index that is damaged or gone is built anew at the next start, and said; the next version is
 //! built while the instance runs.
 
-use std::io::{BufRead, BufReader, Lines};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, Stdio};
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::harness::MINUTES;
-
-fn councilsense(data: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_councilsense"));
-    command.args(arguments).args(["--log", "warn", "--data-dir"]).arg(data);
-    command.stdout(Stdio::piped()).stderr(Stdio::piped());
-    command
-}
-
-/// What a command answers in JSON.
-fn answer(data: &Path, arguments: &[&str]) -> Value {
-    let output = councilsense(data, arguments).arg("--json").output().unwrap();
-    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success(), "{arguments:?}: {errors}");
-    serde_json::from_slice(&output.stdout).unwrap_or_else(|e| panic!("{e}: {errors}"))
-}
-
-/// A running instance, stopped as an operator stops it. What it says at the end has somewhere to go until then.
-struct Up(Child, Lines<BufReader<ChildStdout>>);
-
-impl Up {
-    /// Starts it, and gives what it says until it can be used.
-    fn start(data: &Path) -> (Self, String) {
-        let here = "127.0.0.1:0";
-        let arguments = ["up", "--demo", "false", "--http", here, "--grpc", here, "--idp", here];
-        let mut child = councilsense(data, &arguments).stderr(Stdio::inherit()).spawn().unwrap();
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let mut up = Self(child, lines);
-        let mut said = String::new();
-        while !said.contains("\nOpen ") {
-            let line = up.1.next().unwrap_or_else(|| panic!("it ended: {said}")).unwrap();
-            said.push_str(&line);
-            said.push('\n');
-        }
-        (up, said)
-    }
-
-    fn stop(mut self) {
-        assert!(Command::new("kill").arg(self.0.id().to_string()).status().unwrap().success());
-        assert!(self.1.by_ref().all(|line| line.is_ok()), "it says that it stops");
-        assert!(self.0.wait().unwrap().success());
-    }
-}
-
-impl Drop for Up {
-    fn drop(&mut self) {
-        // Already gone where the test went well.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
+use crate::program::{Up, answer, scratch};
 
 fn only_store(index: &Path) -> PathBuf {
     let tenant = std::fs::read_dir(index.join("tenants")).unwrap().next().unwrap().unwrap().path();
@@ -67,9 +16,7 @@ fn only_store(index: &Path) -> PathBuf {
 
 #[test]
 fn a_damaged_index_is_built_anew_and_the_next_version_while_it_serves() {
-    let dir = tempfile::tempdir().unwrap();
-    // The database's own user has to reach it.
-    std::fs::set_permissions(dir.path(), std::os::unix::fs::PermissionsExt::from_mode(0o711)).unwrap();
+    let dir = scratch();
     let documents = dir.path().join("documents");
     for day in 1..=2 {
         let folder = documents.join(format!("2023-01-0{day}-city-council"));

@@ -2,22 +2,16 @@
 //! command changes nothing.
 
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Child;
 use std::time::Duration;
 
 use serde_json::Value;
 
 use crate::harness::MINUTES;
+use crate::program::{councilsense, scratch};
 
 fn ingest(data: &Path, documents: &Path) -> Child {
-    Command::new(env!("CARGO_BIN_EXE_councilsense"))
-        .args(["ingest", "--json", "--city", "springfield", "--log", "warn", "--data-dir"])
-        .arg(data)
-        .arg(documents)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap()
+    councilsense(data, &["ingest", "--json", "--city", "springfield"]).arg(documents).spawn().unwrap()
 }
 
 /// What the command tells, once it is let finish.
@@ -29,9 +23,7 @@ fn told(data: &Path, documents: &Path) -> Value {
 
 #[test]
 fn killed_at_any_moment_it_ends_in_the_same_state() {
-    let dir = tempfile::tempdir().unwrap();
-    // The database's own user has to reach it.
-    std::fs::set_permissions(dir.path(), std::os::unix::fs::PermissionsExt::from_mode(0o711)).unwrap();
+    let dir = scratch();
     let documents = dir.path().join("documents");
     for day in 1..=3 {
         let folder = documents.join(format!("2023-01-0{day}-city-council"));

@@ -1,5 +1,5 @@
 //! The whole system from outside its services: the same flows with all roles in one process and with each on its own
-//! port, isolation between tenants, and the invariants that the database keeps.
+//! port, isolation between tenants, and what the program says where it cannot go on.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -12,13 +12,15 @@ mod embedder;
 mod erasure;
 mod harness;
 mod health;
-mod invariants;
 mod isolation;
 mod killed;
+mod migrating;
 mod order;
 mod pipeline;
+mod program;
 mod reader;
 mod records;
+mod refused;
 mod reindex;
 mod restart;
 mod scheduler;

@@ -7,10 +7,12 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use cs_documents::folder::{CityToml, FoundArtifact, FoundMeeting, StartsAt, scan};
+use cs_documents::Reader;
+use cs_documents::folder::{CityToml, FoundArtifact, FoundMeeting, Introductions, StartsAt, scan};
 use cs_proto::common::v1::BatchGetRequest;
 use cs_proto::meetings::v1 as pb;
 use cs_proto::meetings::v1::ingest_meeting_request::Part;
@@ -36,9 +38,10 @@ pub(crate) async fn ingest(settings: Settings, city: &str, paths: &[PathBuf]) ->
     let mut found: Vec<FoundMeeting> = Vec::new();
     let mut ignored = Vec::new();
     let mut about = CityToml::default();
+    let reading = Arc::new(Introductions::new(Reader::isolated(std::env::current_exe()?)));
     for path in paths {
-        let path = path.clone();
-        let scanned = tokio::task::spawn_blocking(move || scan(&path)).await??;
+        let (path, reading) = (path.clone(), reading.clone());
+        let scanned = tokio::task::spawn_blocking(move || scan(&path, &reading)).await??;
         if about == CityToml::default() {
             about = scanned.city;
         }

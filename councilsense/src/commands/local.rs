@@ -110,7 +110,7 @@ async fn wire(
         clock: wiring::system_clock(),
         sns: settings.sns(),
         artifacts: dir.path().join("artifacts"),
-        extractor: meetings::Extractor::Isolated(std::env::current_exe()?),
+        extractor: meetings::Extractor::isolated(std::env::current_exe()?),
         max_artifact_bytes: settings.max_artifact_mb << 20,
         thresholds: thresholds(settings),
         index: Some(index),

@@ -2,12 +2,15 @@
 
 use std::process::ExitCode;
 
+use cs_documents::Reader;
+use cs_documents::folder::{Introductions, scan};
+
 fn main() -> ExitCode {
     let Some(folder) = std::env::args().nth(1) else {
         eprintln!("usage: scan FOLDER");
         return ExitCode::from(2);
     };
-    let scan = match cs_documents::folder::scan(folder.as_ref()) {
+    let scan = match scan(folder.as_ref(), &Introductions::new(Reader::InProcess)) {
         Ok(scan) => scan,
         Err(e) => {
             eprintln!("{e}");

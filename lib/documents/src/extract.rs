@@ -36,8 +36,21 @@ pub fn extract(name: &str, bytes: &[u8]) -> Result<Extracted, ExtractError> {
     read(name, bytes, usize::MAX)
 }
 
+/// How far into the text a document is expected to introduce itself, characters.
+const INTRODUCTION: usize = 6_000;
+/// How many pages that is at most.
+const PAGES: usize = 2;
+
+/// Reads how a document introduces itself: the text of its first pages, without sections and marks.
+pub(crate) fn introduction(name: &str, bytes: &[u8]) -> Result<Extracted, ExtractError> {
+    let mut read = read(name, bytes, PAGES)?;
+    let text = read.text.text.chars().take(INTRODUCTION).collect();
+    read.text = ExtractedText { text, sections: Vec::new(), marks: Vec::new() };
+    Ok(read)
+}
+
 /// Reads the first `pages` pages of a document, where the format has pages.
-pub(crate) fn read(name: &str, bytes: &[u8], pages: usize) -> Result<Extracted, ExtractError> {
+fn read(name: &str, bytes: &[u8], pages: usize) -> Result<Extracted, ExtractError> {
     if bytes.len() as u64 > MAX_INPUT_BYTES {
         return Err(ExtractError::TooLarge(format!(
             "{} MB, at most {} MB are read",

@@ -14,7 +14,7 @@ use cs_core::document::ExtractedText;
 
 use crate::detect::Format;
 use crate::error::ExtractError;
-use crate::extract::{Extracted, extract};
+use crate::extract::{Extracted, extract, introduction};
 use crate::limits::{MAX_CHARACTERS, MAX_INPUT_BYTES};
 
 /// The argument by which the program runs as a reader of one document.
@@ -40,6 +40,23 @@ impl Default for Limits {
 struct Request {
     name: String,
     memory_bytes: u64,
+    part: Part,
+}
+
+/// How much of a document is wanted.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+pub(crate) enum Part {
+    Whole,
+    Introduction,
+}
+
+impl Part {
+    pub(crate) fn read(self, name: &str, bytes: &[u8]) -> Result<Extracted, ExtractError> {
+        match self {
+            Self::Whole => extract(name, bytes),
+            Self::Introduction => introduction(name, bytes),
+        }
+    }
 }
 
 /// [`Extracted`] as it comes over the pipe.
@@ -81,7 +98,7 @@ fn answer() -> std::io::Result<()> {
     let request: Request = serde_json::from_slice(&input[..line])?;
     bound_memory(request.memory_bytes)?;
     let document = input.get(line + 1..).unwrap_or_default();
-    let result = extract(&request.name, document);
+    let result = request.part.read(&request.name, document);
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     serde_json::to_writer(&mut out, &result)?;
     out.flush()
@@ -111,6 +128,16 @@ pub async fn extract_isolated(
     name: &str,
     bytes: Bytes,
 ) -> Result<Extracted, ExtractError> {
+    read_isolated(exe, limits, Part::Whole, name, bytes).await
+}
+
+pub(crate) async fn read_isolated(
+    exe: &Path,
+    limits: Limits,
+    part: Part,
+    name: &str,
+    bytes: Bytes,
+) -> Result<Extracted, ExtractError> {
     if bytes.len() as u64 > MAX_INPUT_BYTES {
         return Err(ExtractError::TooLarge(format!(
             "{} MB, at most {} MB are read",
@@ -119,13 +146,19 @@ pub async fn extract_isolated(
         )));
     }
     // Dropping the future at the deadline drops the child, and that kills it.
-    match tokio::time::timeout(limits.time, speak(exe, limits, name, bytes)).await {
+    match tokio::time::timeout(limits.time, speak(exe, limits, part, name, bytes)).await {
         Ok(result) => result,
         Err(_) => Err(ExtractError::Timeout(u64::try_from(limits.time.as_millis()).unwrap_or(u64::MAX))),
     }
 }
 
-async fn speak(exe: &Path, limits: Limits, name: &str, bytes: Bytes) -> Result<Extracted, ExtractError> {
+async fn speak(
+    exe: &Path,
+    limits: Limits,
+    part: Part,
+    name: &str,
+    bytes: Bytes,
+) -> Result<Extracted, ExtractError> {
     let fault = |what: &str, e: &dyn std::fmt::Display| ExtractError::Reader(format!("{what}: {e}"));
     let mut child = Command::new(exe)
         .arg(CHILD_COMMAND)
@@ -142,7 +175,7 @@ async fn speak(exe: &Path, limits: Limits, name: &str, bytes: Bytes) -> Result<E
     else {
         return Err(ExtractError::Reader("it has no pipes".into()));
     };
-    let request = Request { name: name.to_owned(), memory_bytes: limits.memory_bytes };
+    let request = Request { name: name.to_owned(), memory_bytes: limits.memory_bytes, part };
     let mut head = serde_json::to_vec(&request).map_err(|e| fault("its request", &e))?;
     head.push(b'\n');
     let ask = async move {

@@ -26,8 +26,10 @@ pub mod limits;
 mod line;
 mod pdf;
 mod plain;
+mod reader;
 mod rtf;
 
 pub use error::ExtractError;
 pub use extract::{EXTRACTOR_VERSION, Extracted, extract};
 pub use isolate::{CHILD_COMMAND, Limits, extract_isolated, run_child};
+pub use reader::Reader;

@@ -2,10 +2,14 @@
 
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use cs_documents::{CHILD_COMMAND, ExtractError, Extracted, Limits, extract, extract_isolated, run_child};
+use cs_documents::folder::{FolderScan, Introductions, scan};
+use cs_documents::{
+    CHILD_COMMAND, ExtractError, Extracted, Limits, Reader, extract, extract_isolated, run_child,
+};
 
 fn main() -> ExitCode {
     if std::env::args().nth(1).as_deref() == Some(CHILD_COMMAND) {
@@ -19,6 +23,8 @@ fn main() -> ExitCode {
         memory_is_bounded(&own).await;
         time_is_bounded(&own).await;
         a_reader_that_fails_takes_one_document(&own).await;
+        #[cfg(unix)]
+        a_scan_outlives_what_documents_do_to_their_reader(&own).await;
     });
     println!("isolate: ok");
     ExitCode::SUCCESS
@@ -68,12 +74,74 @@ async fn a_reader_that_fails_takes_one_document(own: &Path) {
     assert!(matches!(missing, Err(ExtractError::Reader(_))), "{missing:?}");
     #[cfg(unix)]
     {
-        use std::os::unix::fs::PermissionsExt;
         let dir = tempfile::tempdir().expect("a folder");
-        let script = dir.path().join("dies");
-        std::fs::write(&script, "#!/bin/sh\nkill -SEGV $$\n").expect("a script");
-        std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).expect("its mode");
+        let script = script(dir.path(), "kill -SEGV $$");
         let died = read(&script, Limits::default(), "a.txt", b"words".to_vec()).await;
         assert!(matches!(died, Err(ExtractError::Damaged(_))), "{died:?}");
     }
+}
+
+#[cfg(unix)]
+fn script(dir: &Path, text: &str) -> std::path::PathBuf {
+    use std::os::unix::fs::PermissionsExt;
+    let script = dir.join("reader");
+    std::fs::write(&script, format!("#!/bin/sh\n{text}\n")).expect("a script");
+    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).expect("its mode");
+    script
+}
+
+/// Its dates stand in the documents only, so that each is read; one ends its reader, one keeps it busy for ever.
+#[cfg(unix)]
+async fn a_scan_outlives_what_documents_do_to_their_reader(own: &Path) {
+    let dir = tempfile::tempdir().expect("a folder");
+    let kept = dir.path().join("kept");
+    let reader = script(
+        dir.path(),
+        &format!(
+            "cat > {kept}\nif grep -q DIES {kept}; then kill -SEGV $$; fi\n\
+             if grep -q LOOPS {kept}; then while :; do :; done; fi\nexec {own} {CHILD_COMMAND} < {kept}",
+            kept = kept.display(),
+            own = own.display()
+        ),
+    );
+    let documents = dir.path().join("documents");
+    std::fs::create_dir(&documents).expect("a folder");
+    let put = |name: &str, text: &str| {
+        std::fs::write(
+            documents.join(name),
+            format!("MINUTES\n{text}\nheld on Thursday, April 6, 2023 at noon"),
+        )
+        .expect("a document");
+    };
+    put("a.txt", "City Council");
+    put("b.txt", "DIES");
+    put("c.txt", "LOOPS");
+    put("d.txt", "Parks Commission");
+    // The beginning gets a third of it.
+    let limits = Limits { time: Duration::from_secs(9), ..Limits::default() };
+    let reading = Arc::new(Introductions::new(Reader::Isolated(reader, limits)));
+    let found = async || -> FolderScan {
+        let (documents, reading) = (documents.clone(), reading.clone());
+        let found = tokio::task::spawn_blocking(move || scan(&documents, &reading)).await;
+        found.expect("it does not panic").expect("a scan")
+    };
+    let first = found().await;
+    let uids: Vec<&str> = first.meetings.iter().map(|m| m.meeting_uid.as_str()).collect();
+    assert_eq!(uids, ["city-council-2023-04-06", "parks-commission-2023-04-06"], "{first:?}");
+    let why = |found: &FolderScan, name: &str| {
+        let ignored = found.ignored.iter().find(|(path, _)| path.ends_with(name));
+        ignored.map(|(_, why)| why.clone()).unwrap_or_default()
+    };
+    assert!(
+        why(&first, "b.txt").contains("(damaged): the document is damaged (its content ended the reader")
+    );
+    assert!(why(&first, "c.txt").contains("(timeout): reading the document took longer than 3000 ms"));
+
+    // It costs its time once, until it changes.
+    let begun = Instant::now();
+    assert_eq!(found().await, first);
+    assert!(begun.elapsed() < Duration::from_secs(2), "it was read again: {:?}", begun.elapsed());
+    put("c.txt", "Harbour Board");
+    let later = found().await;
+    assert_eq!((later.meetings.len(), why(&later, "c.txt").as_str()), (3, ""), "{later:?}");
 }

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use crate::retry::{LOST_MOST, panicked};
+use crate::told::{Ended, Telling};
 use crate::{Bus, BusError, Delivery, Envelope, HandlerError, RetryPolicy, fault, lanes};
 
 /// Messages taken, and handled, at once by one lane.
@@ -176,90 +177,81 @@ impl Consumer {
 
     /// Gives the delivery back where it was handled and is to be ended.
     async fn deliver(&self, delivery: Delivery) -> Result<Option<Delivery>, BusError> {
+        let told = Telling::of_event(delivery.envelope.as_ref().ok(), &self.queue, delivery.attempt);
+        let span = told.span.clone();
+        let ended = match self.work(&delivery).instrument(span).await {
+            Ok(ended) => ended,
+            Err(error) => {
+                told.end(&Ended::Unwritten(error.to_string()));
+                return Err(error);
+            }
+        };
+        let outcome = told.end(&ended);
+        metrics::counter!("councilsense_events_total", "queue" => self.queue.clone(), "outcome" => outcome)
+            .increment(1);
+        Ok(matches!(ended, Ended::Done).then_some(delivery))
+    }
+
+    /// Has it handled, and puts it where it belongs where that went wrong.
+    async fn work(&self, delivery: &Delivery) -> Result<Ended, BusError> {
         let envelope = match &delivery.envelope {
             Ok(envelope) => envelope,
             Err(rubbish) => {
-                tracing::error!(
-                    queue = self.queue,
-                    error = rubbish.error,
-                    "a message that is no envelope was put to the dead letters"
-                );
-                self.count("malformed");
-                self.bus.bury(&delivery, &rubbish.error).await?;
-                return Ok(None);
+                self.bus.bury(delivery, &rubbish.error).await?;
+                return Ok(Ended::Malformed(rubbish.error.clone()));
             }
         };
         if let Some(why) = self.unreadable(envelope) {
-            tracing::warn!(queue = self.queue, trigger = envelope.kind, why, "event parked");
-            self.count("parked");
-            self.bus.park(&delivery, &why).await?;
-            return Ok(None);
+            self.bus.park(delivery, &why).await?;
+            return Ok(Ended::Parked(why));
         }
-        let span = envelope.span("consume");
         let policy = self.handler.policy(&envelope.kind).unwrap_or(self.policy);
         let handled = if delivery.lost > LOST_MOST {
             Err(HandlerError::Permanent(format!("{} consumers died with it in hand", delivery.lost)))
         } else {
             let work = AssertUnwindSafe(self.handler.handle(envelope)).catch_unwind();
             tokio::select! {
-                handled = work.instrument(span.clone()) => handled.unwrap_or_else(|panic| Err(panicked(&*panic))),
-                never = self.renew(&delivery) => never,
+                handled = work => handled.unwrap_or_else(|panic| Err(panicked(&*panic))),
+                never = self.renew(delivery) => never,
                 () = self.out_of_time() => {
-                    self.bus.retry(&delivery, Duration::ZERO, "handed back: the process stopped").await?;
-                    return Ok(None);
+                    self.bus.retry(delivery, Duration::ZERO, "handed back: the process stopped").await?;
+                    return Ok(Ended::HandedBack);
                 }
             }
         };
         match handled {
-            Ok(()) => {
-                self.count("handled");
-                return Ok(Some(delivery));
-            }
-            Err(HandlerError::LeaseLost) => {}
+            Ok(()) => Ok(Ended::Done),
+            Err(HandlerError::LeaseLost) => Ok(Ended::Lost),
             Err(HandlerError::Transient(error)) if delivery.attempt < policy.attempts => {
                 let wait = policy.wait(delivery.attempt);
-                span.in_scope(|| {
-                    tracing::info!(error, attempt = delivery.attempt, ?wait, "event to be tried again")
-                });
-                self.count("retried");
-                self.bus.retry(&delivery, wait, &error).await?;
+                self.bus.retry(delivery, wait, &error).await?;
                 fault!("consumer.retried");
+                Ok(Ended::Retried { error, wait })
             }
             Err(HandlerError::Transient(error) | HandlerError::Permanent(error)) => {
                 match self.handler.given_up(envelope, &error).await {
                     Ok(()) => {}
-                    Err(HandlerError::LeaseLost) => return Ok(None),
+                    Err(HandlerError::LeaseLost) => return Ok(Ended::Lost),
                     // Put away now, whatever waits for it would wait for ever.
                     Err(HandlerError::Transient(told)) => {
-                        span.in_scope(|| {
-                            tracing::warn!(
-                                error = told,
-                                "nobody can be told now that the event is given up: it comes again"
-                            )
-                        });
-                        self.count("retried");
-                        self.bus.retry(&delivery, policy.wait(delivery.attempt), &error).await?;
-                        return Ok(None);
+                        tracing::warn!(
+                            error = told,
+                            "nobody can be told now that the event is given up: it comes again"
+                        );
+                        let wait = policy.wait(delivery.attempt);
+                        self.bus.retry(delivery, wait, &error).await?;
+                        return Ok(Ended::Retried { error, wait });
                     }
-                    Err(HandlerError::Permanent(told)) => span.in_scope(|| {
-                        tracing::error!(error = told, "nobody could be told that the event was given up")
-                    }),
+                    Err(HandlerError::Permanent(told)) => {
+                        tracing::error!(error = told, "nobody could be told that the event was given up");
+                    }
                 }
                 fault!("consumer.told");
-                span.in_scope(|| {
-                    tracing::error!(error, attempt = delivery.attempt, "event put to the dead letters")
-                });
-                self.count("dead");
-                self.bus.bury(&delivery, &error).await?;
+                self.bus.bury(delivery, &error).await?;
                 fault!("consumer.buried");
+                Ok(Ended::Dead(error))
             }
         }
-        Ok(None)
-    }
-
-    fn count(&self, outcome: &'static str) {
-        metrics::counter!("councilsense_events_total", "queue" => self.queue.clone(), "outcome" => outcome)
-            .increment(1);
     }
 
     fn unreadable(&self, envelope: &Envelope) -> Option<String> {
@@ -286,7 +278,7 @@ impl Consumer {
             match self.bus.extend(delivery, LEASE).await {
                 Ok(true) => {}
                 Ok(false) => {
-                    tracing::warn!(queue = self.queue, "another consumer has the message now");
+                    tracing::warn!("another consumer has the message now");
                     return Err(HandlerError::LeaseLost);
                 }
                 Err(error) => tracing::warn!(%error, "the lease of a message could not be renewed"),

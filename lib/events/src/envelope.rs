@@ -6,6 +6,8 @@ use cs_core::{Caller, EventId, Ids, TenantId, Trace};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::told::Seen;
+
 /// What an event or job is about.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Resource {
@@ -46,6 +48,8 @@ pub struct Envelope {
     pub source: String,
     /// A message of `councilsense.events.v1`.
     pub payload: serde_json::Value,
+    #[serde(skip)]
+    pub(crate) seen: Seen,
 }
 
 /// A payload does not have the shape its type says.
@@ -96,6 +100,7 @@ impl Envelope {
             attempt: 0,
             source: source.to_owned(),
             payload,
+            seen: Seen::default(),
         })
     }
 
@@ -123,12 +128,5 @@ impl Envelope {
     pub fn caller(&self, role: &str) -> Caller {
         let trace = Trace::parse(&self.traceparent).unwrap_or_else(Trace::start).child();
         Caller { request_id: self.correlation_id.clone(), ..Caller::service(role, self.tenant_id, trace) }
-    }
-
-    /// The span of everything that is done because of it.
-    pub fn span(&self, name: &'static str) -> tracing::Span {
-        let trace_id = Trace::parse(&self.traceparent).map(Trace::trace_id).unwrap_or_default();
-        tracing::info_span!("work", otel.name = name, trigger = self.kind, job_id = %self.id, tenant_id = %self.tenant_id,
-            request_id = self.correlation_id, trace_id)
     }
 }

@@ -23,5 +23,9 @@ pub async fn first_time(
     .bind(now)
     .execute(tx.conn())
     .await?;
-    Ok(done.rows_affected() == 1)
+    let first = done.rows_affected() == 1;
+    if !first {
+        envelope.seen.again();
+    }
+    Ok(first)
 }

@@ -21,6 +21,7 @@ mod lanes;
 pub mod outbox;
 mod relay;
 mod retry;
+mod told;
 mod worker;
 
 /// A point at which a test may stop the worker as if its process had died.

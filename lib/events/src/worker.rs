@@ -15,6 +15,7 @@ use tracing::Instrument;
 use crate::consumer::HAND_BACK;
 use crate::jobs::{self, Job, Readable};
 use crate::retry::{LOST_MOST, panicked};
+use crate::told::{Ended, Telling};
 use crate::{HandlerError, RetryPolicy, fault, lanes};
 
 /// A worker that died is waited for this long; one that works renews it.
@@ -82,12 +83,21 @@ impl JobWorker {
         tx.commit().await?;
         fault!("worker.claimed");
         self.after.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&job.lane);
-        let span = job.envelope.span("job");
-        self.work(&job).instrument(span).await?;
-        Ok(1)
+        let told = Telling::of_job(&job.envelope, job.attempt.unsigned_abs());
+        let span = told.span.clone();
+        match self.work(&job).instrument(span).await {
+            Ok(ended) => {
+                told.end(&ended);
+                Ok(1)
+            }
+            Err(error) => {
+                told.end(&Ended::Unwritten(error.to_string()));
+                Err(error)
+            }
+        }
     }
 
-    async fn work(&self, job: &Job) -> Result<(), DbError> {
+    async fn work(&self, job: &Job) -> Result<Ended, DbError> {
         let outcome = if job.lost.unsigned_abs() > LOST_MOST {
             Err(HandlerError::Permanent(format!("{} workers died with it in hand", job.lost)))
         } else {
@@ -96,7 +106,8 @@ impl JobWorker {
                     outcome.unwrap_or_else(|panic| Err(panicked(&*panic))),
                 never = self.renew(job) => never,
                 () = self.out_of_time() => {
-                    return self.give_back(job, Some(self.clock.now()), "handed back: the process stopped").await;
+                    self.give_back(job, Some(self.clock.now()), "handed back: the process stopped").await?;
+                    return Ok(Ended::HandedBack);
                 }
             }
         };
@@ -104,36 +115,38 @@ impl JobWorker {
         let policy = self.handler.policy(&job.envelope.kind);
         let attempt = job.attempt.unsigned_abs();
         match outcome {
-            Ok(()) | Err(HandlerError::LeaseLost) => Ok(()),
+            Ok(()) => Ok(Ended::Done),
+            Err(HandlerError::LeaseLost) => Ok(Ended::Lost),
             Err(HandlerError::Transient(error)) if attempt < policy.attempts => {
-                let wait = policy.wait(attempt);
-                tracing::info!(error, attempt, ?wait, "job to be tried again");
-                let at = self.clock.now() + TimeDelta::from_std(wait).unwrap_or(TimeDelta::MAX);
-                self.give_back(job, Some(at), &error).await
+                self.again(job, policy.wait(attempt), error).await
             }
             Err(HandlerError::Transient(error) | HandlerError::Permanent(error)) => {
                 match self.handler.given_up(job, &error).await {
                     Ok(()) => {}
-                    Err(HandlerError::LeaseLost) => return Ok(()),
+                    Err(HandlerError::LeaseLost) => return Ok(Ended::Lost),
                     // Put away now, whatever waits for it would wait for ever.
                     Err(HandlerError::Transient(told)) => {
                         tracing::warn!(
                             error = told,
                             "nobody can be told now that the job is given up: it comes again"
                         );
-                        let at = self.clock.now()
-                            + TimeDelta::from_std(policy.wait(attempt)).unwrap_or(TimeDelta::MAX);
-                        return self.give_back(job, Some(at), &error).await;
+                        return self.again(job, policy.wait(attempt), error).await;
                     }
                     Err(HandlerError::Permanent(told)) => {
                         tracing::error!(error = told, "nobody could be told that the job was given up");
                     }
                 }
                 fault!("worker.told");
-                tracing::error!(error, attempt, "job put to the dead letters");
-                self.give_back(job, None, &error).await
+                self.give_back(job, None, &error).await?;
+                Ok(Ended::Dead(error))
             }
         }
+    }
+
+    async fn again(&self, job: &Job, wait: std::time::Duration, error: String) -> Result<Ended, DbError> {
+        let at = self.clock.now() + TimeDelta::from_std(wait).unwrap_or(TimeDelta::MAX);
+        self.give_back(job, Some(at), &error).await?;
+        Ok(Ended::Retried { error, wait })
     }
 
     async fn give_back(

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::time::{Duration, Instant};
 
-use cs_core::{Caller, Trace};
+use cs_core::{Caller, Subject, Trace};
 use cs_proto::errors::v1::Reason;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_stream::Stream;
@@ -52,6 +52,11 @@ impl Interceptor for Guard {
             tracing::warn!(%error, "a call was refused");
             refused()
         })?;
+        let span = tracing::Span::current();
+        span.record("tenant_id", tracing::field::display(caller.tenant));
+        if let Subject::User(user) = &caller.subject {
+            span.record("user_id", tracing::field::display(user));
+        }
         request.extensions_mut().insert(caller);
         Ok(request)
     }
@@ -121,7 +126,9 @@ where
                 "rpc",
                 rpc.method = request.uri().path(),
                 trace_id = trace,
-                request_id = header("x-request-id").unwrap_or_default()
+                request_id = header("x-request-id").unwrap_or_default(),
+                tenant_id = tracing::field::Empty,
+                user_id = tracing::field::Empty,
             )
         })
         .layer(tower::util::MapFutureLayer::new(told))

@@ -3,9 +3,6 @@
 //! Hidden contract: a run leaves `ingested` only here, under the meeting's row lock, so that of two artifacts that
 //! are read at the same moment exactly one finds that it was the last.
 
-use std::path::PathBuf;
-
-use bytes::Bytes;
 use cs_core::{ArtifactId, Caller, Ids, MeetingId, RunId};
 use cs_db::TenantTx;
 use cs_documents::{ExtractError, Extracted};
@@ -16,31 +13,6 @@ use cs_proto::events::v1::{MeetingExtractRequested, MeetingSummarizeRequested};
 use crate::objects::name_of;
 use crate::store::{artifacts, meetings, runs, texts};
 use crate::{Deps, Error, SCHEMA, messages, rerun};
-
-/// How documents are read.
-#[derive(Clone, Debug)]
-pub enum Extractor {
-    /// By a child process of this program, bounded in time and memory: a stranger's document can end only itself.
-    Isolated(PathBuf),
-    /// In this process, for tests of other things.
-    InProcess,
-}
-
-impl Extractor {
-    async fn extract(&self, name: &str, bytes: Bytes) -> Result<Extracted, ExtractError> {
-        match self {
-            Self::Isolated(program) => {
-                cs_documents::extract_isolated(program, cs_documents::Limits::default(), name, bytes).await
-            }
-            Self::InProcess => {
-                let name = name.to_owned();
-                tokio::task::spawn_blocking(move || cs_documents::extract(&name, &bytes))
-                    .await
-                    .unwrap_or_else(|e| Err(ExtractError::Damaged(e.to_string())))
-            }
-        }
-    }
-}
 
 /// Does the job `meeting.extract.requested`.
 pub async fn extract(

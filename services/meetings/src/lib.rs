@@ -28,9 +28,10 @@ use std::sync::Arc;
 
 use cs_core::Ids;
 use cs_db::{Db, Wakeups};
+use cs_documents::folder::Introductions;
 
+pub use cs_documents::Reader as Extractor;
 pub use error::Error;
-pub use extract::Extractor;
 pub use grpc::MeetingsService;
 pub use grpc_ops::OpsService;
 pub use objects::{FileStore, ObjectStore};
@@ -52,6 +53,8 @@ pub struct Deps {
     pub ids: Ids,
     /// How documents are read.
     pub extractor: Extractor,
+    /// What sources' documents say of themselves.
+    pub introductions: Arc<Introductions>,
     /// Wakes the watchers of publications.
     pub wakeups: Wakeups,
     /// Largest artifact that is taken, bytes.

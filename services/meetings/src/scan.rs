@@ -6,6 +6,8 @@ use cs_events::jobs::{self, Job};
 use cs_events::{Envelope, Fact, HandlerError};
 use cs_policy::{Action, allow};
 use cs_proto::events::v1::{CityScanRequested, MeetingIngestRequested};
+use tracing::Span;
+use tracing::field::display;
 use uuid::Uuid;
 
 use crate::connectors::{self, Listing};
@@ -65,7 +67,8 @@ pub async fn scan(
     let id: SourceId =
         request.source_id.parse().map_err(|_| HandlerError::Permanent("no source id".into()))?;
     let source = source_of(deps, caller, id).await?;
-    let listed = connectors::open(&source.kind, &source.location)?.list().await;
+    Span::current().record("city_id", display(CityId::from(source.city_id)));
+    let listed = connectors::open(&source.kind, &source.location, &deps.introductions)?.list().await;
     let mut tx = deps.db.tenant(caller).await?;
     match &listed {
         Ok(listing) => {
@@ -163,11 +166,13 @@ pub async fn ingest_listed(
     let id: SourceId =
         request.source_id.parse().map_err(|_| HandlerError::Permanent("no source id".into()))?;
     let source = source_of(deps, caller, id).await?;
+    let span = Span::current();
+    span.record("city_id", display(CityId::from(source.city_id)));
     let city = {
         let mut tx = deps.db.tenant(caller).await?;
         places::cities(&mut tx, &[source.city_id]).await?.pop().ok_or(Error::NotFound("city"))?
     };
-    let connector = connectors::open(&source.kind, &source.location)?;
+    let connector = connectors::open(&source.kind, &source.location, &deps.introductions)?;
     let zone = city.time_zone.parse().unwrap_or(chrono_tz::UTC);
     let meeting =
         connector.fetch(&request.meeting_uid, zone, deps.objects.as_ref(), deps.max_artifact_bytes).await?;
@@ -183,7 +188,11 @@ pub async fn ingest_listed(
     sources::give_up(&mut tx, listed, None).await?;
     jobs::finish(&mut tx, job, deps.ids.now()).await?;
     tx.commit().await?;
-    tracing::info!(event = "meeting.ingested", meeting_id = %ingested.meeting, changed = ingested.changed, "meeting taken in");
+    span.record("meeting_id", display(ingested.meeting));
+    if let Some(run) = ingested.run {
+        span.record("processing_run_id", display(run));
+    }
+    tracing::info!(event = "meeting.ingested", changed = ingested.changed, "meeting taken in");
     Ok(())
 }
 
@@ -204,7 +213,7 @@ pub async fn add_source(
 ) -> Result<SourceRow, Error> {
     allow(caller, Action::Operate)?;
     let city = places::find_city(tx, city).await?.ok_or(Error::NotFound("city"))?;
-    connectors::open(kind, location)?;
+    connectors::check(kind, location)?;
     let schedule = match schedule {
         "" => None,
         text => Some(Schedule::parse(text)?),

@@ -8,6 +8,7 @@
 //! could become visible before an earlier one, and a watcher whose cursor has passed would never see the earlier.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::time::Instant;
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use cs_core::{Caller, MeetingId, MessageId, TenantId, Trace, UserId};
@@ -52,6 +53,7 @@ pub(crate) async fn step(deps: &Deps, turn: &Turn) -> Result<usize, Error> {
 }
 
 async fn hand_over(deps: &Deps, tenant: TenantId, claims: &[Claim]) -> Result<(), Error> {
+    let began = Instant::now();
     let caller = Caller::service(SCHEMA, tenant, Trace::start());
     let now = deps.ids.now();
     let mut tx = deps.db.tenant(&caller).await?;
@@ -96,20 +98,27 @@ async fn hand_over(deps: &Deps, tenant: TenantId, claims: &[Claim]) -> Result<()
     messages::put(&mut tx, again, now).await?;
     tx.commit().await?;
     tell_traces(tenant, &told);
-    tracing::info!(tenant_id = %tenant, told = told.len(), messages = count, claimed = claims.len(), "notifications handed over");
+    let duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+    tracing::info!(event = "deliveries.handed_over", tenant_id = %tenant, told = told.len(), messages = count, claimed = claims.len(),
+        duration_ms, "notifications handed over");
     Ok(())
 }
 
 /// A batch is of many calls: each learns in a span of its own what was told because of it.
 fn tell_traces(tenant: TenantId, told: &[&Ready]) {
-    let mut traces: BTreeMap<String, usize> = BTreeMap::new();
+    let mut traces: BTreeMap<String, Vec<&Ready>> = BTreeMap::new();
     for delivery in told {
         let trace = Trace::parse(&delivery.traceparent).map(Trace::trace_id).unwrap_or_default();
-        *traces.entry(trace).or_default() += 1;
+        traces.entry(trace).or_default().push(delivery);
     }
     for (trace_id, told) in traces {
         let span = tracing::info_span!("work", otel.name = "hand_over", trigger = "notification.hand_over", tenant_id = %tenant, trace_id);
-        span.in_scope(|| tracing::debug!(told, "notifications stand in inboxes"));
+        let _in = span.enter();
+        for delivery in told {
+            let (user, meeting) = (UserId::from(delivery.user_id), MeetingId::from(delivery.meeting_id));
+            tracing::debug!(event = "delivery.ended", dedupe_key = delivery.dedupe_key, user_id = %user, meeting_id = %meeting,
+                attempt = delivery.attempt, outcome = "sent", "a notification was handed over");
+        }
     }
 }
 

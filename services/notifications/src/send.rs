@@ -8,7 +8,7 @@ mod lease;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
 use cs_core::{Caller, TenantId, Trace, UserId};
@@ -241,12 +241,12 @@ impl Sender {
         let (id, attempt, target) = (out.id, out.attempt, out.target_id);
         let tries = (attempt - out.tries_from).unsigned_abs();
         let ended = |outcome| Ended { id, attempt, outcome };
-        let trace = Trace::parse(&out.traceparent).map(Trace::trace_id).unwrap_or_default();
         let message = match self.compose(channel.name(), tenant, out, items, people) {
             Ok(message) => message,
             Err(outcome) => return (ended(again(tries, outcome)), None),
         };
         // How long is waited is the channel's to know: dropped in between, nobody knows whether it was taken.
+        let began = Instant::now();
         let sent = channel.send(&message).await;
         let gone = matches!(sent, Err(ChannelError::Gone(_))).then_some(target).flatten();
         let outcome = match sent {
@@ -261,8 +261,9 @@ impl Sender {
             }
             Err(ChannelError::Permanent(error) | ChannelError::Gone(error)) => Outcome::Failed(error),
         };
-        tracing::debug!(dedupe_key = message.dedupe_key, user_id = %message.user, tenant_id = %tenant, trace_id = trace,
-            attempt, channel = channel.name(), outcome = outcome.word(), "notification");
+        let duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        tracing::info!(event = "message.ended", dedupe_key = message.dedupe_key, user_id = %message.user, attempt, outcome = outcome.word(),
+            duration_ms, "message tried");
         (ended(outcome), gone)
     }
 

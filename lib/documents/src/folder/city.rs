@@ -1,10 +1,9 @@
 //! `city.toml`: what a folder says about its city.
 
-use std::path::Path;
-
 use serde::Deserialize;
 
 use super::FolderError;
+use super::walk::File;
 
 /// Every key is optional, unknown keys are ignored.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -21,11 +20,10 @@ pub struct CityToml {
     pub default_body: Option<String>,
 }
 
-pub(super) fn read(path: &Path) -> Result<CityToml, FolderError> {
-    let text =
-        std::fs::read_to_string(path).map_err(|source| FolderError::Io { path: path.to_owned(), source })?;
-    toml::from_str(&text).map_err(|e| FolderError::City {
-        path: path.to_owned(),
+pub(super) fn read(file: &File) -> Result<CityToml, FolderError> {
+    let bytes = file.small().map_err(|source| FolderError::Io { path: file.path.clone(), source })?;
+    toml::from_slice(&bytes).map_err(|e| FolderError::City {
+        path: file.path.clone(),
         message: e.to_string().trim().replace('\n', " "),
     })
 }

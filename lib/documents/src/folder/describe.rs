@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use chrono::NaiveDate;
 use cs_core::document::ArtifactKind;
 
-use super::guess::{Introduction, introduction};
+use super::guess::{Introduction, Introductions};
 use super::names;
 use super::walk::File;
 use crate::detect::ends_with;
@@ -31,25 +31,31 @@ pub(super) struct Described {
 /// Reads the beginning of a file at most once, and only if asked.
 pub(super) struct Lazy<'a> {
     file: &'a File,
+    reading: &'a Introductions,
     read: Option<Result<Introduction, ExtractError>>,
 }
 
 impl<'a> Lazy<'a> {
-    pub(super) fn new(file: &'a File) -> Self {
-        Self { file, read: None }
+    pub(super) fn new(file: &'a File, reading: &'a Introductions) -> Self {
+        Self { file, reading, read: None }
     }
 
     pub(super) fn get(&mut self) -> Result<&Introduction, &ExtractError> {
-        self.read.get_or_insert_with(|| introduction(&self.file.path, self.file.size)).as_ref()
+        self.read.get_or_insert_with(|| self.reading.of(self.file)).as_ref()
     }
 }
 
 /// Describes a loose file, or says why it is no document of a meeting.
-pub(super) fn describe(file: &File, root: &Path, default_body: &str) -> Result<Described, String> {
+pub(super) fn describe(
+    file: &File,
+    root: &Path,
+    default_body: &str,
+    reading: &Introductions,
+) -> Result<Described, String> {
     let relative = relative(&file.path, root);
     let stem = stem(&file.path);
     let words = names::words(&stem);
-    let mut content = Lazy::new(file);
+    let mut content = Lazy::new(file, reading);
     let mut derivation = Vec::new();
     if let Some(reason) = no_document(file, &mut content) {
         return Err(reason);
@@ -61,7 +67,7 @@ pub(super) fn describe(file: &File, root: &Path, default_body: &str) -> Result<D
         (Some(found), _) => (found.date, "its name".to_owned()),
         (None, Some(found)) => (found.date, "the name of its folder".to_owned()),
         (None, None) => match content.get() {
-            Ok(read) => match read.date() {
+            Ok(read) => match read.date {
                 Some(date) => (date, "its first pages".to_owned()),
                 None => return Err(
                     "no date in its name, its folder or its first pages; put the meeting's date in its name"
@@ -125,7 +131,7 @@ fn body(
     if let Some(body) = folder_names(&file.path, root).find_map(|n| names::body(&names::words(&n))) {
         return (named(body), "the name of its folder");
     }
-    if let Some(body) = content.get().ok().and_then(Introduction::body) {
+    if let Some(body) = content.get().ok().and_then(|read: &Introduction| read.body.clone()) {
         return (named(body), "its first pages");
     }
     let rest = names::other_words(words);
@@ -152,7 +158,7 @@ pub(super) fn kind(
     if ends_with(&file.path.to_string_lossy(), &["vtt", "srt"]) {
         return (ArtifactKind::Transcript, "its format");
     }
-    match content.get().ok().and_then(Introduction::kind) {
+    match content.get().ok().and_then(|read| read.kind) {
         Some(kind) => (kind, "its content"),
         None => (ArtifactKind::Attachment, "nothing else"),
     }

@@ -7,11 +7,12 @@ use chrono::NaiveDate;
 use sha2::{Digest, Sha256};
 
 use super::describe::{COUNCIL, Described, Lazy, describe, kind, relative, stem};
+use super::guess::Introductions;
 use super::walk::{File, Tree};
 use super::{FolderError, FolderScan, FoundArtifact, FoundMeeting, city, manifest, names};
 use crate::limits::MAX_INPUT_BYTES;
 
-pub(super) fn group(tree: Tree) -> Result<FolderScan, FolderError> {
+pub(super) fn group(tree: Tree, reading: &Introductions) -> Result<FolderScan, FolderError> {
     let mut scan = FolderScan { ignored: tree.ignored, ..FolderScan::default() };
     let mut loose = Vec::new();
     let mut folders: BTreeMap<PathBuf, Vec<File>> = BTreeMap::new();
@@ -24,7 +25,7 @@ pub(super) fn group(tree: Tree) -> Result<FolderScan, FolderError> {
     for file in tree.files {
         if named(&file, "city.toml") {
             if file.path.parent() == Some(tree.root.as_path()) {
-                scan.city = city::read(&file.path)?;
+                scan.city = city::read(&file)?;
             } else {
                 scan.ignored.push((file.path, "city.toml counts at the top of the folder only".into()));
             }
@@ -44,7 +45,7 @@ pub(super) fn group(tree: Tree) -> Result<FolderScan, FolderError> {
     }
     let default_body = scan.city.default_body.clone().unwrap_or_else(|| COUNCIL.to_owned());
     for (folder, files) in folders {
-        let mut meeting = of_folder(&folder, files, &default_body);
+        let mut meeting = of_folder(&folder, files, &default_body, reading);
         if scan.meetings.iter().any(|m| m.meeting_uid == meeting.meeting_uid) {
             // Two folders are two meetings, even of one body on one day.
             let apart = format!("{}-{}", meeting.meeting_uid, names::slug(&relative(&folder, &tree.root)));
@@ -55,7 +56,7 @@ pub(super) fn group(tree: Tree) -> Result<FolderScan, FolderError> {
         }
         scan.meetings.push(meeting);
     }
-    add_loose(&mut scan, loose, &tree.root, &default_body);
+    add_loose(&mut scan, loose, &tree.root, &default_body, reading);
     for meeting in &mut scan.meetings {
         meeting.artifacts.sort_by(|a, b| (a.kind, &a.file).cmp(&(b.kind, &b.file)));
     }
@@ -85,13 +86,13 @@ fn leading_date(folder: &str) -> Option<NaiveDate> {
     NaiveDate::parse_from_str(date, "%Y-%m-%d").ok().filter(|_| apart)
 }
 
-fn of_folder(folder: &Path, files: Vec<File>, default_body: &str) -> FoundMeeting {
+fn of_folder(folder: &Path, files: Vec<File>, default_body: &str, reading: &Introductions) -> FoundMeeting {
     let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let mut derivation = Vec::new();
     let mut error = None;
     let mut given = manifest::Manifest::default();
     if let Some(file) = files.iter().find(|f| named(f, manifest::FILE) && f.path.parent() == Some(folder)) {
-        match std::fs::read(&file.path).map_err(|e| e.to_string()).and_then(|b| manifest::parse(&b)) {
+        match file.small().map_err(|e| e.to_string()).and_then(|b| manifest::parse(&b)) {
             Ok(read) => given = read,
             Err(e) => error = Some(format!("{name}/{}: {e}; correct the file or remove it", manifest::FILE)),
         }
@@ -114,7 +115,7 @@ fn of_folder(folder: &Path, files: Vec<File>, default_body: &str) -> FoundMeetin
             break;
         }
         let named = names::date_in_name(&stem(&file.path)).map(|f| f.date);
-        date = named.or_else(|| Lazy::new(file).get().ok().and_then(|i| i.date()));
+        date = named.or_else(|| Lazy::new(file, reading).get().ok().and_then(|i| i.date));
         derivation.extend(date.map(|d| format!("date {d} from {}", relative(&file.path, folder))));
     }
     if date.is_none() {
@@ -149,14 +150,14 @@ fn of_folder(folder: &Path, files: Vec<File>, default_body: &str) -> FoundMeetin
         derivation.push(format!("meeting_uid {uid} from body and date"));
         uid
     });
-    let mut artifacts = listed(&given, folder, &name, &files, &mut error);
+    let mut artifacts = listed(&given, folder, (&name, &files), reading, &mut error);
     for file in &files {
         let file_name = relative(&file.path, folder);
         if artifacts.iter().any(|a| a.file == file_name) {
             continue;
         }
         let words = names::words(&stem(&file.path));
-        let (kind, from) = kind(&words, file, folder, &mut Lazy::new(file));
+        let (kind, from) = kind(&words, file, folder, &mut Lazy::new(file, reading));
         derivation.push(format!("{file_name}: kind {} from {from}", kind.as_str()));
         artifacts.push(artifact(file, file_name, kind, stem_title(&file.path)));
     }
@@ -173,8 +174,8 @@ fn of_folder(folder: &Path, files: Vec<File>, default_body: &str) -> FoundMeetin
 fn listed(
     given: &manifest::Manifest,
     folder: &Path,
-    name: &str,
-    files: &[File],
+    (name, files): (&str, &[File]),
+    reading: &Introductions,
     error: &mut Option<String>,
 ) -> Vec<FoundArtifact> {
     let mut artifacts: Vec<FoundArtifact> = Vec::new();
@@ -196,7 +197,7 @@ fn listed(
         });
         let guessed = || {
             let words = names::words(&stem(Path::new(&file_name)));
-            found.map_or(names::kind(&words), |f| Some(kind(&words, f, folder, &mut Lazy::new(f)).0))
+            found.map_or(names::kind(&words), |f| Some(kind(&words, f, folder, &mut Lazy::new(f, reading)).0))
         };
         let kind = said.or_else(guessed).unwrap_or(cs_core::document::ArtifactKind::Attachment);
         let title = entry.title.clone().unwrap_or_else(|| stem_title(Path::new(&file_name)));
@@ -217,14 +218,20 @@ fn listed(
     artifacts
 }
 
-fn add_loose(scan: &mut FolderScan, files: Vec<File>, root: &Path, default_body: &str) {
+fn add_loose(
+    scan: &mut FolderScan,
+    files: Vec<File>,
+    root: &Path,
+    default_body: &str,
+    reading: &Introductions,
+) {
     let mut by_day: BTreeMap<(NaiveDate, String), Vec<Described>> = BTreeMap::new();
     for (file, twin) in with_twins(files) {
         if let Some(twin) = twin {
             scan.ignored.push((file.path, format!("the same bytes as {}", relative(&twin, root))));
             continue;
         }
-        match describe(&file, root, default_body) {
+        match describe(&file, root, default_body, reading) {
             Ok(d) => by_day.entry((d.date, names::slug(&d.body))).or_default().push(d),
             Err(reason) => scan.ignored.push((file.path, reason)),
         }

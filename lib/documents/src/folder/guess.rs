@@ -1,70 +1,103 @@
 //! What a document's own first pages say, where its name is silent.
 
-use std::path::Path;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::SystemTime;
 
 use chrono::NaiveDate;
 use cs_core::document::ArtifactKind;
 
 use super::names;
+use super::walk::File;
+use crate::Reader;
 use crate::error::ExtractError;
-use crate::extract;
 use crate::limits::MAX_INPUT_BYTES;
 
-/// How far into the text a document is expected to introduce itself, characters.
-const INTRODUCTION: usize = 6_000;
-/// How many pages that is at most.
-const PAGES: usize = 2;
+/// Documents remembered at most.
+const MOST_KNOWN: usize = 20_000;
 
-/// The beginning of a document.
-#[derive(Clone, Debug, Default)]
+/// How documents introduce themselves, read once as long as they do not change: sources are scanned again and again, and
+/// one that keeps its reader busy to the limit must not do so each time.
+#[derive(Debug)]
+pub struct Introductions {
+    reader: Reader,
+    known: Mutex<HashMap<PathBuf, (Stamp, Result<Introduction, ExtractError>)>>,
+}
+
+/// Tells whether a file has changed.
+type Stamp = (u64, Option<SystemTime>);
+
+/// What the beginning of a document says.
+#[derive(Clone, Debug)]
 pub(super) struct Introduction {
-    pub(super) media_type: &'static str,
-    text: String,
+    pub(super) date: Option<NaiveDate>,
+    /// The kind its title says.
+    pub(super) kind: Option<ArtifactKind>,
+    /// The body its title names; within, `None` is the city's own.
+    pub(super) body: Option<Option<String>>,
 }
 
-/// Reads the beginning of a document.
-pub(super) fn introduction(path: &Path, size: u64) -> Result<Introduction, ExtractError> {
-    if size > MAX_INPUT_BYTES {
-        return Err(ExtractError::TooLarge(format!(
-            "{} MB, at most {} MB are read",
-            size >> 20,
-            MAX_INPUT_BYTES >> 20
-        )));
-    }
-    let bytes = std::fs::read(path).map_err(|e| ExtractError::Reader(e.to_string()))?;
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let read = extract::read(&name, &bytes, PAGES)?;
-    Ok(Introduction {
-        media_type: read.media_type,
-        text: read.text.text.chars().take(INTRODUCTION).collect(),
-    })
-}
-
-impl Introduction {
-    pub(super) fn date(&self) -> Option<NaiveDate> {
-        names::date_in_content(&self.text)
+impl Introductions {
+    /// Read by `reader`.
+    pub fn new(reader: Reader) -> Self {
+        Self { reader, known: Mutex::default() }
     }
 
-    /// The kind its title says: the first line that is little more than the word.
-    pub(super) fn kind(&self) -> Option<ArtifactKind> {
-        if is_captions(self.media_type) {
-            return Some(ArtifactKind::Transcript);
+    pub(super) fn of(&self, file: &File) -> Result<Introduction, ExtractError> {
+        let modified = std::fs::metadata(&file.path).and_then(|m| m.modified()).ok();
+        let stamp = (file.size, modified);
+        let known = || self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, read)) = known().get(&file.path).filter(|(then, _)| *then == stamp) {
+            return read.clone();
         }
-        let lines = self.text.lines().take(60);
-        let mut titles = lines.filter(|l| l.split_whitespace().count() <= 6);
-        titles.find_map(|l| names::kind(&names::words(l)).filter(|k| *k != ArtifactKind::Packet))
+        let read = self.read(&file.path, file.size);
+        // What is no fault of the document may go well the next time.
+        if !read.as_ref().is_err_and(ExtractError::is_transient) {
+            let mut known = known();
+            if known.len() >= MOST_KNOWN {
+                known.clear();
+            }
+            known.insert(file.path.clone(), (stamp, read.clone()));
+        }
+        read
     }
 
-    /// The body its title names.
-    pub(super) fn body(&self) -> Option<Option<String>> {
-        let mut titles =
-            self.text.lines().take(40).filter(|l| (1..=8).contains(&l.split_whitespace().count()));
-        // "THE COUNCIL" heads the papers of its committees too.
-        let named: Vec<_> = titles.by_ref().filter_map(|l| names::body(&names::words(l))).collect();
-        named.iter().find(|b| b.is_some()).or(named.first()).cloned()
+    fn read(&self, path: &Path, size: u64) -> Result<Introduction, ExtractError> {
+        if size > MAX_INPUT_BYTES {
+            return Err(ExtractError::TooLarge(format!(
+                "{} MB, at most {} MB are read",
+                size >> 20,
+                MAX_INPUT_BYTES >> 20
+            )));
+        }
+        let bytes = std::fs::read(path).map_err(|e| ExtractError::Reader(e.to_string()))?;
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let read = self.reader.introduction(&name, bytes.into())?;
+        let text = read.text.text.as_str();
+        Ok(Introduction {
+            date: names::date_in_content(text),
+            kind: if is_captions(read.media_type) { Some(ArtifactKind::Transcript) } else { kind(text) },
+            body: body(text),
+        })
     }
 }
 
-pub(super) fn is_captions(media_type: &str) -> bool {
+/// The kind its title says: the first line that is little more than the word.
+fn kind(text: &str) -> Option<ArtifactKind> {
+    let lines = text.lines().take(60);
+    let mut titles = lines.filter(|l| l.split_whitespace().count() <= 6);
+    titles.find_map(|l| names::kind(&names::words(l)).filter(|k| *k != ArtifactKind::Packet))
+}
+
+/// The body its title names.
+fn body(text: &str) -> Option<Option<String>> {
+    let titles = text.lines().take(40).filter(|l| (1..=8).contains(&l.split_whitespace().count()));
+    // "THE COUNCIL" heads the papers of its committees too.
+    let named: Vec<_> = titles.filter_map(|l| names::body(&names::words(l))).collect();
+    named.iter().find(|b| b.is_some()).or(named.first()).cloned()
+}
+
+fn is_captions(media_type: &str) -> bool {
     ["text/vtt", "application/x-subrip", "application/json"].contains(&media_type)
 }

@@ -15,6 +15,7 @@ use chrono::{DateTime, FixedOffset, NaiveDate, NaiveDateTime};
 use cs_core::document::ArtifactKind;
 
 pub use city::CityToml;
+pub use guess::Introductions;
 
 /// What a folder holds. Every file under it is the artifact of a meeting, describes one, or is ignored for a reason.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -119,11 +120,12 @@ pub enum FolderError {
     },
 }
 
-/// Finds the meetings in a file, a meeting's folder, or a folder of such at any depth.
-pub fn scan(path: &Path) -> Result<FolderScan, FolderError> {
+/// Finds the meetings in a file, a meeting's folder, or a folder of such at any depth. What names do not say, `reading`
+/// finds in the documents; it blocks.
+pub fn scan(path: &Path, reading: &Introductions) -> Result<FolderScan, FolderError> {
     let tree = walk::walk(path)?;
     if tree.files.is_empty() && tree.ignored.is_empty() && tree.empty.is_empty() {
         return Err(FolderError::Empty(path.to_owned()));
     }
-    group::group(tree)
+    group::group(tree, reading)
 }

@@ -6,6 +6,8 @@ use super::FolderError;
 
 /// Most files a scan takes.
 const MAX_FILES: usize = 50_000;
+/// Largest file that describes others, such as `meeting.json`, bytes.
+const MAX_SMALL_BYTES: u64 = 1 << 20;
 /// How deep folders may nest.
 const MAX_DEPTH: usize = 12;
 
@@ -25,6 +27,20 @@ pub(super) struct Tree {
 pub(super) struct File {
     pub(super) path: PathBuf,
     pub(super) size: u64,
+}
+
+impl File {
+    /// The bytes of a file that describes others.
+    pub(super) fn small(&self) -> std::io::Result<Vec<u8>> {
+        if self.size > MAX_SMALL_BYTES {
+            let most = MAX_SMALL_BYTES >> 20;
+            return Err(std::io::Error::other(format!(
+                "it has {} MB, at most {most} MB are read",
+                self.size >> 20
+            )));
+        }
+        std::fs::read(&self.path)
+    }
 }
 
 pub(super) fn walk(path: &Path) -> Result<Tree, FolderError> {

@@ -43,7 +43,7 @@ fn every_file_is_read_as_other_readers_read_it() {
 #[test]
 fn no_file_is_lost() {
     let Some(root) = corpus() else { return };
-    let scan = folder::scan(&root).unwrap();
+    let scan = folder::scan(&root, &folder::Introductions::new(cs_documents::Reader::InProcess)).unwrap();
     assert_eq!(scan.meetings.len(), 19);
     assert!(scan.meetings.iter().all(|m| m.error.is_none()));
     assert_eq!(scan.meetings.iter().map(|m| m.artifacts.len()).sum::<usize>(), 36);

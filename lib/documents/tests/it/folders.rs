@@ -4,9 +4,14 @@ use std::fs;
 use std::path::Path;
 
 use cs_core::document::ArtifactKind::{Agenda, Attachment, Minutes, Transcript};
-use cs_documents::folder::{FolderError, FolderScan, StartsAt, scan};
+use cs_documents::Reader;
+use cs_documents::folder::{self, FolderError, FolderScan, Introductions, StartsAt};
 
 const CAPTIONS: &str = r#"[{"start": 0, "duration": 1, "text": "good morning"}]"#;
+
+fn scan(path: &Path) -> Result<FolderScan, FolderError> {
+    folder::scan(path, &Introductions::new(Reader::InProcess))
+}
 
 fn put(root: &Path, file: &str, content: impl AsRef<[u8]>) {
     let path = root.join(file);
@@ -161,6 +166,11 @@ fn a_very_large_file_is_listed_unread() {
     file.set_len(500 << 20).unwrap();
     let found = scan(dir.path()).unwrap();
     assert_eq!(found.meetings[0].artifacts[0].size_bytes, 500 << 20);
+    put(dir.path(), "2023-04-06/minutes.txt", "Called.");
+    fs::File::create(dir.path().join("2023-04-06/meeting.json")).unwrap().set_len(500 << 20).unwrap();
+    let found = scan(dir.path()).unwrap();
+    let error = found.meetings[1].error.as_deref().unwrap();
+    assert!(error.contains("it has 500 MB, at most 1 MB are read; correct the file"), "{error}");
 }
 
 #[cfg(unix)]

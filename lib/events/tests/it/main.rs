@@ -9,3 +9,4 @@ mod given_up;
 mod relay;
 mod sns;
 mod support;
+mod told;

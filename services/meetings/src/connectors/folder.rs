@@ -1,11 +1,12 @@
 //! A folder on the machine that runs meetings, laid out as the README shows it.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use chrono::{DateTime, TimeZone, Utc};
 use cs_core::Visibility;
-use cs_documents::folder::{FolderScan, FoundArtifact, FoundMeeting, StartsAt, scan};
+use cs_documents::folder::{FolderScan, FoundArtifact, FoundMeeting, Introductions, StartsAt, scan};
 use sha2::{Digest, Sha256};
 
 use super::{Listed, Listing, SourceConnector};
@@ -16,28 +17,30 @@ use crate::{Error, ObjectStore};
 /// A folder source.
 pub struct Folder {
     root: PathBuf,
+    reading: Arc<Introductions>,
 }
 
 impl Folder {
-    /// At an absolute path.
-    pub fn new(location: &str) -> Result<Self, Error> {
-        let root = PathBuf::from(location);
-        if !root.is_absolute() {
-            return Err(Error::invalid(
-                "location",
-                "must be an absolute path on the machine that runs meetings",
-            ));
-        }
-        Ok(Self { root })
+    /// At an absolute path; its documents are read by `reading`.
+    pub fn new(location: &str, reading: Arc<Introductions>) -> Result<Self, Error> {
+        Ok(Self { root: root(location)?, reading })
     }
 
     async fn found(&self) -> Result<FolderScan, Error> {
-        let root = self.root.clone();
-        let scanned = tokio::task::spawn_blocking(move || scan(&root))
+        let (root, reading) = (self.root.clone(), self.reading.clone());
+        let scanned = tokio::task::spawn_blocking(move || scan(&root, &reading))
             .await
             .map_err(|e| Error::Source(format!("the folder could not be read: {e}")))?;
         scanned.map_err(|e| Error::Source(e.to_string()))
     }
+}
+
+pub(super) fn root(location: &str) -> Result<PathBuf, Error> {
+    let root = PathBuf::from(location);
+    if !root.is_absolute() {
+        return Err(Error::invalid("location", "must be an absolute path on the machine that runs meetings"));
+    }
+    Ok(root)
 }
 
 #[async_trait]

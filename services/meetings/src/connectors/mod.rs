@@ -2,7 +2,10 @@
 
 mod folder;
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
+use cs_documents::folder::Introductions;
 
 use crate::ingest::NewMeeting;
 use crate::{Error, ObjectStore};
@@ -44,10 +47,22 @@ pub trait SourceConnector: Send + Sync {
     ) -> Result<NewMeeting, Error>;
 }
 
-/// The connector of a source.
-pub fn open(kind: &str, location: &str) -> Result<Box<dyn SourceConnector>, Error> {
+/// Whether there is a connector for such a source.
+pub fn check(kind: &str, location: &str) -> Result<(), Error> {
     match kind {
-        "folder" => Ok(Box::new(Folder::new(location)?)),
+        "folder" => folder::root(location).map(drop),
+        other => Err(Error::UnknownSourceKind(other.to_owned())),
+    }
+}
+
+/// The connector of a source. What strangers' documents say is learned by `reading`.
+pub fn open(
+    kind: &str,
+    location: &str,
+    reading: &Arc<Introductions>,
+) -> Result<Box<dyn SourceConnector>, Error> {
+    match kind {
+        "folder" => Ok(Box::new(Folder::new(location, reading.clone())?)),
         other => Err(Error::UnknownSourceKind(other.to_owned())),
     }
 }

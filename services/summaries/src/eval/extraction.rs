@@ -9,7 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use cs_core::document::{ArtifactKind, ExtractedText, Section};
-use cs_documents::folder::{FolderError, scan};
+use cs_documents::Reader;
+use cs_documents::folder::{FolderError, Introductions, scan};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -138,7 +139,7 @@ fn decisions(input: &MeetingInput) -> Vec<DecisionDetail> {
 
 fn from_minutes(dir: &Path, rolls: &BTreeSet<Ballot>) -> Result<SourceReport, ExtractionError> {
     let mut extracted = BTreeSet::new();
-    for meeting in scan(dir)?.meetings {
+    for meeting in scan(dir, &Introductions::new(Reader::InProcess))?.meetings {
         let texts: Vec<SourceText> = meeting
             .artifacts
             .iter()

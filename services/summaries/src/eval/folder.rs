@@ -4,8 +4,8 @@ use std::path::Path;
 use std::time::Instant;
 
 use cs_core::document::ArtifactKind;
-use cs_documents::folder::{FolderError, FoundArtifact, FoundMeeting, scan};
-use cs_documents::{extract, limits};
+use cs_documents::folder::{FolderError, FoundArtifact, FoundMeeting, Introductions, scan};
+use cs_documents::{Reader, extract, limits};
 use uuid::Uuid;
 
 use super::{EvidenceReport, MeetingReport, assess};
@@ -19,7 +19,7 @@ use crate::summarizer::{Extractive, MeetingInput, SourceText, Summarizer};
 pub fn eval_evidence(dir: &Path) -> Result<EvidenceReport, FolderError> {
     let begun = Instant::now();
     let (summarizer, thresholds) = (Extractive::default(), GateThresholds::default());
-    let found = scan(dir)?;
+    let found = scan(dir, &Introductions::new(Reader::InProcess))?;
     let mut unreadable = 0;
     let details = found
         .meetings

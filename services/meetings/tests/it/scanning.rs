@@ -1,0 +1,83 @@
+//! A source is scanned whatever its documents do to their reader.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::NaiveDate;
+use cs_core::{SystemClock, Visibility};
+use cs_documents::Limits;
+use meetings::ingest::{NewCity, NewMeeting};
+use meetings::{Extractor, ingest, job_worker, scan};
+
+use crate::support::World;
+
+/// A program that ends, or never ends, by what it is to read, and else tells the same of every document.
+fn reader(dir: &Path) -> Extractor {
+    let program = dir.join("reader");
+    let kept = dir.join("kept");
+    let told = r#"{"Ok":{"media_type":"text/plain","text":{"text":"MINUTES\nCity Council\nheld on Thursday, April 6, 2023","sections":[],"marks":[]},"pages":null}}"#;
+    let script = format!(
+        "#!/bin/sh\ncat > {kept}\nif grep -q DIES {kept}; then kill -SEGV $$; fi\n\
+         if grep -q LOOPS {kept}; then while :; do :; done; fi\ncat <<'END'\n{told}\nEND\n",
+        kept = kept.display()
+    );
+    std::fs::write(&program, script).unwrap();
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    Extractor::Isolated(program, Limits { time: Duration::from_secs(6), ..Limits::default() })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_document_that_ends_its_reader_or_keeps_it_busy_takes_only_itself() {
+    let world = World::start().await;
+    let dir = tempfile::tempdir().unwrap();
+    let deps = world.deps(reader(dir.path()), &dir.path().join("artifacts"));
+    let operator = world.operator();
+    let city = NewCity {
+        slug: "springfield".to_owned(),
+        name: "Springfield".to_owned(),
+        time_zone: "UTC".to_owned(),
+        language: "en".to_owned(),
+    };
+    let first = NewMeeting {
+        meeting_uid: "first".to_owned(),
+        title: "First".to_owned(),
+        body: "City Council".to_owned(),
+        date: NaiveDate::from_ymd_opt(2023, 1, 5).unwrap(),
+        starts_at: None,
+        location: None,
+        status: None,
+        visibility: Visibility::Public,
+        derivation: Vec::new(),
+        artifacts: Vec::new(),
+    };
+    // None of these names has a date: what stands in them is looked at.
+    let documents = dir.path().join("documents");
+    std::fs::create_dir(&documents).unwrap();
+    for (name, text) in [("a.txt", "Called to order."), ("b.txt", "It DIES."), ("c.txt", "It LOOPS.")] {
+        std::fs::write(documents.join(name), text).unwrap();
+    }
+    let mut tx = world.db.tenant(&operator).await.unwrap();
+    ingest::ingest(&mut tx, &operator, &world.ids, &city, &first).await.unwrap();
+    let place = documents.to_str().unwrap();
+    scan::add_source(&mut tx, &operator, &world.ids, "springfield", "folder", place, "").await.unwrap();
+    scan::scan_city(&mut tx, &operator, &world.ids, "springfield").await.unwrap();
+    tx.commit().await.unwrap();
+
+    // The scan, then the one meeting that it found. Workers take jobs of every tenant, and no other test makes any.
+    let worker = job_worker(&deps, Arc::new(SystemClock));
+    let told = "SELECT last_scan_status || ': ' || last_scan_reason FROM sources";
+    let found = "SELECT meeting_uid FROM meetings ORDER BY meeting_uid";
+    for _ in 0..20 {
+        worker.step().await.unwrap();
+        if world.texts(found).await.len() > 1 {
+            break;
+        }
+    }
+    let told = &world.texts(told).await[0];
+    assert!(told.starts_with("ok: 2 files are ignored: b.txt: "), "{told}");
+    assert!(told.contains("(damaged)") && told.contains("its content ended the reader"), "{told}");
+    assert!(told.contains("c.txt: ") && told.contains("(timeout)"), "{told}");
+    assert_eq!(world.texts(found).await, ["city-council-2023-04-06", "first"]);
+}
