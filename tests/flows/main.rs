@@ -21,6 +21,8 @@ mod reader;
 mod records;
 mod reindex;
 mod restart;
+mod review;
+mod runs;
 mod scheduler;
 mod sources;
 mod strangers;

@@ -21,6 +21,7 @@ pub mod schedule;
 mod store;
 pub mod visibility;
 mod watch;
+mod watch_run;
 pub mod withdraw;
 mod workers;
 
@@ -52,7 +53,7 @@ pub struct Deps {
     pub ids: Ids,
     /// How documents are read.
     pub extractor: Extractor,
-    /// Wakes the watchers of publications.
+    /// Wakes the watchers of publications and of runs.
     pub wakeups: Wakeups,
     /// Largest artifact that is taken, bytes.
     pub max_artifact_bytes: u64,
