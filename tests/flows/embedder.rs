@@ -37,7 +37,7 @@ impl Embedder for Switched {
         if self.away.load(Ordering::SeqCst) {
             return Err(EmbedError::Remote("connection refused".to_owned()));
         }
-        self.inner.embed(texts).await
+        Embedder::embed(&self.inner, texts).await
     }
 }
 
