@@ -15,6 +15,8 @@ use cs_proto::ops::v1::runs_client::RunsClient;
 use cs_proto::ops::v1::sources_client::SourcesClient;
 use cs_proto::search::v1 as search;
 use cs_proto::search::v1::search_client::SearchClient;
+use cs_proto::summaries::v1 as summaries;
+use cs_proto::summaries::v1::summaries_client::SummariesClient;
 use tonic::Code;
 
 use crate::harness::{Harness, Mode, anonymous, operator};
@@ -51,6 +53,7 @@ async fn own(h: &Harness, who: &Caller) -> Answers {
         NotificationsClient of Notifications, remove_push_subscription(notifications::RemovePushSubscriptionRequest { id: x() });
         NotificationsClient of Notifications, add_webhook(notifications::AddWebhookRequest { url: x(), ..Default::default() });
         NotificationsClient of Notifications, remove_webhook(notifications::RemoveWebhookRequest { id: x() });
+        SummariesClient of Summaries, flag_claim(summaries::FlagClaimRequest { claim_id: x(), ..Default::default() });
         NotificationsClient of Notifications, list_notifications(notifications::ListNotificationsRequest { page: bad_page, ..Default::default() });
         NotificationsClient of Notifications, mark_read(notifications::MarkReadRequest::default());
         NotificationsClient of Notifications, watch_inbox(notifications::WatchInboxRequest { after: x() });
@@ -66,6 +69,11 @@ async fn with_a_role(h: &Harness, who: &Caller) -> Answers {
         MeetingsClient of Meetings, add_city(meetings::AddCityRequest { slug: "X".to_owned(), ..Default::default() });
         RunsClient of Meetings, list_runs(ops::ListRunsRequest { meeting_id: x(), ..Default::default() });
         RunsClient of Meetings, batch_get_runs(BatchGetRequest { ids: vec![x()] });
+        RunsClient of Meetings, watch_run(ops::WatchRunRequest { id: x(), ..Default::default() });
+        SummariesClient of Summaries, approve_summary(summaries::ApproveSummaryRequest { meeting_id: x(), ..Default::default() });
+        SummariesClient of Summaries, retract_claim(summaries::RetractClaimRequest { claim_id: x(), ..Default::default() });
+        SummariesClient of Summaries, list_review_queue(summaries::ListReviewQueueRequest { page: Some(PageRequest { after: x(), ..Default::default() }), view: None });
+        SummariesClient of Summaries, list_reviews(summaries::ListReviewsRequest { first: 1_000 });
         RunsClient of Meetings, rerun_meeting(ops::RerunMeetingRequest { meeting_id: x(), ..Default::default() });
         SourcesClient of Meetings, list_sources(ops::ListSourcesRequest { city_id: x() });
         RecordsClient of Meetings, withdraw_meeting(ops::WithdrawMeetingRequest { meeting_id: x(), ..Default::default() });

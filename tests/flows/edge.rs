@@ -46,6 +46,7 @@ impl Edge {
             people: vec![
                 person("ours", "ours", "operator"),
                 person("resident", "theirs", "resident"),
+                person("reviewer", "theirs", "reviewer"),
                 person("operator", "theirs", "operator"),
             ],
             clock: system_clock(),

@@ -6,10 +6,12 @@ use cs_proto::accounts::v1 as ac;
 use cs_proto::accounts::v1::accounts_client::AccountsClient;
 use cs_proto::notifications::v1 as nt;
 use cs_proto::notifications::v1::notifications_client::NotificationsClient;
+use cs_proto::summaries::v1 as sm;
+use cs_proto::summaries::v1::summaries_client::SummariesClient;
 use sqlx::{Connection, PgConnection};
 
 use crate::harness::{Harness, MINUTES, Mode, anonymous, operator};
-use crate::pipeline::{inbox, meeting};
+use crate::pipeline::{inbox, meeting, summary};
 
 pub(crate) async fn sign_in(h: &Harness, tenant: TenantId, name: &str) -> Caller {
     let service = Caller::service("bff", tenant, Trace::start());
@@ -82,13 +84,25 @@ async fn a_person_leaves(h: &Harness) {
     }
     h.drain().await;
     let minutes = [("minutes.txt", "minutes", MINUTES.as_bytes())];
-    h.ingest(&ops, "springfield", "2023-01-05", &minutes).await;
+    let second = h.ingest(&ops, "springfield", "2023-01-05", &minutes).await;
     h.drain().await;
     assert_eq!((inbox(h, &ada).await.len(), inbox(h, &bea).await.len()), (1, 1));
+    let claims = summary(h, &reader, &second.meeting_id).await.unwrap().claims;
+    let mut summaries = SummariesClient::new(h.channel(Role::Summaries));
+    let flag = sm::FlagClaimRequest {
+        claim_id: claims[0].id.clone(),
+        reason: "other".into(),
+        note: "I was there and it was otherwise".into(),
+    };
+    summaries.flag_claim(h.request(&ada, flag.clone())).await.unwrap();
     let theirs: Vec<String> = traces(h, &ada, "ada").await.into_iter().map(|(table, _)| table).collect();
-    for table in
-        ["accounts.users", "accounts.identities", "notifications.follows", "notifications.deliveries"]
-    {
+    for table in [
+        "accounts.users",
+        "accounts.identities",
+        "notifications.follows",
+        "notifications.deliveries",
+        "summaries.claim_flags",
+    ] {
         assert!(theirs.iter().any(|found| found == table), "{table} was looked at: {theirs:?}");
     }
     let before = traces(h, &bea, "bea").await;
@@ -100,6 +114,8 @@ async fn a_person_leaves(h: &Harness) {
     for word in ["Riverside", "streets", &city] {
         assert!(kept.contains(word), "{kept}");
     }
+    let kept = summaries.export_person(h.request(&ada, sm::ExportPersonRequest {})).await.unwrap();
+    assert!(kept.into_inner().json.contains("it was otherwise"));
 
     let wish = ac::DeleteAccountRequest { confirmation: "delete my account".into() };
     accounts.delete_account(h.request(&ada, wish.clone())).await.unwrap();
@@ -115,6 +131,8 @@ async fn a_person_leaves(h: &Harness) {
     let topic = nt::FollowRequest { kind: "topic".into(), target_id: "housing".into(), ..Default::default() };
     let refused = client.follow(h.request(&ada, topic)).await.unwrap_err();
     assert_eq!(refused.code(), tonic::Code::FailedPrecondition);
+    let refused = summaries.flag_claim(h.request(&ada, flag)).await.unwrap_err();
+    assert_eq!(refused.code(), tonic::Code::FailedPrecondition);
     assert!(inbox(h, &ada).await.is_empty());
 
     // What is left is that there was somebody, and the facts that say so, which are forgotten after a month.
@@ -125,6 +143,7 @@ async fn a_person_leaves(h: &Harness) {
             ("accounts.deleted_accounts".to_owned(), 1),
             ("accounts.outbox".to_owned(), 2),
             ("notifications.erased_people".to_owned(), 1),
+            ("summaries.erased_people".to_owned(), 1),
         ]
     );
     assert_eq!(inbox(h, &bea).await.len(), 3, "the other person is told as ever");

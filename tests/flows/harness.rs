@@ -15,6 +15,7 @@ use cs_testkit::postgres;
 use search::index::embedded::OnDamage;
 use search::index::versions::VersionedIndex;
 use search::rank::RankParams;
+use summaries::gate::GateThresholds;
 use tokio::sync::OnceCell;
 use url::Url;
 
@@ -66,8 +67,14 @@ pub(crate) async fn own_database(name: &str) -> Url {
 
 impl Harness {
     pub(crate) async fn start(name: &str, mode: Mode) -> Self {
+        Self::gated(name, mode, GateThresholds::default()).await
+    }
+
+    /// With a gate of the test's own.
+    pub(crate) async fn gated(name: &str, mode: Mode, thresholds: GateThresholds) -> Self {
         let database = own_database(name).await;
-        Self::on(database, mode, tempfile::tempdir().unwrap(), SigningKey::generate().unwrap()).await
+        let (dir, key) = (tempfile::tempdir().unwrap(), SigningKey::generate().unwrap());
+        Self::on(database, mode, dir, key, thresholds).await
     }
 
     /// A stack on what another one left behind.
@@ -77,10 +84,16 @@ impl Harness {
             assert!(stack.tasks.drain(Duration::from_secs(10)).await);
         }
         drop(stacks);
-        Self::on(database, Mode::Together, _dir, key).await
+        Self::on(database, Mode::Together, _dir, key, GateThresholds::default()).await
     }
 
-    async fn on(database: Url, mode: Mode, dir: tempfile::TempDir, key: SigningKey) -> Self {
+    async fn on(
+        database: Url,
+        mode: Mode,
+        dir: tempfile::TempDir,
+        key: SigningKey,
+        thresholds: GateThresholds,
+    ) -> Self {
         let embedder = Switched::new();
         let parts = |roles: Vec<Role>, elsewhere| {
             let search = roles.contains(&Role::Search);
@@ -94,7 +107,7 @@ impl Harness {
                 artifacts: dir.path().join("artifacts"),
                 extractor: meetings::Extractor::InProcess,
                 max_artifact_bytes: 1 << 20,
-                thresholds: Default::default(),
+                thresholds: thresholds.clone(),
                 index: search.then(|| {
                     let (index, damaged) =
                         VersionedIndex::open(dir.path(), RankParams::default(), OnDamage::Refuse).unwrap();

@@ -23,6 +23,8 @@ mod records;
 mod refused;
 mod reindex;
 mod restart;
+mod review;
+mod runs;
 mod scheduler;
 mod sources;
 mod strangers;

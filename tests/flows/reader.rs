@@ -47,6 +47,34 @@ async fn a_resident_s_way(name: &str, mode: Mode) {
         }
     }
 
+    // What was before the body, in its order, with its votes.
+    let agenda = "query($id: ID!) { meeting(id: $id) { agendaItems { ordinal title outcome matter { fileNumber title } \
+         votes { motion outcome mover votes { yeas nays } } claims { evidence { excerpt } } } } }";
+    let agenda = edge.data(rosa, agenda, json!({"id": meetings[0]["id"]})).await;
+    let items = agenda["meeting"]["agendaItems"].as_array().unwrap();
+    let numbers: Vec<&str> = items.iter().filter_map(|item| item["matter"]["fileNumber"].as_str()).collect();
+    assert_eq!(
+        items.iter().map(|item| item["ordinal"].as_u64().unwrap()).next_back(),
+        Some(items.len() as u64)
+    );
+    let found = |number: &str| {
+        items.iter().find(|item| item["matter"]["fileNumber"].as_str().is_some_and(|n| n.contains(number)))
+    };
+    let (adopted, divided, deferred) = (found("34,001"), found("M-23-2"), found("34,002"));
+    let [adopted, divided, deferred] =
+        [adopted, divided, deferred].map(|item| item.unwrap_or_else(|| panic!("{numbers:?}")));
+    assert_eq!((&adopted["outcome"], &deferred["outcome"]), (&json!("ADOPTED"), &json!("DEFERRED")));
+    assert!(adopted["ordinal"].as_u64() < divided["ordinal"].as_u64(), "{numbers:?}");
+    assert_eq!(divided["votes"][0]["votes"]["nays"], json!(["Banks", "Lindqvist"]));
+    assert_eq!(
+        (&divided["votes"][0]["mover"], &divided["votes"][0]["motion"]),
+        (&json!("Moreau"), &Value::Null)
+    );
+    for item in items {
+        let excerpt = item["claims"][0]["evidence"][0]["excerpt"].as_str().unwrap();
+        assert!(MINUTES.contains(excerpt), "{item}");
+    }
+
     // Found by a word, told once, and read.
     let find = "{ search(input: {query: \"Riverside\", mode: HYBRID}) { totalCount degraded nodes { passage { text } meeting { id } } } }";
     let found = edge.data(rosa, find, Value::Null).await;

@@ -46,6 +46,13 @@ fn asked_with(kind: &str) -> &'static [&'static str] {
             "query($id: ID!) { meetings(filter: {bodyId: $id}) { edges { cursor } } }",
             "mutation($id: ID!) { follow(input: {bodyId: $id}) { follow { kind body { name } } userErrors { field message reason } } }",
         ],
+        "Claim" => &[
+            "mutation($id: ID!) { flagClaim(input: {claimId: $id, reason: OTHER}) { flag { note } userErrors { field message reason } } }",
+            "mutation($id: ID!) { retractClaim(input: {claimId: $id, reason: \"x\"}) { summary { version } userErrors { field message reason } } }",
+        ],
+        "Summary" => &[
+            "mutation($id: ID!) { approveSummary(input: {summaryId: $id, reason: \"x\"}) { summary { version } userErrors { field message reason } } }",
+        ],
         "Follow" => {
             &["mutation($id: ID!) { unfollow(input: {id: $id}) { id userErrors { field message reason } } }"]
         }

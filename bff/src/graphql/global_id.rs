@@ -13,6 +13,7 @@ pub(crate) enum Kind {
     Body,
     City,
     Claim,
+    ClaimFlag,
     DeadLetter,
     Follow,
     Identity,
@@ -28,11 +29,12 @@ pub(crate) enum Kind {
     Webhook,
 }
 
-const KINDS: [(Kind, &str); 17] = [
+const KINDS: [(Kind, &str); 18] = [
     (Kind::Artifact, "Artifact"),
     (Kind::Body, "Body"),
     (Kind::City, "City"),
     (Kind::Claim, "Claim"),
+    (Kind::ClaimFlag, "ClaimFlag"),
     (Kind::DeadLetter, "DeadLetter"),
     (Kind::Follow, "Follow"),
     (Kind::Identity, "Identity"),

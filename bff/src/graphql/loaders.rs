@@ -10,7 +10,8 @@ use cs_proto::meetings::v1::{
 };
 use cs_proto::ops::v1::Run;
 use cs_proto::summaries::v1::{
-    BatchGetClaimsRequest, BatchGetCurrentSummariesRequest, Claim, ClaimKind, Summary, SummaryView,
+    Agenda, BatchGetAgendaItemsRequest, BatchGetClaimsRequest, BatchGetCurrentSummariesRequest, Claim,
+    ClaimKind, Summary, SummaryView,
 };
 use futures::future::try_join_all;
 
@@ -40,7 +41,12 @@ impl View {
         }
     }
 
-    fn message(self) -> SummaryView {
+    /// What either needs.
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self { kinds: self.kinds | other.kinds, evidence: self.evidence || other.evidence }
+    }
+
+    pub(crate) fn message(self) -> SummaryView {
         let all = [ClaimKind::Decision, ClaimKind::Action, ClaimKind::Topic, ClaimKind::Fact];
         SummaryView {
             kinds: all
@@ -92,6 +98,8 @@ pub(crate) struct Loaders {
     pub(crate) artifacts: Batcher<String, Arc<Artifact>>,
     pub(crate) artifacts_of: Batcher<String, Arc<Vec<Arc<Artifact>>>>,
     pub(crate) summaries: Batcher<(String, View), Arc<LoadedSummary>>,
+    /// By meeting; in the order of the record.
+    pub(crate) agendas: Batcher<String, Arc<Agenda>>,
     pub(crate) claims: Batcher<String, Arc<Claim>>,
     pub(crate) sections: Batcher<SectionKey, Arc<Section>>,
     pub(crate) runs: Batcher<String, Arc<Run>>,
@@ -136,6 +144,8 @@ impl Loaders {
         let summaries = Batcher::new(queue, move |keys| summaries(owned.clone(), keys));
         let owned = calls.clone();
         let sections = Batcher::new(queue, move |keys| sections(owned.clone(), keys));
+        let owned = calls.clone();
+        let agendas = Batcher::new(queue, move |keys| agendas(owned.clone(), keys));
         Self {
             cities: by_id!(calls, queue, meetings.batch_get_cities, BatchGetRequest { ids }, cities),
             bodies: by_id!(calls, queue, meetings.batch_get_bodies, BatchGetRequest { ids }, bodies),
@@ -143,6 +153,7 @@ impl Loaders {
             artifacts: by_id!(calls, queue, meetings.batch_get_artifacts, BatchGetRequest { ids }, artifacts),
             artifacts_of,
             summaries,
+            agendas,
             claims: by_id!(calls, queue, summaries.batch_get_claims, BatchGetClaimsRequest { ids }, claims),
             sections,
             runs: by_id!(calls, queue, runs.batch_get_runs, BatchGetRequest { ids }, runs),
@@ -160,6 +171,15 @@ async fn artifacts_of(calls: Calls, keys: Vec<String>) -> Loaded<String, Arc<Vec
         lists.entry(artifact.meeting_id.clone()).or_default().push(Arc::new(artifact));
     }
     Ok(lists.into_iter().map(|(meeting, list)| (meeting, Arc::new(list))).collect())
+}
+
+async fn agendas(calls: Calls, keys: Vec<String>) -> Loaded<String, Arc<Agenda>> {
+    let rows = in_calls(keys, |meeting_ids| async {
+        Ok(read!(calls, summaries.batch_get_agenda_items, BatchGetAgendaItemsRequest { meeting_ids })?
+            .agendas)
+    })
+    .await?;
+    Ok(by(rows, |agenda| agenda.meeting_id.clone()))
 }
 
 /// A call a view: fields of one selection share theirs, so a list makes one.

@@ -103,6 +103,11 @@ impl Scope {
         Ok(allow(self.caller(), action)?)
     }
 
+    /// Whether the caller may begin runs and watch them, as meetings asks.
+    pub(crate) fn may_run(&self) -> Result<(), Fault> {
+        self.may(Action::Operate).or_else(|_| self.may(Action::Review))
+    }
+
     /// The person who asks, or that somebody has to sign in.
     pub(crate) fn person(&self) -> Result<UserId, Fault> {
         self.caller().user().ok_or_else(Fault::unauthenticated)

@@ -3,6 +3,7 @@
 use cs_proto::accounts::v1 as accounts;
 use cs_proto::errors::v1::Reason;
 use cs_proto::notifications::v1 as notifications;
+use cs_proto::summaries::v1 as summaries;
 use cs_rpc::FieldViolation;
 use reqwest::Method;
 use reqwest::header::SET_COOKIE;
@@ -128,6 +129,9 @@ async fn an_export_is_whole_or_an_error() {
         let id = caller.user().map(|user| user.to_string());
         Ok(accounts::ExportAccountResponse { json: json!({"users": {"id": id}}).to_string() })
     });
+    stack.fakes.answer("summaries.Summaries/ExportPerson", |_, _: summaries::ExportPersonRequest| {
+        Ok(summaries::ExportPersonResponse { json: r#"{"claim_flags": []}"#.to_owned() })
+    });
     stack.fakes.answer(
         "notifications.Notifications/ExportPerson",
         |_, _: notifications::ExportPersonRequest| {
@@ -147,6 +151,7 @@ async fn an_export_is_whole_or_an_error() {
     let kept: Value = serde_json::from_str(text).unwrap();
     assert_eq!(kept["accounts"]["users"]["id"], stack.user.to_string());
     assert_eq!(kept["notifications"], json!({"follows": []}));
+    assert_eq!(kept["summaries"], json!({"claim_flags": []}));
     assert_eq!(kept["sessions"].as_array().unwrap().len(), 1);
     assert!(!text.contains(browser.session().unwrap()));
     assert_eq!(rows(&stack).await, 1, "no copy of it is kept");

@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use cs_proto::errors::v1::Reason;
 use cs_proto::meetings::v1 as pb;
+use cs_proto::ops::v1 as ops;
 use futures::{SinkExt, StreamExt};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -290,6 +294,56 @@ async fn a_client_that_does_not_answer_a_ping_is_let_go() {
         Message::Close(Some(frame)) => assert_eq!(u16::from(frame.code), 1001),
         other => panic!("{other:?}"),
     }
+}
+
+#[tokio::test]
+async fn a_run_is_told_until_it_has_ended() {
+    let Some(stack) = Stack::start().await else { return };
+    // The service's stream ends with the caller's token, in the middle of the run.
+    stack.fakes.stream("ops.Runs/WatchRun", false, |_, request: ops::WatchRunRequest| {
+        let told = |state: &str, cursor: &str| {
+            let run = ops::Run { id: request.id.clone(), state: state.into(), ..ops::Run::default() };
+            ops::WatchRunResponse { run: Some(run), cursor: cursor.into() }
+        };
+        match request.after.as_str() {
+            _ if request.id.ends_with('9') => Err(cs_rpc::status(Reason::NotFound, "no such run", &[])),
+            "" => Ok(vec![told("ingested", "c1"), told("extracted", "c2")]),
+            "c2" => Ok(vec![told("published", "c3")]),
+            other => panic!("asked for again behind the end: {other}"),
+        }
+    });
+    let mut browser = Browser::new(&stack);
+    let watch = async |browser: &Browser, own: &str| {
+        let id = URL_SAFE_NO_PAD.encode(format!("Run:{own}"));
+        let mut socket = connect(browser, &[PROTOCOL, ("origin", stack.origin.as_str())]).await.unwrap();
+        say(&mut socket, json!({"type": "connection_init"})).await;
+        hear(&mut socket).await.unwrap();
+        let query = format!("subscription {{ runProgress(runId: \"{id}\") {{ state }} }}");
+        say(&mut socket, json!({"type": "subscribe", "id": "1", "payload": {"query": query}})).await;
+        let mut heard = Vec::new();
+        loop {
+            let message = hear(&mut socket).await.unwrap();
+            let has_ended = message["type"] != "next";
+            heard.push(message);
+            if has_ended {
+                return heard;
+            }
+        }
+    };
+    let id = "01J00000000000000000000000";
+    assert!(watch(&browser, id).await[0].to_string().contains("UNAUTHENTICATED"));
+    browser.sign_in("resident").await;
+    assert!(watch(&browser, id).await[0].to_string().contains("FORBIDDEN"));
+    assert!(stack.fakes.calls().iter().all(|call| !call.method.ends_with("WatchRun")));
+    let mut browser = Browser::new(&stack);
+    browser.sign_in("reviewer").await;
+    let heard = watch(&browser, id).await;
+    let states: Vec<&Value> =
+        heard.iter().map(|message| &message["payload"]["data"]["runProgress"]["state"]).collect();
+    assert_eq!(states, [&json!("INGESTED"), &json!("EXTRACTED"), &json!("PUBLISHED"), &Value::Null]);
+    assert_eq!(heard[3]["type"], "complete");
+    let nothing = watch(&browser, "01J00000000000000000000009").await;
+    assert!(nothing[0].to_string().contains("NOT_FOUND"), "{nothing:?}");
 }
 
 #[tokio::test]

@@ -96,6 +96,10 @@ id! {
     SummaryId,
     /// One statement in a summary.
     ClaimId,
+    /// Somebody's word that a claim is wrong.
+    FlagId,
+    /// A reviewer's decision.
+    ReviewId,
     /// A resident's interest.
     FollowId,
     /// One notification to one person.

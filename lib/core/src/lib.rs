@@ -13,9 +13,9 @@ mod visibility;
 pub use caller::{Caller, Role, Subject, UnknownRole};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use id::{
-    ArtifactId, BodyId, CityId, ClaimId, DeliveryId, EventId, FollowId, IdentityId, Ids, InvalidId, JobId,
-    MeetingId, MessageId, PushSubscriptionId, RunId, SavedSearchId, SourceId, SummaryId, TenantId, UserId,
-    WebhookId,
+    ArtifactId, BodyId, CityId, ClaimId, DeliveryId, EventId, FlagId, FollowId, IdentityId, Ids, InvalidId,
+    JobId, MeetingId, MessageId, PushSubscriptionId, ReviewId, RunId, SavedSearchId, SourceId, SummaryId,
+    TenantId, UserId, WebhookId,
 };
 pub use trace::Trace;
 pub use visibility::{UnknownVisibility, Visibility};

@@ -16,9 +16,10 @@ use cs_policy::{Action, Policies};
 const CHECKS: usize = 20_000;
 /// Milliseconds at the 95th percentile.
 const MOST: f64 = 0.2;
-const ACTIONS: [Action; 6] = [
+const ACTIONS: [Action; 7] = [
     Action::Read,
     Action::ManageOwn,
+    Action::Review,
     Action::Operate,
     Action::ManageSessions,
     Action::Administer,

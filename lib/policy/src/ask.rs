@@ -43,6 +43,7 @@ impl Action {
         match self {
             Self::Read => "read",
             Self::ManageOwn => "manageOwn",
+            Self::Review => "review",
             Self::Operate => "operate",
             Self::Administer => "administer",
             Self::ManageSessions => "manageSessions",
@@ -78,8 +79,14 @@ impl Names {
 fn need(policy: &Policy) -> Option<(&'static str, &'static str)> {
     let role = role_word(policy.annotation("needs")?)?;
     let text = policy.to_string();
-    let actions =
-        [Action::ManageOwn, Action::Operate, Action::Administer, Action::ManageSessions, Action::Serve];
+    let actions = [
+        Action::ManageOwn,
+        Action::Review,
+        Action::Operate,
+        Action::Administer,
+        Action::ManageSessions,
+        Action::Serve,
+    ];
     let about =
         actions.into_iter().find(|action| text.contains(&format!("Action::\"{}\"", action.word())))?;
     Some((about.word(), role))

@@ -26,6 +26,8 @@ pub enum Action {
     Read,
     /// Read and change what is one's own: profile, follows, notifications.
     ManageOwn,
+    /// What the gate held back and what people flagged; watching a run.
+    Review,
     /// Runs, sources, scans, dead letters, cities, ingest.
     Operate,
     /// Tenants and role grants.

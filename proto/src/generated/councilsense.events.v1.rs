@@ -151,6 +151,9 @@ pub struct MeetingPublished {
     pub short_summary: ::prost::alloc::string::String,
     #[prost(string, tag = "15")]
     pub run_id: ::prost::alloc::string::String,
+    /// A reviewer took something of the versions before back: what was told of them is not repeated.
+    #[prost(bool, tag = "16")]
+    pub retracts: bool,
 }
 #[derive(serde::Serialize, serde::Deserialize)]
 #[serde(default)]

@@ -40,6 +40,9 @@ pub struct Summary {
     /// In order: the claims of the short summary.
     #[prost(string, repeated, tag = "13")]
     pub highlighted_claim_ids: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// approve, retract: the reviewer's decision that made this version; empty: a run made it.
+    #[prost(string, tag = "14")]
+    pub review: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Claim {
@@ -161,6 +164,222 @@ pub struct BatchGetClaimsResponse {
     #[prost(message, repeated, tag = "1")]
     pub claims: ::prost::alloc::vec::Vec<Claim>,
 }
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ReviewItem {
+    #[prost(enumeration = "ReviewKind", tag = "1")]
+    pub kind: i32,
+    #[prost(string, tag = "2")]
+    pub meeting_id: ::prost::alloc::string::String,
+    /// What was held back, or the current summary that the claim is of.
+    #[prost(message, optional, tag = "3")]
+    pub summary: ::core::option::Option<Summary>,
+    /// Of what was flagged.
+    #[prost(message, optional, tag = "4")]
+    pub claim: ::core::option::Option<Claim>,
+    /// Open ones, the oldest first; at most 50.
+    #[prost(message, repeated, tag = "5")]
+    pub flags: ::prost::alloc::vec::Vec<Flag>,
+    /// Since when it waits.
+    #[prost(string, tag = "6")]
+    pub since: ::prost::alloc::string::String,
+    /// Of what was held back: what was proposed and failed verification, with the reasons; at most 50.
+    #[prost(message, repeated, tag = "7")]
+    pub failed_claims: ::prost::alloc::vec::Vec<FailedClaim>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct FailedClaim {
+    #[prost(enumeration = "ClaimKind", tag = "1")]
+    pub kind: i32,
+    #[prost(string, tag = "2")]
+    pub text: ::prost::alloc::string::String,
+    #[prost(string, repeated, tag = "3")]
+    pub reasons: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Flag {
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub claim_id: ::prost::alloc::string::String,
+    /// not_in_source, misleading, outdated, other
+    #[prost(string, tag = "3")]
+    pub reason: ::prost::alloc::string::String,
+    #[prost(string, tag = "4")]
+    pub note: ::prost::alloc::string::String,
+    #[prost(string, tag = "5")]
+    pub created_at: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListReviewQueueRequest {
+    #[prost(message, optional, tag = "1")]
+    pub page: ::core::option::Option<super::super::common::v1::PageRequest>,
+    /// What to send of each summary.
+    #[prost(message, optional, tag = "2")]
+    pub view: ::core::option::Option<SummaryView>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListReviewQueueResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub items: ::prost::alloc::vec::Vec<ReviewItem>,
+    /// One an item.
+    #[prost(string, repeated, tag = "2")]
+    pub cursors: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    #[prost(message, optional, tag = "3")]
+    pub page_info: ::core::option::Option<super::super::common::v1::PageInfo>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ApproveSummaryRequest {
+    #[prost(string, tag = "1")]
+    pub meeting_id: ::prost::alloc::string::String,
+    #[prost(uint64, tag = "2")]
+    pub version: u64,
+    /// Why, in 1 to 1,000 characters.
+    #[prost(string, tag = "3")]
+    pub reason: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ApproveSummaryResponse {
+    #[prost(string, tag = "1")]
+    pub meeting_id: ::prost::alloc::string::String,
+    /// That readers get by it.
+    #[prost(uint64, tag = "2")]
+    pub version: u64,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RetractClaimRequest {
+    #[prost(string, tag = "1")]
+    pub claim_id: ::prost::alloc::string::String,
+    /// Why, in 1 to 1,000 characters.
+    #[prost(string, tag = "2")]
+    pub reason: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RetractClaimResponse {
+    #[prost(string, tag = "1")]
+    pub meeting_id: ::prost::alloc::string::String,
+    /// Without the claim.
+    #[prost(uint64, tag = "2")]
+    pub version: u64,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct FlagClaimRequest {
+    #[prost(string, tag = "1")]
+    pub claim_id: ::prost::alloc::string::String,
+    /// As in Flag.
+    #[prost(string, tag = "2")]
+    pub reason: ::prost::alloc::string::String,
+    /// At most 1,000 characters.
+    #[prost(string, tag = "3")]
+    pub note: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct FlagClaimResponse {
+    #[prost(message, optional, tag = "1")]
+    pub flag: ::core::option::Option<Flag>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Review {
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub meeting_id: ::prost::alloc::string::String,
+    /// That was decided about.
+    #[prost(uint64, tag = "3")]
+    pub version: u64,
+    /// Of a retraction.
+    #[prost(string, tag = "4")]
+    pub claim_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "5")]
+    pub claim_text: ::prost::alloc::string::String,
+    /// approve, retract
+    #[prost(string, tag = "6")]
+    pub decision: ::prost::alloc::string::String,
+    /// user:ID, operator:NAME
+    #[prost(string, tag = "7")]
+    pub actor: ::prost::alloc::string::String,
+    #[prost(string, tag = "8")]
+    pub reason: ::prost::alloc::string::String,
+    /// That it made; 0: none had to be.
+    #[prost(uint64, tag = "9")]
+    pub made_version: u64,
+    #[prost(string, tag = "10")]
+    pub at: ::prost::alloc::string::String,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListReviewsRequest {
+    /// 1 to 100; 0 means 20.
+    #[prost(uint32, tag = "1")]
+    pub first: u32,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListReviewsResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub reviews: ::prost::alloc::vec::Vec<Review>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ExportPersonRequest {}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ExportPersonResponse {
+    #[prost(string, tag = "1")]
+    pub json: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BatchGetAgendaItemsRequest {
+    #[prost(string, repeated, tag = "1")]
+    pub meeting_ids: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct BatchGetAgendaItemsResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub agendas: ::prost::alloc::vec::Vec<Agenda>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Agenda {
+    #[prost(string, tag = "1")]
+    pub meeting_id: ::prost::alloc::string::String,
+    /// Of the summary that records them.
+    #[prost(uint64, tag = "2")]
+    pub version: u64,
+    /// In the order of the record.
+    #[prost(message, repeated, tag = "3")]
+    pub items: ::prost::alloc::vec::Vec<AgendaItem>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct AgendaItem {
+    /// From 1.
+    #[prost(uint32, tag = "1")]
+    pub ordinal: u32,
+    /// In the official words.
+    #[prost(string, tag = "2")]
+    pub title: ::prost::alloc::string::String,
+    /// Of the matter, as written; empty: the record gives none.
+    #[prost(string, tag = "3")]
+    pub file_number: ::prost::alloc::string::String,
+    /// How the matter left the meeting, as in Decision; empty: the record does not say.
+    #[prost(string, tag = "4")]
+    pub outcome: ::prost::alloc::string::String,
+    /// In the order they were taken.
+    #[prost(message, repeated, tag = "5")]
+    pub votes: ::prost::alloc::vec::Vec<ItemVote>,
+    /// What the summary says of it, with evidence.
+    #[prost(message, repeated, tag = "6")]
+    pub claims: ::prost::alloc::vec::Vec<Claim>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ItemVote {
+    /// The step that was voted on, such as an amendment; empty: the matter itself.
+    #[prost(string, tag = "1")]
+    pub motion: ::prost::alloc::string::String,
+    /// As in Decision.
+    #[prost(string, tag = "2")]
+    pub outcome: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "3")]
+    pub votes: ::core::option::Option<Votes>,
+    #[prost(string, tag = "4")]
+    pub mover: ::prost::alloc::string::String,
+    #[prost(string, tag = "5")]
+    pub seconder: ::prost::alloc::string::String,
+}
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum ClaimKind {
@@ -192,6 +411,37 @@ impl ClaimKind {
             "CLAIM_KIND_ACTION" => Some(Self::Action),
             "CLAIM_KIND_TOPIC" => Some(Self::Topic),
             "CLAIM_KIND_FACT" => Some(Self::Fact),
+            _ => None,
+        }
+    }
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum ReviewKind {
+    Unspecified = 0,
+    /// The gate rejected the newest summary of a meeting.
+    HeldBack = 1,
+    /// Somebody flagged a claim of a current summary.
+    Flagged = 2,
+}
+impl ReviewKind {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "REVIEW_KIND_UNSPECIFIED",
+            Self::HeldBack => "REVIEW_KIND_HELD_BACK",
+            Self::Flagged => "REVIEW_KIND_FLAGGED",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "REVIEW_KIND_UNSPECIFIED" => Some(Self::Unspecified),
+            "REVIEW_KIND_HELD_BACK" => Some(Self::HeldBack),
+            "REVIEW_KIND_FLAGGED" => Some(Self::Flagged),
             _ => None,
         }
     }
@@ -404,6 +654,211 @@ pub mod summaries_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// What was before the body, as the current summary of each meeting records it. At most 100 meetings.
+        pub async fn batch_get_agenda_items(
+            &mut self,
+            request: impl tonic::IntoRequest<super::BatchGetAgendaItemsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::BatchGetAgendaItemsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/councilsense.summaries.v1.Summaries/BatchGetAgendaItems",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "councilsense.summaries.v1.Summaries",
+                        "BatchGetAgendaItems",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// What the gate held back and what people flagged, the longest waiting first. For reviewers.
+        pub async fn list_review_queue(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListReviewQueueRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListReviewQueueResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/councilsense.summaries.v1.Summaries/ListReviewQueue",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "councilsense.summaries.v1.Summaries",
+                        "ListReviewQueue",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Publishes what the gate held back, as a version of its own; of a published summary, answers its flags: it stays as
+        /// it is. Again: nothing changes. For reviewers.
+        pub async fn approve_summary(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ApproveSummaryRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ApproveSummaryResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/councilsense.summaries.v1.Summaries/ApproveSummary",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "councilsense.summaries.v1.Summaries",
+                        "ApproveSummary",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Publishes a version of the current summary without a claim. Again: nothing changes. For reviewers.
+        pub async fn retract_claim(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RetractClaimRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RetractClaimResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/councilsense.summaries.v1.Summaries/RetractClaim",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "councilsense.summaries.v1.Summaries",
+                        "RetractClaim",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Whoever is signed in says that a claim is wrong. Again, while the first is open: it stays as it is.
+        pub async fn flag_claim(
+            &mut self,
+            request: impl tonic::IntoRequest<super::FlagClaimRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::FlagClaimResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/councilsense.summaries.v1.Summaries/FlagClaim",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("councilsense.summaries.v1.Summaries", "FlagClaim"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Who decided what, and why, the newest first. For reviewers.
+        pub async fn list_reviews(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListReviewsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListReviewsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/councilsense.summaries.v1.Summaries/ListReviews",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("councilsense.summaries.v1.Summaries", "ListReviews"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// All that is kept here about the person who asks, as the text of a JSON object with a member a table.
+        pub async fn export_person(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ExportPersonRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ExportPersonResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/councilsense.summaries.v1.Summaries/ExportPerson",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "councilsense.summaries.v1.Summaries",
+                        "ExportPerson",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -448,6 +903,63 @@ pub mod summaries_server {
             request: tonic::Request<super::BatchGetClaimsRequest>,
         ) -> std::result::Result<
             tonic::Response<super::BatchGetClaimsResponse>,
+            tonic::Status,
+        >;
+        /// What was before the body, as the current summary of each meeting records it. At most 100 meetings.
+        async fn batch_get_agenda_items(
+            &self,
+            request: tonic::Request<super::BatchGetAgendaItemsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::BatchGetAgendaItemsResponse>,
+            tonic::Status,
+        >;
+        /// What the gate held back and what people flagged, the longest waiting first. For reviewers.
+        async fn list_review_queue(
+            &self,
+            request: tonic::Request<super::ListReviewQueueRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListReviewQueueResponse>,
+            tonic::Status,
+        >;
+        /// Publishes what the gate held back, as a version of its own; of a published summary, answers its flags: it stays as
+        /// it is. Again: nothing changes. For reviewers.
+        async fn approve_summary(
+            &self,
+            request: tonic::Request<super::ApproveSummaryRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ApproveSummaryResponse>,
+            tonic::Status,
+        >;
+        /// Publishes a version of the current summary without a claim. Again: nothing changes. For reviewers.
+        async fn retract_claim(
+            &self,
+            request: tonic::Request<super::RetractClaimRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RetractClaimResponse>,
+            tonic::Status,
+        >;
+        /// Whoever is signed in says that a claim is wrong. Again, while the first is open: it stays as it is.
+        async fn flag_claim(
+            &self,
+            request: tonic::Request<super::FlagClaimRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::FlagClaimResponse>,
+            tonic::Status,
+        >;
+        /// Who decided what, and why, the newest first. For reviewers.
+        async fn list_reviews(
+            &self,
+            request: tonic::Request<super::ListReviewsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListReviewsResponse>,
+            tonic::Status,
+        >;
+        /// All that is kept here about the person who asks, as the text of a JSON object with a member a table.
+        async fn export_person(
+            &self,
+            request: tonic::Request<super::ExportPersonRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ExportPersonResponse>,
             tonic::Status,
         >;
     }
@@ -699,6 +1211,322 @@ pub mod summaries_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = BatchGetClaimsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/councilsense.summaries.v1.Summaries/BatchGetAgendaItems" => {
+                    #[allow(non_camel_case_types)]
+                    struct BatchGetAgendaItemsSvc<T: Summaries>(pub Arc<T>);
+                    impl<
+                        T: Summaries,
+                    > tonic::server::UnaryService<super::BatchGetAgendaItemsRequest>
+                    for BatchGetAgendaItemsSvc<T> {
+                        type Response = super::BatchGetAgendaItemsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::BatchGetAgendaItemsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Summaries>::batch_get_agenda_items(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = BatchGetAgendaItemsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/councilsense.summaries.v1.Summaries/ListReviewQueue" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListReviewQueueSvc<T: Summaries>(pub Arc<T>);
+                    impl<
+                        T: Summaries,
+                    > tonic::server::UnaryService<super::ListReviewQueueRequest>
+                    for ListReviewQueueSvc<T> {
+                        type Response = super::ListReviewQueueResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListReviewQueueRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Summaries>::list_review_queue(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListReviewQueueSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/councilsense.summaries.v1.Summaries/ApproveSummary" => {
+                    #[allow(non_camel_case_types)]
+                    struct ApproveSummarySvc<T: Summaries>(pub Arc<T>);
+                    impl<
+                        T: Summaries,
+                    > tonic::server::UnaryService<super::ApproveSummaryRequest>
+                    for ApproveSummarySvc<T> {
+                        type Response = super::ApproveSummaryResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ApproveSummaryRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Summaries>::approve_summary(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ApproveSummarySvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/councilsense.summaries.v1.Summaries/RetractClaim" => {
+                    #[allow(non_camel_case_types)]
+                    struct RetractClaimSvc<T: Summaries>(pub Arc<T>);
+                    impl<
+                        T: Summaries,
+                    > tonic::server::UnaryService<super::RetractClaimRequest>
+                    for RetractClaimSvc<T> {
+                        type Response = super::RetractClaimResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RetractClaimRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Summaries>::retract_claim(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RetractClaimSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/councilsense.summaries.v1.Summaries/FlagClaim" => {
+                    #[allow(non_camel_case_types)]
+                    struct FlagClaimSvc<T: Summaries>(pub Arc<T>);
+                    impl<
+                        T: Summaries,
+                    > tonic::server::UnaryService<super::FlagClaimRequest>
+                    for FlagClaimSvc<T> {
+                        type Response = super::FlagClaimResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::FlagClaimRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Summaries>::flag_claim(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = FlagClaimSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/councilsense.summaries.v1.Summaries/ListReviews" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListReviewsSvc<T: Summaries>(pub Arc<T>);
+                    impl<
+                        T: Summaries,
+                    > tonic::server::UnaryService<super::ListReviewsRequest>
+                    for ListReviewsSvc<T> {
+                        type Response = super::ListReviewsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListReviewsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Summaries>::list_reviews(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListReviewsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/councilsense.summaries.v1.Summaries/ExportPerson" => {
+                    #[allow(non_camel_case_types)]
+                    struct ExportPersonSvc<T: Summaries>(pub Arc<T>);
+                    impl<
+                        T: Summaries,
+                    > tonic::server::UnaryService<super::ExportPersonRequest>
+                    for ExportPersonSvc<T> {
+                        type Response = super::ExportPersonResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ExportPersonRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Summaries>::export_person(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ExportPersonSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

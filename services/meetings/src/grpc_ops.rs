@@ -1,4 +1,7 @@
-//! `ops.v1.Runs`, `ops.v1.Sources` and `ops.v1.Records`: this service's part of the operators' interface.
+//! `ops.v1.Runs`, `ops.v1.Sources` and `ops.v1.Records`: this service's part of the operators' interface. Reviewers begin
+//! runs and watch them too.
+
+use std::pin::Pin;
 
 use cs_core::{Caller, CityId, RunId, SourceId};
 use cs_policy::{Action, allow};
@@ -7,12 +10,13 @@ use cs_proto::ops::v1 as pb;
 use cs_proto::ops::v1::records_server::Records;
 use cs_proto::ops::v1::runs_server::Runs;
 use cs_proto::ops::v1::sources_server::Sources;
+use futures::Stream;
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
 use crate::grpc::{id, ids, optional_id, page, page_info};
 use crate::store::runs;
-use crate::{Deps, Error, messages, read, rerun, scan, visibility, withdraw};
+use crate::{Deps, Error, messages, read, rerun, scan, visibility, watch_run, withdraw};
 
 /// The service.
 #[derive(Clone)]
@@ -67,7 +71,8 @@ impl Runs for OpsService {
         &self,
         request: Request<pb::RerunMeetingRequest>,
     ) -> Answer<pb::RerunMeetingResponse> {
-        let caller = operator(&request)?;
+        let caller = cs_rpc::caller(&request)?;
+        rerun::may(&caller).map_err(Error::from)?;
         let meeting = id("meeting_id", &request.get_ref().meeting_id)?;
         let mut tx = self.0.db.tenant(&caller).await.map_err(Error::from)?;
         let run =
@@ -75,6 +80,16 @@ impl Runs for OpsService {
         let row = runs::by_ids(&mut tx, &[run.uuid()]).await.map_err(Error::from)?.pop();
         tx.commit().await.map_err(Error::from)?;
         Ok(Response::new(pb::RerunMeetingResponse { run: row.map(messages::run) }))
+    }
+
+    type WatchRunStream = Pin<Box<dyn Stream<Item = Result<pb::WatchRunResponse, Status>> + Send>>;
+
+    async fn watch_run(&self, request: Request<pb::WatchRunRequest>) -> Answer<Self::WatchRunStream> {
+        let caller = cs_rpc::caller(&request)?;
+        rerun::may(&caller).map_err(Error::from)?;
+        let request = request.into_inner();
+        let stream = watch_run::watch(&self.0, caller, id("id", &request.id)?, &request.after).await?;
+        Ok(Response::new(Box::pin(stream)))
     }
 }
 

@@ -21,6 +21,7 @@ pub mod schedule;
 mod store;
 pub mod visibility;
 mod watch;
+mod watch_run;
 pub mod withdraw;
 mod workers;
 
@@ -55,7 +56,7 @@ pub struct Deps {
     pub extractor: Extractor,
     /// What sources' documents say of themselves.
     pub introductions: Arc<Introductions>,
-    /// Wakes the watchers of publications.
+    /// Wakes the watchers of publications and of runs.
     pub wakeups: Wakeups,
     /// Largest artifact that is taken, bytes.
     pub max_artifact_bytes: u64,

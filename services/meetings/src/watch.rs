@@ -19,9 +19,9 @@ use crate::{Deps, Error, SCHEMA, messages};
 
 const BATCH: i64 = 100;
 /// Wake-up calls can be lost with a connection.
-const POLL: Duration = Duration::from_secs(2);
+pub(crate) const POLL: Duration = Duration::from_secs(2);
 /// A caller token is good for a minute; whoever still may watch comes back with the cursor and a new one.
-const STREAM_LIFE: Duration = Duration::from_secs(60);
+pub(crate) const STREAM_LIFE: Duration = Duration::from_secs(60);
 
 struct Watcher {
     deps: Deps,

@@ -64,6 +64,10 @@ pub async fn published(deps: &Deps, caller: &Caller, envelope: &Envelope) -> Res
     if let Some(told) = told {
         let newer = version > told.summary_version;
         let differs = told.title != title || told.body != event.short_summary;
+        // Where the claim was not among what was told, those words stand.
+        if event.retracts && newer && told.body != event.short_summary {
+            notices::take_back(&mut tx, meeting, version).await?;
+        }
         if !newer || !differs || !preferences::anybody_wants_changes(&mut tx).await? {
             return Ok(tx.commit().await?);
         }

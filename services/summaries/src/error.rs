@@ -21,6 +21,23 @@ pub enum Error {
     /// There is no such thing, or the caller may not see it.
     #[error("there is no such {0}")]
     NotFound(&'static str),
+    /// Something newer has taken its place.
+    #[error("{0}")]
+    Stale(&'static str),
+    /// Nothing of it can be shown.
+    #[error(
+        "no claim of this summary has verified evidence, so none of it can be published: rerun the meeting when its documents are better"
+    )]
+    NothingVerified,
+    /// A person has as many open flags as they may.
+    #[error("you have {0} open flags: wait until reviewers have looked at some")]
+    TooManyFlags(i64),
+    /// A cursor was not made by this list.
+    #[error("{0}")]
+    Page(#[from] cs_core::page::PageError),
+    /// Meetings does not answer.
+    #[error("meetings does not answer: {0}")]
+    Meetings(#[source] Status),
     /// The caller may not do this.
     #[error("{0}")]
     Denied(#[from] Denied),
@@ -33,10 +50,21 @@ pub enum Error {
 }
 
 impl Error {
+    /// A field that breaks a rule.
+    pub(crate) fn invalid(field: &str, rule: impl Into<String>) -> Self {
+        Self::Invalid(FieldViolation::new(field, rule))
+    }
+
     fn reason(&self) -> Reason {
         match self {
             Self::Invalid(_) => Reason::InvalidArgument,
             Self::NotFound(_) => Reason::NotFound,
+            Self::Stale(_) => Reason::StaleVersion,
+            Self::NothingVerified => Reason::ClaimWithoutEvidence,
+            Self::TooManyFlags(_) => Reason::RateLimited,
+            Self::Page(cs_core::page::PageError::InvalidCursor) => Reason::InvalidCursor,
+            Self::Page(_) => Reason::InvalidArgument,
+            Self::Meetings(_) => Reason::Unavailable,
             Self::Denied(Denied::SignInFirst) => Reason::Unauthenticated,
             Self::Denied(_) => Reason::Forbidden,
             Self::Db(DbError::Refused { rule, .. }) if rule == EXCERPT_MISMATCH => Reason::ExcerptMismatch,
@@ -54,8 +82,11 @@ impl Error {
 
 impl From<Error> for Status {
     fn from(error: Error) -> Self {
-        let fields =
-            if let Error::Invalid(violation) = &error { vec![violation.clone()] } else { Vec::new() };
+        let fields = match &error {
+            Error::Invalid(violation) => vec![violation.clone()],
+            Error::Page(page) => vec![FieldViolation::new("page", page.to_string())],
+            _ => Vec::new(),
+        };
         cs_rpc::report(error.reason(), &error, &fields)
     }
 }

@@ -24,8 +24,13 @@ pub struct GateStats {
 impl GateStats {
     /// Evidence coverage rate: verified ÷ proposed, from 0 to 1; 0 when nothing was proposed.
     pub fn ecr(&self) -> f64 {
-        if self.proposed == 0 { 0.0 } else { self.verified as f64 / self.proposed as f64 }
+        ecr(self.proposed, self.verified)
     }
+}
+
+/// Evidence coverage rate: verified ÷ proposed, from 0 to 1; 0 when nothing was proposed.
+pub fn ecr(proposed: usize, verified: usize) -> f64 {
+    if proposed == 0 { 0.0 } else { verified as f64 / proposed as f64 }
 }
 
 /// Where the gate draws its lines. Every field has a default, so a configuration names only what it changes.
@@ -56,8 +61,8 @@ impl Default for GateThresholds {
     }
 }
 
-/// What the gate says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// What the gate says; the graver is the greater.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// Publish.
@@ -76,6 +81,11 @@ impl Verdict {
             Self::LimitedConfidence => "limited_confidence",
             Self::Reject => "reject",
         }
+    }
+
+    /// The verdict of a word; one that is not known counts as the gravest.
+    pub(crate) fn of(word: &str) -> Self {
+        [Self::Pass, Self::LimitedConfidence].into_iter().find(|v| v.as_str() == word).unwrap_or(Self::Reject)
     }
 }
 
@@ -99,38 +109,14 @@ pub struct Judgement {
 
 /// Judges a run.
 pub fn gate(stats: &GateStats, thresholds: &GateThresholds) -> Judgement {
-    let percent = |rate: f64| format!("{:.0} %", rate * 100.0);
     let mut reasons = Vec::new();
-    let ecr = stats.ecr();
     if stats.minutes + stats.agendas + stats.transcripts == 0 {
         reasons.push(reason("no_text", "No document of the meeting has a text that could be read."));
     }
-    if stats.verified < thresholds.least_verified.max(1) {
-        let told = format!(
-            "{} of {} claims could be verified; at least {} must be.",
-            stats.verified,
-            stats.proposed,
-            thresholds.least_verified.max(1)
-        );
-        reasons.push(reason("nothing_verified", told));
-    } else if ecr < thresholds.reject_ecr {
-        let told = format!(
-            "Only {} of the claims could be verified; below {} nothing is published.",
-            percent(ecr),
-            percent(thresholds.reject_ecr)
-        );
-        reasons.push(reason("coverage_too_low", told));
-    }
-    if !reasons.is_empty() {
+    let (verdict, covered) = coverage(stats.proposed, stats.verified, thresholds);
+    reasons.extend(covered);
+    if verdict == Verdict::Reject || stats.minutes + stats.agendas + stats.transcripts == 0 {
         return Judgement { verdict: Verdict::Reject, reasons };
-    }
-    if ecr < thresholds.pass_ecr {
-        let told = format!(
-            "{} of the claims could be verified; {} are expected.",
-            percent(ecr),
-            percent(thresholds.pass_ecr)
-        );
-        reasons.push(reason("coverage_low", told));
     }
     if stats.minutes_without_text > 0 {
         reasons.push(reason("minutes_without_text", "Minutes of the meeting could not be read."));
@@ -150,6 +136,37 @@ pub fn gate(stats: &GateStats, thresholds: &GateThresholds) -> Judgement {
     }
     let verdict = if reasons.is_empty() { Verdict::Pass } else { Verdict::LimitedConfidence };
     Judgement { verdict, reasons }
+}
+
+/// What the share of claims that hold says by itself.
+pub(crate) fn coverage(
+    proposed: usize,
+    verified: usize,
+    thresholds: &GateThresholds,
+) -> (Verdict, Option<GateReason>) {
+    let percent = |rate: f64| format!("{:.0} %", rate * 100.0);
+    let (ecr, least) = (ecr(proposed, verified), thresholds.least_verified.max(1));
+    if verified < least {
+        let told = format!("{verified} of {proposed} claims could be verified; at least {least} must be.");
+        return (Verdict::Reject, Some(reason("nothing_verified", told)));
+    }
+    if ecr < thresholds.reject_ecr {
+        let told = format!(
+            "Only {} of the claims could be verified; below {} nothing is published.",
+            percent(ecr),
+            percent(thresholds.reject_ecr)
+        );
+        return (Verdict::Reject, Some(reason("coverage_too_low", told)));
+    }
+    if ecr < thresholds.pass_ecr {
+        let told = format!(
+            "{} of the claims could be verified; {} are expected.",
+            percent(ecr),
+            percent(thresholds.pass_ecr)
+        );
+        return (Verdict::LimitedConfidence, Some(reason("coverage_low", told)));
+    }
+    (Verdict::Pass, None)
 }
 
 fn reason(code: &'static str, message: impl Into<String>) -> GateReason {

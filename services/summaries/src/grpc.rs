@@ -8,7 +8,7 @@ use cs_proto::summaries::v1::summaries_server::Summaries;
 use cs_rpc::{FieldViolation, caller};
 use tonic::{Request, Response, Status};
 
-use crate::{Deps, Error, read};
+use crate::{Deps, Error, agenda_items, grpc_review, read};
 
 const MOST_MEETINGS: usize = 100;
 const MOST_CLAIMS: usize = 200;
@@ -32,7 +32,7 @@ fn ids<T: FromStr<Err = InvalidId>>(field: &str, texts: &[String], most: usize) 
     texts.iter().map(|text| id(field, text)).collect()
 }
 
-fn id<T: FromStr<Err = InvalidId>>(field: &str, text: &str) -> Result<T, Error> {
+pub(crate) fn id<T: FromStr<Err = InvalidId>>(field: &str, text: &str) -> Result<T, Error> {
     text.parse().map_err(|e: InvalidId| Error::Invalid(FieldViolation::new(field, e.to_string())))
 }
 
@@ -78,5 +78,61 @@ impl Summaries for SummariesService {
         let mut tx = self.0.db.tenant(&caller).await.map_err(Error::from)?;
         let claims = read::claims(&mut tx, &caller, &ids).await?;
         Ok(Response::new(pb::BatchGetClaimsResponse { claims }))
+    }
+
+    async fn batch_get_agenda_items(
+        &self,
+        request: Request<pb::BatchGetAgendaItemsRequest>,
+    ) -> Answer<pb::BatchGetAgendaItemsResponse> {
+        let caller = caller(&request)?;
+        let meetings: Vec<MeetingId> = ids("meeting_ids", &request.get_ref().meeting_ids, MOST_MEETINGS)?;
+        let mut tx = self.0.db.tenant(&caller).await.map_err(Error::from)?;
+        let agendas = agenda_items::of_meetings(&mut tx, &caller, &meetings).await?;
+        Ok(Response::new(pb::BatchGetAgendaItemsResponse { agendas }))
+    }
+
+    async fn list_review_queue(
+        &self,
+        request: Request<pb::ListReviewQueueRequest>,
+    ) -> Answer<pb::ListReviewQueueResponse> {
+        let caller = caller(&request)?;
+        Ok(Response::new(grpc_review::list_review_queue(&self.0, &caller, request.into_inner()).await?))
+    }
+
+    async fn approve_summary(
+        &self,
+        request: Request<pb::ApproveSummaryRequest>,
+    ) -> Answer<pb::ApproveSummaryResponse> {
+        let caller = caller(&request)?;
+        Ok(Response::new(grpc_review::approve_summary(&self.0, &caller, request.into_inner()).await?))
+    }
+
+    async fn retract_claim(
+        &self,
+        request: Request<pb::RetractClaimRequest>,
+    ) -> Answer<pb::RetractClaimResponse> {
+        let caller = caller(&request)?;
+        Ok(Response::new(grpc_review::retract_claim(&self.0, &caller, request.into_inner()).await?))
+    }
+
+    async fn flag_claim(&self, request: Request<pb::FlagClaimRequest>) -> Answer<pb::FlagClaimResponse> {
+        let caller = caller(&request)?;
+        Ok(Response::new(grpc_review::flag_claim(&self.0, &caller, request.into_inner()).await?))
+    }
+
+    async fn list_reviews(
+        &self,
+        request: Request<pb::ListReviewsRequest>,
+    ) -> Answer<pb::ListReviewsResponse> {
+        let caller = caller(&request)?;
+        Ok(Response::new(grpc_review::list_reviews(&self.0, &caller, request.into_inner()).await?))
+    }
+
+    async fn export_person(
+        &self,
+        request: Request<pb::ExportPersonRequest>,
+    ) -> Answer<pb::ExportPersonResponse> {
+        let caller = caller(&request)?;
+        Ok(Response::new(grpc_review::export_person(&self.0, &caller).await?))
     }
 }

@@ -3,18 +3,27 @@
 //! It owns the schema `summaries`: what was claimed of a meeting, the exact spans that support it, and which version
 //! readers get. It never stores a document, and nothing in it publishes a claim whose evidence was not verified: the
 //! database would not take it. Start with [`summarizer`], [`verify`] and [`gate`], which are pure; then `summarize.rs`
-//! (an event in, a draft out) and `publish.rs`, which is transaction B.
+//! (an event in, a draft out) and `publish.rs`, which is transaction B. What reviewers do is `queue.rs`, `approve.rs` and
+//! `retract.rs`; both decisions go through `review.rs`, which makes a version of another.
 
 pub mod eval;
 pub mod gate;
 pub mod summarizer;
 pub mod verify;
 
+mod agenda_items;
+mod approve;
 mod draft;
 mod error;
+mod flag;
 mod grpc;
+mod grpc_review;
+mod people;
 mod publish;
+mod queue;
 mod read;
+mod retract;
+mod review;
 mod store;
 mod summarize;
 mod taken_back;

@@ -31,13 +31,13 @@ pub(crate) async fn publish(
         let mut tx = deps.db.tenant(caller).await?;
         store::draft(&mut tx, run).await?
     };
-    let Some(draft) = draft else {
+    let Some(mut draft) = draft else {
         return Err(HandlerError::Permanent("the draft is gone".to_owned()));
     };
     let sections = cited_sections(deps, caller, &draft).await?;
     let mut tx = deps.db.tenant(caller).await?;
     let meeting: MeetingId = parse(&request.meeting_id)?;
-    let written = write(&mut tx, deps, run, meeting, &draft, &sections).await?;
+    let written = write(&mut tx, deps, run, meeting, &mut draft, &sections).await?;
     let version = written.version;
     tell(&mut tx, deps, caller, &draft, &written).await?;
     jobs::finish(&mut tx, job, deps.ids.now()).await?;
@@ -85,11 +85,12 @@ async fn write(
     deps: &Deps,
     run: RunId,
     meeting: MeetingId,
-    draft: &ReadyDraft,
+    draft: &mut ReadyDraft,
     sections: &[pb::SectionText],
 ) -> Result<Written, Error> {
     let now = deps.ids.now();
     let known = store::lock_versions(tx, meeting).await?;
+    draft.without(&store::review::retracted(tx, meeting).await?, &deps.thresholds);
     let (summary, version): (SummaryId, i64) = (deps.ids.next(), known.last + 1);
     store::put_sections(tx, sections).await?;
     store::put_summary(tx, summary, run, meeting, version, draft, now).await?;
@@ -150,9 +151,20 @@ async fn tell(
         body_name: request.body_name.clone(),
         short_summary: draft.short_summary.clone(),
         run_id: request.run_id.clone(),
+        retracts: false,
     };
-    let key = format!("{}|{version}", request.meeting_id);
-    put(tx, deps, caller, "meeting.published", key, &request.meeting_id, &published).await
+    announce(tx, deps, caller, &published).await
+}
+
+/// Tells that a version is what readers get.
+pub(crate) async fn announce(
+    tx: &mut TenantTx,
+    deps: &Deps,
+    caller: &Caller,
+    published: &MeetingPublished,
+) -> Result<(), Error> {
+    let key = format!("{}|{}", published.meeting_id, published.version);
+    put(tx, deps, caller, "meeting.published", key, &published.meeting_id, published).await
 }
 
 async fn put<P: serde::Serialize>(

@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use chrono::SecondsFormat;
-use cs_core::{ArtifactId, Caller, ClaimId, MeetingId, Role, SummaryId};
+use chrono::{DateTime, SecondsFormat, Utc};
+use cs_core::{ArtifactId, Caller, ClaimId, MeetingId, SummaryId};
 use cs_db::TenantTx;
 use cs_proto::summaries::v1 as pb;
 use uuid::Uuid;
@@ -12,8 +12,12 @@ use crate::Error;
 use crate::store::{self, ClaimRow, EvidenceRow, SummaryRow};
 use crate::summarizer::{DecisionDetail, Votes};
 
-fn tags(caller: &Caller) -> Vec<&'static str> {
+pub(crate) fn tags(caller: &Caller) -> Vec<&'static str> {
     cs_policy::visible(caller).iter().map(|v| v.as_str()).collect()
+}
+
+pub(crate) fn rfc3339(time: DateTime<Utc>) -> String {
+    time.to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
 /// The current summaries of meetings.
@@ -56,7 +60,7 @@ pub(crate) async fn version(
 }
 
 fn sees_held_back(caller: &Caller) -> bool {
-    caller.is_service() || caller.has(Role::Reviewer)
+    caller.is_service() || cs_policy::allow(caller, cs_policy::Action::Review).is_ok()
 }
 
 /// Claims by id.
@@ -71,7 +75,7 @@ pub(crate) async fn claims(
     Ok(attach(rows, evidence))
 }
 
-async fn with_claims(
+pub(crate) async fn with_claims(
     tx: &mut TenantTx,
     caller: &Caller,
     rows: Vec<SummaryRow>,
@@ -103,7 +107,7 @@ async fn with_claims(
     Ok(summaries)
 }
 
-async fn evidence_of(
+pub(crate) async fn evidence_of(
     tx: &mut TenantTx,
     claims: &[ClaimRow],
 ) -> Result<HashMap<Uuid, Vec<EvidenceRow>>, Error> {
@@ -115,7 +119,7 @@ async fn evidence_of(
     Ok(by_claim)
 }
 
-fn attach(rows: Vec<ClaimRow>, mut evidence: HashMap<Uuid, Vec<EvidenceRow>>) -> Vec<pb::Claim> {
+pub(crate) fn attach(rows: Vec<ClaimRow>, mut evidence: HashMap<Uuid, Vec<EvidenceRow>>) -> Vec<pb::Claim> {
     rows.into_iter()
         .map(|row| {
             let spans = evidence.remove(&row.id).unwrap_or_default();
@@ -146,9 +150,10 @@ fn summary(row: SummaryRow) -> pb::Summary {
         claims_proposed: row.claims_proposed.unsigned_abs(),
         claims_verified: row.claims_verified.unsigned_abs(),
         summarizer_version: row.summarizer_version,
-        created_at: row.created_at.to_rfc3339_opts(SecondsFormat::Millis, true),
+        created_at: rfc3339(row.created_at),
         claims: Vec::new(),
         highlighted_claim_ids: Vec::new(),
+        review: row.review.unwrap_or_default(),
     }
 }
 
@@ -176,7 +181,7 @@ fn decision(detail: DecisionDetail) -> pb::Decision {
     }
 }
 
-fn votes(votes: Votes) -> pb::Votes {
+pub(crate) fn votes(votes: Votes) -> pb::Votes {
     pb::Votes {
         yea_count: votes.counts.yeas,
         nay_count: votes.counts.nays,
@@ -188,7 +193,7 @@ fn votes(votes: Votes) -> pb::Votes {
     }
 }
 
-fn kind_of(word: &str) -> pb::ClaimKind {
+pub(crate) fn kind_of(word: &str) -> pb::ClaimKind {
     match word {
         "decision" => pb::ClaimKind::Decision,
         "action" => pb::ClaimKind::Action,

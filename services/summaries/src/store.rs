@@ -1,7 +1,11 @@
 //! All SQL of this service: functions over a tenant's transaction.
 
+pub(crate) mod flags;
+pub(crate) mod review;
+pub(crate) mod taken_back;
+
 use chrono::{DateTime, Utc};
-use cs_core::{ArtifactId, ClaimId, MeetingId, RunId, SummaryId};
+use cs_core::{ClaimId, MeetingId, RunId, SummaryId};
 use cs_db::{DbError, TenantTx, Tx};
 use cs_proto::meetings::v1::SectionText;
 use sqlx::types::Json;
@@ -24,6 +28,7 @@ pub(crate) struct SummaryRow {
     pub(crate) claims_verified: i32,
     pub(crate) summarizer_version: String,
     pub(crate) created_at: DateTime<Utc>,
+    pub(crate) review: Option<String>,
 }
 
 /// A row of `claims`.
@@ -55,20 +60,23 @@ pub(crate) struct EvidenceRow {
     pub(crate) time_ms: Option<i64>,
 }
 
-/// A short summary is made of claims: where one of them is not for the caller, it is not either. `$2`: what the caller may
-/// see.
+/// A short summary is made of claims: where one of them is not for the caller, or was taken back, it is not either. `$2`:
+/// what the caller may see.
 const SUMMARY: &str = "SELECT s.id, s.meeting_id, s.version, s.verdict, s.verdict_reasons,
     CASE WHEN EXISTS (SELECT FROM claims c JOIN evidence e ON e.claim_id = c.id
                       JOIN artifact_visibility v ON v.artifact_id = e.artifact_id
                       WHERE c.summary_id = s.id AND c.highlight IS NOT NULL AND v.visibility <> ALL ($2))
+           OR EXISTS (SELECT FROM claims c JOIN retracted_claims r ON r.claim_id = c.id
+                      WHERE c.summary_id = s.id AND c.highlight IS NOT NULL)
          THEN '' ELSE s.short_summary END AS short_summary,
-    s.ecr, s.claims_proposed, s.claims_verified, s.summarizer_version, s.created_at FROM summaries s";
+    s.ecr, s.claims_proposed, s.claims_verified, s.summarizer_version, s.created_at, s.review FROM summaries s";
 /// Of a meeting that was not withdrawn, for those who may see it.
 const SHOWN: &str = "s.visibility = ANY ($2) AND NOT EXISTS (SELECT FROM withdrawn_meetings w WHERE w.meeting_id = s.meeting_id)";
-/// A claim whose every document is for those who may see it.
+/// A claim that stands, and whose every document is for those who may see it.
 const QUOTABLE: &str =
     "NOT EXISTS (SELECT FROM evidence e JOIN artifact_visibility v ON v.artifact_id = e.artifact_id
-                       WHERE e.claim_id = c.id AND v.visibility <> ALL ($2))";
+                       WHERE e.claim_id = c.id AND v.visibility <> ALL ($2))
+     AND NOT EXISTS (SELECT FROM retracted_claims r WHERE r.claim_id = c.id)";
 
 pub(crate) async fn put_draft(
     tx: &mut TenantTx,
@@ -365,44 +373,4 @@ pub(crate) async fn evidence(tx: &mut TenantTx, claims: &[Uuid]) -> Result<Vec<E
 
 fn signed(n: u32) -> i32 {
     i32::try_from(n).unwrap_or(i32::MAX)
-}
-
-/// Who may see a document from `changed_at` on; an older word changes nothing.
-pub(crate) async fn set_visibility(
-    tx: &mut TenantTx,
-    artifact: ArtifactId,
-    visibility: &str,
-    changed_at: DateTime<Utc>,
-) -> Result<(), DbError> {
-    let tenant = tx.tenant().uuid();
-    sqlx::query(
-        "INSERT INTO artifact_visibility AS known (artifact_id, tenant_id, visibility, changed_at) VALUES ($1, $2, $3, $4)
-         ON CONFLICT (artifact_id) DO UPDATE SET visibility = excluded.visibility, changed_at = excluded.changed_at
-         WHERE known.changed_at < excluded.changed_at",
-    )
-    .bind(artifact.uuid())
-    .bind(tenant)
-    .bind(visibility)
-    .bind(changed_at)
-    .execute(tx.conn())
-    .await?;
-    Ok(())
-}
-
-/// Nobody is shown the meeting any more.
-pub(crate) async fn withdraw(
-    tx: &mut TenantTx,
-    meeting: MeetingId,
-    at: DateTime<Utc>,
-) -> Result<(), DbError> {
-    let tenant = tx.tenant().uuid();
-    sqlx::query(
-        "INSERT INTO withdrawn_meetings (meeting_id, tenant_id, withdrawn_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
-    )
-    .bind(meeting.uuid())
-    .bind(tenant)
-    .bind(at)
-    .execute(tx.conn())
-    .await?;
-    Ok(())
 }

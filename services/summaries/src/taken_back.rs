@@ -4,8 +4,9 @@ use cs_core::{ArtifactId, Caller, MeetingId};
 use cs_events::{Envelope, HandlerError, inbox};
 use cs_proto::events::v1::{ArtifactVisibilityChanged, MeetingWithdrawn};
 
+use crate::Deps;
+use crate::store::taken_back as store;
 use crate::summarize::parse;
-use crate::{Deps, store};
 
 const HANDLER: &str = "summaries.taken_back";
 

@@ -8,13 +8,13 @@ use cs_events::jobs::Job;
 use cs_events::{Bus, Consumer, Envelope, EventHandler, HandlerError, JobHandler, JobWorker, RetryPolicy};
 use cs_proto::events::v1::{MeetingPublishRequested, MeetingSummarizeRequested};
 
-use crate::{Deps, SCHEMA, publish, summarize, taken_back};
+use crate::{Deps, SCHEMA, people, publish, summarize, taken_back};
 
 /// This service's queue.
 pub const QUEUE: &str = "summaries";
 /// What that queue gets.
 pub const EVENTS: &[&str] =
-    &["meeting.summarize.requested", "artifact.visibility_changed", "meeting.withdrawn"];
+    &["account.deleted", "meeting.summarize.requested", "artifact.visibility_changed", "meeting.withdrawn"];
 
 struct Requests(Deps);
 
@@ -27,6 +27,7 @@ impl EventHandler for Requests {
     async fn handle(&self, envelope: &Envelope) -> Result<(), HandlerError> {
         let caller = envelope.caller(SCHEMA);
         match envelope.kind.as_str() {
+            "account.deleted" => people::deleted(&self.0, &caller, envelope).await,
             "artifact.visibility_changed" => taken_back::hidden(&self.0, &caller, envelope).await,
             "meeting.withdrawn" => taken_back::withdrawn(&self.0, &caller, envelope).await,
             _ => summarize::summarize(&self.0, &caller, envelope).await,

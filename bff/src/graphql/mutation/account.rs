@@ -4,6 +4,7 @@ use async_graphql::{Context, ID, InputObject, Object, Result, SimpleObject};
 use cs_core::UserId;
 use cs_proto::accounts::v1 as accounts;
 use cs_proto::notifications::v1 as notifications;
+use cs_proto::summaries::v1 as summaries;
 use serde_json::{Value, json};
 
 use crate::auth::leave;
@@ -98,8 +99,12 @@ async fn kept(scope: &Scope, person: UserId) -> Result<Value, Fault> {
         let answer = read!(scope.calls, notifications.export_person, notifications::ExportPersonRequest {})?;
         parsed(&answer.json)
     };
+    let flagged = async {
+        let answer = read!(scope.calls, summaries.export_person, summaries::ExportPersonRequest {})?;
+        parsed(&answer.json)
+    };
     let sessions = async { scope.app.sessions.list(person).await.map_err(lost) };
-    let (account, told, sessions) = futures::try_join!(account, told, sessions)?;
+    let (account, told, flagged, sessions) = futures::try_join!(account, told, flagged, sessions)?;
     let written =
         |time: chrono::DateTime<chrono::Utc>| time.to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
     let sessions: Vec<Value> = sessions
@@ -116,6 +121,7 @@ async fn kept(scope: &Scope, person: UserId) -> Result<Value, Fault> {
         "exported_at": written(scope.app.clock.now()),
         "accounts": account,
         "notifications": told,
+        "summaries": flagged,
         "sessions": sessions,
     }))
 }

@@ -6,6 +6,7 @@ mod follows;
 mod notifications;
 mod operations;
 mod profile;
+mod review;
 mod saved_searches;
 mod sessions;
 
@@ -18,6 +19,7 @@ pub(crate) struct Mutation(
     notifications::NotificationMutations,
     operations::OperationMutations,
     profile::ProfileMutations,
+    review::ReviewMutations,
     saved_searches::SavedSearchMutations,
     sessions::SessionMutations,
 );

@@ -1,4 +1,4 @@
-//! What operators set going. The services decide who is one, by the same policies as are asked here first.
+//! What operators set going, and reviewers where it is a run. The services decide who is one, by the same policies as are asked here first.
 
 use std::sync::Arc;
 
@@ -63,7 +63,7 @@ impl OperationMutations {
         input: RerunMeetingInput,
     ) -> Result<RerunMeetingPayload> {
         let scope = Scope::of(context);
-        scope.may(Action::Operate)?;
+        scope.may_run()?;
         let request = pb::RerunMeetingRequest {
             meeting_id: Kind::Meeting.own(&input.meeting_id, "input.meetingId")?,
             idempotency_key: input.idempotency_key.clone().unwrap_or_default(),

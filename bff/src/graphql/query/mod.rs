@@ -7,6 +7,7 @@ mod meetings;
 mod node;
 mod notifications;
 mod operations;
+mod review;
 mod search;
 mod viewer;
 
@@ -20,6 +21,7 @@ pub(crate) struct Query(
     node::NodeQueries,
     notifications::NotificationQueries,
     operations::OperationQueries,
+    review::ReviewQueries,
     search::SearchQueries,
     viewer::ViewerQueries,
 );

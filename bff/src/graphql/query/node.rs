@@ -76,7 +76,8 @@ async fn look_up(scope: &Scope, id: &ID) -> Result<Option<Node>, Fault> {
             found.map(|source| Node::Source(Source(Arc::new(source))))
         }
         // Shown in lists of one's own only.
-        Kind::DeadLetter
+        Kind::ClaimFlag
+        | Kind::DeadLetter
         | Kind::Identity
         | Kind::Notification
         | Kind::PushSubscription

@@ -33,6 +33,18 @@ impl From<ClaimKind> for pb::ClaimKind {
     }
 }
 
+impl ClaimKind {
+    pub(crate) fn of(kind: pb::ClaimKind) -> Result<Self, Fault> {
+        match kind {
+            pb::ClaimKind::Decision => Ok(Self::Decision),
+            pb::ClaimKind::Action => Ok(Self::Action),
+            pb::ClaimKind::Topic => Ok(Self::Topic),
+            pb::ClaimKind::Fact => Ok(Self::Fact),
+            pb::ClaimKind::Unspecified => Err(Fault::internal()),
+        }
+    }
+}
+
 words! {
     /// What became of what was decided on.
     DecisionOutcome {
@@ -56,13 +68,7 @@ impl Claim {
     }
 
     async fn kind(&self) -> Result<ClaimKind> {
-        match self.0.kind() {
-            pb::ClaimKind::Decision => Ok(ClaimKind::Decision),
-            pb::ClaimKind::Action => Ok(ClaimKind::Action),
-            pb::ClaimKind::Topic => Ok(ClaimKind::Topic),
-            pb::ClaimKind::Fact => Ok(ClaimKind::Fact),
-            pb::ClaimKind::Unspecified => Err(Fault::internal().into()),
-        }
+        Ok(ClaimKind::of(self.0.kind())?)
     }
 
     /// In the official words.

@@ -8,6 +8,7 @@ use cs_proto::common::v1::PageRequest;
 use cs_proto::meetings::v1 as pb;
 use cs_proto::summaries::v1::ClaimKind;
 
+use super::agenda::AgendaItem;
 use super::artifact::Artifact;
 use super::city::{Body, City};
 use super::summary::Summary;
@@ -159,6 +160,14 @@ impl Meeting {
     async fn artifacts(&self, context: &Context<'_>) -> Result<Vec<Artifact>> {
         let found = Scope::of(context).loaders.artifacts_of.load(self.0.id.clone()).await?;
         Ok(found.map(|list| list.iter().cloned().map(Artifact).collect()).unwrap_or_default())
+    }
+
+    /// What was before the body, in the order of the record, as the current summary records it; empty where none is
+    /// published (yet).
+    #[graphql(complexity = "10 * child_complexity")]
+    async fn agenda_items(&self, context: &Context<'_>) -> Result<Vec<AgendaItem>> {
+        let found = Scope::of(context).loaders.agendas.load(self.0.id.clone()).await?;
+        Ok(found.map(|agenda| AgendaItem::all(&agenda)).unwrap_or_default())
     }
 
     /// null: no summary is published (yet); runState says why.

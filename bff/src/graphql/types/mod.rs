@@ -1,6 +1,7 @@
 //! What is shown, a file a noun.
 
 mod address;
+mod agenda;
 mod artifact;
 mod city;
 mod claim;
@@ -10,6 +11,7 @@ mod notification;
 mod operations;
 pub(crate) mod page;
 mod preferences;
+mod review;
 mod saved_search;
 mod search;
 mod session;
@@ -24,10 +26,13 @@ pub(crate) use artifact::Artifact;
 pub(crate) use city::{Body, City};
 pub(crate) use claim::Claim;
 pub(crate) use follow::Follow;
-pub(crate) use meeting::{Meeting, MeetingFilter, MeetingOrder, MeetingPublished, list as list_meetings};
+pub(crate) use meeting::{
+    Meeting, MeetingFilter, MeetingOrder, MeetingPublished, list as list_meetings, selected,
+};
 pub(crate) use notification::{Notification, Totals};
 pub(crate) use operations::{DeadLetter, Run, Source};
 pub(crate) use preferences::{DigestFrequency, NotificationChannel, QuietHoursInput};
+pub(crate) use review::{ClaimFlag, FlagReason, ReviewItem};
 pub(crate) use saved_search::SavedSearch;
 pub(crate) use search::{SearchConnection, SearchInput, find};
 pub(crate) use session::{Identity, Session};

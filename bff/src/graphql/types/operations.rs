@@ -15,6 +15,18 @@ use crate::graphql::scope::Scope;
 /// One attempt to take a meeting through the pipeline.
 pub(crate) struct Run(pub(crate) Arc<pb::Run>);
 
+impl Run {
+    /// Whether it comes to no other state by itself.
+    pub(crate) fn has_ended(&self) -> bool {
+        RunState::of(&self.0.state).is_ok_and(|state| {
+            matches!(
+                state,
+                RunState::Published | RunState::LimitedConfidence | RunState::Rejected | RunState::Failed
+            )
+        })
+    }
+}
+
 /// One attempt to take a meeting through the pipeline.
 #[Object]
 impl Run {

@@ -7,6 +7,7 @@ use cs_proto::summaries::v1 as pb;
 
 use super::claim::{Claim, ClaimKind};
 use super::words;
+use crate::graphql::error::Fault;
 use crate::graphql::global_id::Kind;
 use crate::graphql::loaders::LoadedSummary;
 use crate::graphql::scalars::DateTime;
@@ -15,6 +16,16 @@ use crate::graphql::scope::{Scope, read};
 words! {
     /// What the gate said.
     Verdict { Pass = "pass", LimitedConfidence = "limited_confidence", Reject = "reject" }
+}
+
+words! {
+    /// What a reviewer decided.
+    ReviewDecision { Approve = "approve", Retract = "retract" }
+}
+
+/// The decision that made a version; `None` where a run did.
+fn review(word: &str) -> Result<Option<ReviewDecision>, Fault> {
+    if word.is_empty() { Ok(None) } else { ReviewDecision::of(word).map(Some) }
 }
 
 /// The current summary of a meeting.
@@ -103,6 +114,11 @@ impl Summary {
         DateTime(self.0.summary.created_at.clone())
     }
 
+    /// The reviewer's decision that made this version; null: a run made it.
+    async fn review(&self) -> Result<Option<ReviewDecision>> {
+        Ok(review(&self.0.summary.review)?)
+    }
+
     /// Every version, the newest first.
     #[graphql(complexity = "20 + 5 * child_complexity")]
     async fn history(&self, context: &Context<'_>) -> Result<Vec<SummaryVersion>> {
@@ -119,6 +135,7 @@ impl Summary {
                     verdict: Verdict::of(&version.verdict)?,
                     created_at: DateTime(version.created_at),
                     ecr: version.ecr,
+                    review: review(&version.review)?,
                 })
             })
             .collect()
@@ -133,4 +150,6 @@ pub(crate) struct SummaryVersion {
     created_at: DateTime,
     /// Claims verified ÷ proposed, 0 to 1.
     ecr: f64,
+    /// The reviewer's decision that made it; null: a run made it.
+    review: Option<ReviewDecision>,
 }

@@ -24,9 +24,10 @@ fn callers() -> Vec<(&'static str, Caller)> {
     ]
 }
 
-const ACTIONS: [Action; 6] = [
+const ACTIONS: [Action; 7] = [
     Action::Read,
     Action::ManageOwn,
+    Action::Review,
     Action::Operate,
     Action::ManageSessions,
     Action::Administer,
@@ -36,15 +37,15 @@ const ACTIONS: [Action; 6] = [
 #[test]
 fn the_whole_table() {
     let policies = Policies::built_in();
-    let due = |name: &str| -> ([bool; 6], usize) {
+    let due = |name: &str| -> ([bool; 7], usize) {
         match name {
-            "anonymous" | "forged" => ([true, false, false, false, false, false], 1),
-            "signed in" | "resident" => ([true, true, false, false, false, false], 2),
-            "reviewer" => ([true, true, false, false, false, false], 3),
-            "operator" => ([true, true, true, true, false, false], 3),
-            "terminal" => ([true, false, true, true, false, false], 3),
-            "owner" => ([true, true, true, true, true, false], 3),
-            _ => ([true, false, true, false, true, true], 3),
+            "anonymous" | "forged" => ([true, false, false, false, false, false, false], 1),
+            "signed in" | "resident" => ([true, true, false, false, false, false, false], 2),
+            "reviewer" => ([true, true, true, false, false, false, false], 3),
+            "operator" => ([true, true, true, true, true, false, false], 3),
+            "terminal" => ([true, false, true, true, true, false, false], 3),
+            "owner" => ([true, true, true, true, true, true, false], 3),
+            _ => ([true, false, false, true, false, true, true], 3),
         }
     };
     for (name, caller) in callers() {
@@ -63,6 +64,8 @@ fn who_may_not_is_told_what_it_takes() {
     assert_eq!(told("anonymous", Action::Operate), Denied::SignInFirst);
     assert_eq!(told("anonymous", Action::ManageOwn), Denied::SignInFirst);
     assert_eq!(told("resident", Action::Operate), Denied::NeedsRole("operator"));
+    assert_eq!(told("resident", Action::Review), Denied::NeedsRole("reviewer"));
+    assert_eq!(told("service", Action::Review), Denied::NeedsRole("reviewer"));
     assert_eq!(told("reviewer", Action::ManageSessions), Denied::NeedsRole("operator"));
     assert_eq!(told("service", Action::ManageSessions), Denied::NeedsRole("operator"));
     assert_eq!(told("operator", Action::Administer), Denied::NeedsRole("owner"));

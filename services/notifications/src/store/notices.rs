@@ -52,11 +52,14 @@ pub(crate) async fn insert(
     Ok(made.rows_affected() == 1)
 }
 
-/// What a notice says: nothing while residents may not see one of the meeting's documents. Of the notice `n`.
+/// What a notice says: nothing while residents may not see one of the meeting's documents, nor once its words were taken
+/// back. Of the notice `n`.
 macro_rules! words {
     () => {
         "CASE WHEN EXISTS (SELECT FROM document_visibility v WHERE v.tenant_id = n.tenant_id AND v.meeting_id = n.meeting_id
-                           AND v.visibility = 'reviewer') THEN '' ELSE n.body END AS body"
+                           AND v.visibility = 'reviewer')
+                OR EXISTS (SELECT FROM retractions r WHERE r.tenant_id = n.tenant_id AND r.meeting_id = n.meeting_id
+                           AND r.version > n.summary_version) THEN '' ELSE n.body END AS body"
     };
 }
 pub(crate) use words;
@@ -80,6 +83,20 @@ pub(crate) async fn set_visibility(
     .bind(meeting.uuid())
     .bind(visibility.as_str())
     .bind(at)
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
+/// What was told of the meeting's versions before this one is not repeated.
+pub(crate) async fn take_back(tx: &mut TenantTx, meeting: MeetingId, version: i64) -> Result<(), DbError> {
+    sqlx::query(
+        "INSERT INTO retractions AS r (tenant_id, meeting_id, version) VALUES ($1, $2, $3)
+         ON CONFLICT (tenant_id, meeting_id) DO UPDATE SET version = $3 WHERE r.version < $3",
+    )
+    .bind(tx.tenant().uuid())
+    .bind(meeting.uuid())
+    .bind(version)
     .execute(tx.conn())
     .await?;
     Ok(())

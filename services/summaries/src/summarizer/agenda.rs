@@ -18,6 +18,8 @@ use super::{ClaimKind, ProposedClaim, compose, prose};
 const MOST_ITEMS: usize = 150;
 /// The most sentences of a transcript that are offered.
 const MOST_SAID: usize = 8;
+/// How sure a sentence of a transcript is: speech is not a record.
+pub(crate) const SAID: f32 = 0.4;
 /// Shorter than this, in bytes, nothing is said.
 const SHORTEST_SAID: usize = 60;
 
@@ -86,7 +88,7 @@ pub(crate) fn said(page: &Page<'_>, topics: &Topics) -> Vec<Placed> {
     chosen
         .into_iter()
         .map(|(_, lines, words)| Placed {
-            claim: topic(page, std::slice::from_ref(&lines), words, 0.4),
+            claim: topic(page, std::slice::from_ref(&lines), words, SAID),
             lines: vec![lines],
         })
         .collect()

@@ -80,6 +80,14 @@ impl ClaimKind {
             Self::Fact => "fact",
         }
     }
+
+    /// The kind of a word of SQL, which has no other than these.
+    pub(crate) fn of(word: &str) -> Self {
+        [Self::Decision, Self::Action, Self::Topic]
+            .into_iter()
+            .find(|kind| kind.as_str() == word)
+            .unwrap_or(Self::Fact)
+    }
 }
 
 /// How a matter left the meeting.
