@@ -32,9 +32,10 @@ impl Toxiproxy {
             .stderr(Stdio::null())
             .spawn()
             .expect("toxiproxy");
+        let proxy = Self { child, port };
         for _ in 0..400 {
             if TcpStream::connect(("127.0.0.1", port)).is_ok() {
-                return Some(Self { child, port });
+                return Some(proxy);
             }
             std::thread::sleep(Duration::from_millis(25));
         }

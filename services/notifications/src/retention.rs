@@ -4,10 +4,11 @@
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use cs_db::{Reason, Tx};
+use cs_db::Reason;
 use cs_events::chores;
 use cs_rpc::Tasks;
 
+use crate::store::retention as store;
 use crate::{Deps, Error};
 
 /// How long deliveries are kept where nobody says: two years, days.
@@ -29,14 +30,9 @@ pub async fn forget(deps: &Deps, kept: TimeDelta) -> Result<u64, Error> {
     let mut forgotten = 0;
     loop {
         let mut tx = deps.db.system(Reason::Operations).await?;
-        let gone: i64 = sqlx::query_scalar("SELECT forget_deliveries($1, $2, $3)")
-            .bind(now - kept)
-            .bind(now)
-            .bind(BATCH)
-            .fetch_one(tx.conn())
-            .await?;
+        let gone = store::forget(&mut tx, now - kept, now, BATCH).await?;
         tx.commit().await?;
-        forgotten += gone.unsigned_abs();
+        forgotten += gone;
         if gone == 0 {
             return Ok(forgotten);
         }

@@ -10,4 +10,5 @@ pub(crate) mod messages;
 pub(crate) mod notices;
 pub(crate) mod outgoing;
 pub(crate) mod preferences;
+pub(crate) mod retention;
 pub(crate) mod searches;

@@ -72,7 +72,7 @@ impl Ahead {
         let mut held = self.lanes();
         let (mut messages, mut bytes) = (0, 0);
         held.lanes.retain(|_, lane| {
-            lane.retain_mut(|one| stays(one));
+            lane.retain_mut(&mut stays);
             messages += lane.len();
             bytes += lane.iter().map(|one| size(&one.message)).sum::<usize>();
             !lane.is_empty()

@@ -27,6 +27,8 @@ const ADDED: [&str; 4] = ["dead_error", "dead_attempts", "dead_at", "dead_parked
 
 type Row = (Uuid, String, String, i32, String, DateTime<Utc>, bool);
 
+type ToSend = (Uuid, String, Json<HashMap<String, String>>);
+
 /// Why a message is a dead letter.
 struct Story {
     attempts: u32,
@@ -179,13 +181,12 @@ impl SnsBus {
     /// Sends letters to their queue again; gives those that were there.
     pub(super) async fn send_again(&self, queue: &str, events: &[Uuid]) -> Result<Vec<EventId>, BusError> {
         let mut tx = self.db.system(Reason::Operations).await?;
-        let rows: Vec<(Uuid, String, Json<HashMap<String, String>>)> =
-            sqlx::query_as("SELECT * FROM bus_letters_to_send($1, $2)")
-                .bind(queue)
-                .bind(events)
-                .fetch_all(tx.conn())
-                .await
-                .map_err(DbError::from)?;
+        let rows: Vec<ToSend> = sqlx::query_as("SELECT * FROM bus_letters_to_send($1, $2)")
+            .bind(queue)
+            .bind(events)
+            .fetch_all(tx.conn())
+            .await
+            .map_err(DbError::from)?;
         tx.commit().await?;
         let (events, wires): (Vec<Uuid>, Vec<Wire>) = rows
             .into_iter()

@@ -89,7 +89,7 @@ pub(super) fn receive_count(message: &Message) -> u32 {
 /// What takes turns with others; what an older version or somebody else sent says nothing, and is one lane.
 pub(super) fn lane(message: &Message) -> String {
     let said = message.message_attributes().and_then(|attributes| attributes.get(LANE));
-    said.and_then(|value| value.string_value()).unwrap_or("-").to_owned()
+    said.and_then(SqsValue::string_value).unwrap_or("-").to_owned()
 }
 
 /// A lane in the characters of a group's name.
