@@ -14,6 +14,7 @@ mod harness;
 mod health;
 mod isolation;
 mod killed;
+mod logs;
 mod migrating;
 mod order;
 mod pipeline;
