@@ -161,7 +161,7 @@ fn a_file_of_half_a_gigabyte_is_named_and_the_others_go_on() {
 fn objects(store: &Path) -> Vec<PathBuf> {
     names(store)
         .iter()
-        .flat_map(|part| names(&store.join(&part)).into_iter().map(move |name| store.join(&part).join(name)))
+        .flat_map(|part| names(&store.join(part)).into_iter().map(move |name| store.join(part).join(name)))
         .collect()
 }
 

@@ -22,9 +22,11 @@ const MOST_KNOWN: usize = 20_000;
 #[derive(Debug)]
 pub struct Introductions {
     reader: Reader,
-    known: Mutex<HashMap<PathBuf, (Stamp, Result<Introduction, ExtractError>)>>,
+    known: Mutex<HashMap<PathBuf, (Stamp, Read)>>,
 }
 
+/// What came of reading one.
+type Read = Result<Introduction, ExtractError>;
 /// Tells whether a file has changed.
 type Stamp = (u64, Option<SystemTime>);
 
@@ -44,7 +46,7 @@ impl Introductions {
         Self { reader, known: Mutex::default() }
     }
 
-    pub(super) fn of(&self, file: &File) -> Result<Introduction, ExtractError> {
+    pub(super) fn of(&self, file: &File) -> Read {
         let modified = std::fs::metadata(&file.path).and_then(|m| m.modified()).ok();
         let stamp = (file.size, modified);
         let known = || self.known.lock().unwrap_or_else(PoisonError::into_inner);
