@@ -30,8 +30,7 @@ test('a push is shown, and a click on it leads to the meeting', async (t) => {
   });
   const registrationId = await registered;
   const inside = await worker;
-  const deliver = (data) =>
-    session.send('ServiceWorker.deliverPushMessage', { origin: baseUrl, registrationId, data });
+  const deliver = (data) => session.send('ServiceWorker.deliverPushMessage', { origin: baseUrl, registrationId, data });
 
   const told = {
     title: 'City Council: Regular Meeting (2023-03-09)',
@@ -68,7 +67,9 @@ test('a push is shown, and a click on it leads to the meeting', async (t) => {
   });
 
   await t.test('nothing leads to another site, and what cannot be read is told of all the same', async () => {
-    await deliver(JSON.stringify({ ...told, tag: 'two', url: 'https://elsewhere.example/', stop: 'javascript:alert(1)' }));
+    await deliver(
+      JSON.stringify({ ...told, tag: 'two', url: 'https://elsewhere.example/', stop: 'javascript:alert(1)' }),
+    );
     await notifications(page, 1);
     assert.equal(await clicked(inside, 'two', ''), `${baseUrl}/notifications`);
     await deliver('no json');

@@ -46,7 +46,14 @@ test('signs in across sites, with one cookie for one host', { skip }, async () =
   await signOut(page).waitFor();
   const cookies = await context.cookies(OURS);
   assert.deepEqual(
-    cookies.map(({ name, domain, path, secure, httpOnly, sameSite }) => ({ name, domain, path, secure, httpOnly, sameSite })),
+    cookies.map(({ name, domain, path, secure, httpOnly, sameSite }) => ({
+      name,
+      domain,
+      path,
+      secure,
+      httpOnly,
+      sameSite,
+    })),
     [{ name: SESSION, domain: 'council.test', path: '/', secure: true, httpOnly: true, sameSite: 'Strict' }],
   );
   assert.equal(await page.evaluate(() => document.cookie), '', 'no script sees it');

@@ -12,10 +12,14 @@ function certificate() {
   const dir = mkdtempSync(join(tmpdir(), 'councilsense-tls-'));
   try {
     const [key, cert] = ['key', 'cert'].map((name) => join(dir, name));
-    execFileSync('openssl', [
-      ...['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '1'],
-      ...['-subj', '/CN=test', '-keyout', key, '-out', cert],
-    ], { stdio: 'ignore' });
+    execFileSync(
+      'openssl',
+      [
+        ...['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '1'],
+        ...['-subj', '/CN=test', '-keyout', key, '-out', cert],
+      ],
+      { stdio: 'ignore' },
+    );
     return { key: readFileSync(key), cert: readFileSync(cert) };
   } finally {
     rmSync(dir, { recursive: true });
@@ -41,7 +45,11 @@ export function terminate(port, target) {
       onward.write(head);
       onward.pipe(socket).pipe(onward);
     });
-    for (const [one, other] of [[onward, socket], [socket, onward]]) one.on('error', () => other.destroy());
+    for (const [one, other] of [
+      [onward, socket],
+      [socket, onward],
+    ])
+      one.on('error', () => other.destroy());
   });
   return listen(server, port);
 }
@@ -49,7 +57,9 @@ export function terminate(port, target) {
 /** Somebody else's site: every path is this page. */
 export function foreign(port, page) {
   return listen(
-    https.createServer(certificate(), (_, response) => response.writeHead(200, { 'content-type': 'text/html' }).end(page)),
+    https.createServer(certificate(), (_, response) =>
+      response.writeHead(200, { 'content-type': 'text/html' }).end(page),
+    ),
     port,
   );
 }
