@@ -49,7 +49,7 @@ impl Visitor {
             Some(who) => (who.tenant, Subject::User(who.user), who.roles.clone()),
             None => (app.tenants.of_visitor(app, context).await?, Subject::Anonymous, BTreeSet::new()),
         };
-        let span = tracing::Span::current();
+        let span = &context.span;
         span.record("tenant_id", tracing::field::display(tenant));
         if let Some(who) = &signed_in {
             span.record("user_id", tracing::field::display(who.user));

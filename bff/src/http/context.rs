@@ -9,7 +9,7 @@ use axum::http::{HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::Response;
 use cs_core::Trace;
-use tracing::Instrument;
+use tracing::{Instrument, Span};
 
 use super::rates;
 use crate::app::App;
@@ -24,6 +24,8 @@ pub(crate) struct RequestContext {
     pub(crate) origin: Option<String>,
     /// Where it came from, as far as proxies of ours say.
     pub(crate) from: IpAddr,
+    /// Of everything done for it. Who asks is recorded here: the current span may be one that a layer opened within.
+    pub(crate) span: Span,
 }
 
 impl RequestContext {
@@ -34,6 +36,7 @@ impl RequestContext {
             trace: Trace::start(),
             origin: None,
             from: IpAddr::from([0, 0, 0, 0]),
+            span: Span::none(),
         })
     }
 }
@@ -47,8 +50,6 @@ pub(crate) async fn establish(State(app): State<Arc<App>>, mut request: Request,
         request.headers(),
         &app.config.edge.trusted_proxies,
     );
-    let context = RequestContext { request_id: request_id.clone(), trace, origin, from };
-    request.extensions_mut().insert(context);
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
     let span = tracing::info_span!(
@@ -58,6 +59,8 @@ pub(crate) async fn establish(State(app): State<Arc<App>>, mut request: Request,
         tenant_id = tracing::field::Empty,
         user_id = tracing::field::Empty,
     );
+    let context = RequestContext { request_id: request_id.clone(), trace, origin, from, span: span.clone() };
+    request.extensions_mut().insert(context);
     let mut response = next.run(request).instrument(span.clone()).await;
     let status = response.status();
     let seconds = started.elapsed().as_secs_f64();

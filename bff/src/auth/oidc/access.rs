@@ -212,7 +212,7 @@ pub(crate) async fn bearer(app: &App, context: &RequestContext, token: &str) -> 
             person
         }
     };
-    let span = tracing::Span::current();
+    let span = &context.span;
     span.record("tenant_id", tracing::field::display(person.tenant));
     span.record("user_id", tracing::field::display(person.user));
     let caller = Caller {
