@@ -238,11 +238,16 @@ async fn as_root_a_closed_data_directory_sends_the_cluster_elsewhere() {
     postgres.stop().await.unwrap();
 }
 
-/// Against the network, so only when asked: `cargo test -p cs-pg --features fetch -- --ignored`.
+/// Downloads some 20 MB, so only under CI and when asked.
 #[cfg(feature = "fetch")]
 #[tokio::test]
-#[ignore = "downloads PostgreSQL"]
 async fn postgres_is_fetched_for_a_version_that_is_not_installed() {
+    #[expect(clippy::disallowed_methods, reason = "whether a test may download")]
+    let told = |name: &str| std::env::var(name).is_ok_and(|value| value == "true");
+    if !told("CI") && !told("COUNCILSENSE_FETCH") {
+        println!("not under CI: COUNCILSENSE_FETCH=true cargo test -p cs-pg --features fetch downloads it");
+        return;
+    }
     let dir = data_dir();
     let keep = dir.path().join("postgres");
     start(options(dir.path())).await.unwrap().stop().await.unwrap();
