@@ -97,8 +97,14 @@ async fn a_provider_that_is_away_signs_nobody_out() {
         assert!(is_open(&mut browser).await, "{name}");
         assert_eq!(evil.count("token"), asked + 1, "{name}: not asked again at once");
         evil.be(|_| {});
-        stack.clock.advance(TimeDelta::seconds(31));
-        assert!(is_open(&mut browser).await, "{name}");
+        // Where it was slow, what was asked first may still be under way.
+        for _ in 0..3 {
+            stack.clock.advance(TimeDelta::seconds(31));
+            assert!(is_open(&mut browser).await, "{name}");
+            if evil.count("token") > asked + 1 {
+                break;
+            }
+        }
         assert_eq!(evil.count("token"), asked + 2, "{name}: and then again");
     }
 }
