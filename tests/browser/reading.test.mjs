@@ -1,7 +1,7 @@
 // Anybody, without an account: from the home page to the sentence a claim came from.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { DESKTOP, launch, openPage, publishedMeeting, settled, visit } from './support/browser.mjs';
+import { DESKTOP, launch, openPage, PATIENCE, publishedMeeting, settled, visit } from './support/browser.mjs';
 
 let browser;
 before(async () => {
@@ -69,9 +69,15 @@ test('a link of a hit and the address of a search lead back to the same answer',
 
   await page.locator('.explanation summary').first().click();
   await page.locator('.explanation dt', { hasText: 'By words' }).first().waitFor();
-  await page.reload();
-  await page.locator('.hit').first().waitFor();
-  assert.equal(await page.locator('#results').innerText(), count);
+  // A new data directory fills only now: what the address leads to grows until all of it is there, and then stays.
+  const shown = async () => (await page.locator('#results, .hits').allInnerTexts()).join('\n');
+  const deadline = Date.now() + 4 * PATIENCE;
+  for (let last = ''; last !== (await shown());) {
+    assert.ok(Date.now() < deadline, `the same address, another answer than ${last}`);
+    last = await shown();
+    await page.reload();
+    await settled(page);
+  }
 
   await page.getByLabel('Exact words').check();
   await page.waitForURL(/mode=KEYWORD/);

@@ -101,13 +101,13 @@ impl Telling {
     pub(crate) fn end(self, ended: &Ended) -> &'static str {
         let Self { span, event, attempt, seen, began } = self;
         let outcome = ended.word(&seen);
-        let duration_ms = millis(began.elapsed());
+        let duration_ms = began.elapsed().as_millis();
         span.in_scope(|| match ended {
             Ended::Done | Ended::HandedBack | Ended::Lost => {
                 tracing::info!(event, outcome, duration_ms, attempt, "work ended");
             }
             Ended::Retried { error, wait } => {
-                let wait_ms = millis(*wait);
+                let wait_ms = wait.as_millis();
                 tracing::info!(
                     event,
                     outcome,
@@ -135,10 +135,6 @@ impl Telling {
         });
         outcome
     }
-}
-
-fn millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Payloads name what they are about by the same keys, some of them within the meeting that they carry.

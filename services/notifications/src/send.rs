@@ -261,7 +261,7 @@ impl Sender {
             }
             Err(ChannelError::Permanent(error) | ChannelError::Gone(error)) => Outcome::Failed(error),
         };
-        let duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let duration_ms = began.elapsed().as_millis();
         tracing::info!(event = "message.ended", dedupe_key = message.dedupe_key, user_id = %message.user, attempt, outcome = outcome.word(),
             duration_ms, "message tried");
         (ended(outcome), gone)

@@ -110,12 +110,13 @@ pub struct Judgement {
 /// Judges a run.
 pub fn gate(stats: &GateStats, thresholds: &GateThresholds) -> Judgement {
     let mut reasons = Vec::new();
-    if stats.minutes + stats.agendas + stats.transcripts == 0 {
+    let unread = stats.minutes + stats.agendas + stats.transcripts == 0;
+    if unread {
         reasons.push(reason("no_text", "No document of the meeting has a text that could be read."));
     }
     let (verdict, covered) = coverage(stats.proposed, stats.verified, thresholds);
     reasons.extend(covered);
-    if verdict == Verdict::Reject || stats.minutes + stats.agendas + stats.transcripts == 0 {
+    if verdict == Verdict::Reject || unread {
         return Judgement { verdict: Verdict::Reject, reasons };
     }
     if stats.minutes_without_text > 0 {

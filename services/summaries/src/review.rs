@@ -15,6 +15,7 @@ use cs_proto::meetings::v1::Meeting;
 use cs_proto::summaries::v1 as pb;
 
 use crate::draft::short_summary;
+use crate::gate::ecr;
 use crate::store::review::{self, Decided, KeptAs, Made, ReviewRow, Reviewed};
 use crate::store::{self, ClaimRow, Versions};
 use crate::summarizer::{ClaimKind, ProposedClaim, short};
@@ -84,6 +85,7 @@ pub(crate) async fn make(
         reasons: &decision.verdict_reasons,
         short_summary: &lines,
         verified: decision.claims.len(),
+        ecr: ecr(usize::try_from(of.claims_proposed).unwrap_or_default(), decision.claims.len()),
     };
     review::put_made(tx, of, &made, now).await?;
     let kept: Vec<KeptAs> = decision

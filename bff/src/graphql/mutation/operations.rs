@@ -1,4 +1,5 @@
-//! What operators set going, and reviewers where it is a run. The services decide who is one, by the same policies as are asked here first.
+//! What operators set going, and reviewers where it is a run. The services decide who is one, by the same policies as are
+//! asked here first.
 
 use std::sync::Arc;
 

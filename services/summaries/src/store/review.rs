@@ -26,13 +26,20 @@ pub(crate) struct Reviewed {
     pub(crate) approved_as: Option<i64>,
 }
 
-const REVIEWED: &str = "SELECT s.id AS summary_id, s.run_id, s.version, s.verdict, s.verdict_reasons, s.claims_proposed, s.visibility,
-    EXISTS (SELECT FROM publications p WHERE p.summary_id = s.id AND p.is_current) AS is_current,
-    EXISTS (SELECT FROM summaries n WHERE n.meeting_id = s.meeting_id AND n.reviewed_from IS NULL AND n.run_id > s.run_id)
-        AS is_outdated,
-    (SELECT m.version FROM reviews r JOIN summaries m ON m.id = r.made_summary_id
-     WHERE r.summary_id = s.id AND r.decision = 'approve' ORDER BY r.id LIMIT 1) AS approved_as
-    FROM summaries s";
+/// A later run has made a version of the meeting of `s`.
+const OUTDATED: &str = "EXISTS (SELECT FROM summaries n WHERE n.meeting_id = s.meeting_id AND n.reviewed_from IS NULL AND n.run_id > s.run_id)";
+
+/// Selects what is [`Reviewed`], of summaries `s`.
+fn reviewed() -> String {
+    format!(
+        "SELECT s.id AS summary_id, s.run_id, s.version, s.verdict, s.verdict_reasons, s.claims_proposed, s.visibility,
+         EXISTS (SELECT FROM publications p WHERE p.summary_id = s.id AND p.is_current) AS is_current,
+         {OUTDATED} AS is_outdated,
+         (SELECT m.version FROM reviews r JOIN summaries m ON m.id = r.made_summary_id
+          WHERE r.summary_id = s.id AND r.decision = 'approve' ORDER BY r.id LIMIT 1) AS approved_as
+         FROM summaries s"
+    )
+}
 
 /// A version, as far as the caller may see it.
 pub(crate) async fn version(
@@ -41,7 +48,7 @@ pub(crate) async fn version(
     version: i64,
     visible: &[&str],
 ) -> Result<Option<Reviewed>, DbError> {
-    let sql = format!("{REVIEWED} WHERE s.meeting_id = $1 AND s.version = $3 AND {SHOWN}");
+    let sql = format!("{} WHERE s.meeting_id = $1 AND s.version = $3 AND {SHOWN}", reviewed());
     Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql))
         .bind(meeting.uuid())
         .bind(visible)
@@ -57,8 +64,9 @@ pub(crate) async fn current(
     visible: &[&str],
 ) -> Result<Option<Reviewed>, DbError> {
     let sql = format!(
-        "{REVIEWED} WHERE s.meeting_id = $1 AND {SHOWN}
-         AND EXISTS (SELECT FROM publications p WHERE p.summary_id = s.id AND p.is_current)"
+        "{} WHERE s.meeting_id = $1 AND {SHOWN}
+         AND EXISTS (SELECT FROM publications p WHERE p.summary_id = s.id AND p.is_current)",
+        reviewed()
     );
     Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql))
         .bind(meeting.uuid())
@@ -93,9 +101,10 @@ pub(crate) struct Made<'a> {
     pub(crate) reasons: &'a [String],
     pub(crate) short_summary: &'a str,
     pub(crate) verified: usize,
+    pub(crate) ecr: f64,
 }
 
-/// Writes the version, without its claims. ECR is what is left of what was proposed.
+/// Writes the version, without its claims.
 pub(crate) async fn put_made(
     tx: &mut TenantTx,
     of: &Reviewed,
@@ -103,7 +112,6 @@ pub(crate) async fn put_made(
     now: DateTime<Utc>,
 ) -> Result<(), DbError> {
     let verified = i32::try_from(made.verified).unwrap_or(i32::MAX);
-    let ecr = if of.claims_proposed == 0 { 0.0 } else { f64::from(verified) / f64::from(of.claims_proposed) };
     sqlx::query(
         "INSERT INTO summaries (id, tenant_id, meeting_id, run_id, version, verdict, verdict_reasons, short_summary, ecr,
                                 claims_proposed, claims_verified, summarizer_version, visibility, created_at, review, reviewed_from)
@@ -116,7 +124,7 @@ pub(crate) async fn put_made(
     .bind(made.verdict)
     .bind(made.reasons)
     .bind(made.short_summary)
-    .bind(ecr)
+    .bind(made.ecr)
     .bind(verified)
     .bind(now)
     .bind(made.review)
@@ -273,7 +281,7 @@ pub(crate) async fn queue(
         "SELECT q.key, q.summary_id, q.claim_id, q.since FROM (
              SELECT s.id AS key, s.id AS summary_id, NULL::uuid AS claim_id, s.created_at AS since FROM summaries s
              WHERE s.verdict = 'reject' AND {SHOWN}
-               AND NOT EXISTS (SELECT FROM summaries n WHERE n.meeting_id = s.meeting_id AND n.reviewed_from IS NULL AND n.run_id > s.run_id)
+               AND NOT {OUTDATED}
                AND NOT EXISTS (SELECT FROM reviews r WHERE r.summary_id = s.id AND r.decision = 'approve')
              UNION ALL
              SELECT (array_agg(f.id ORDER BY f.id))[1], s.id, (array_agg(c.id ORDER BY c.ordinal))[1], min(f.created_at)
