@@ -41,6 +41,8 @@ pub(crate) struct Harness {
     pub(crate) key: SigningKey,
     pub(crate) database: Url,
     pub(crate) embedder: Arc<Switched>,
+    /// Where each stack is reached from outside, as far as it is.
+    pub(crate) addresses: Vec<String>,
     _dir: tempfile::TempDir,
 }
 
@@ -120,6 +122,7 @@ impl Harness {
                 roles,
             }
         };
+        let mut addresses = Vec::new();
         let stacks = match mode {
             Mode::Together => vec![Stack::new(parts(Role::ALL.to_vec(), Default::default())).await.unwrap()],
             Mode::Split => {
@@ -129,13 +132,14 @@ impl Harness {
                     let address = format!("http://{}", listener.local_addr().unwrap());
                     listeners.push((role, listener, address));
                 }
-                let addresses: Vec<(String, String)> = listeners
+                addresses = listeners.iter().map(|(.., address)| address.clone()).collect();
+                let elsewhere: Vec<(String, String)> = listeners
                     .iter()
                     .map(|(role, _, address)| (role.name().to_owned(), address.clone()))
                     .collect();
                 let mut stacks = Vec::new();
                 for (role, listener, _) in listeners {
-                    let elsewhere = addresses.iter().cloned().collect();
+                    let elsewhere = elsewhere.iter().cloned().collect();
                     let stack = Stack::new(parts(vec![role], elsewhere)).await.unwrap();
                     let (routes, stop) = (stack.routes(), stack.tasks.stopping());
                     stack.tasks.spawn(cs_rpc::serve(cs_rpc::incoming(listener), routes, stop));
@@ -147,7 +151,7 @@ impl Harness {
         for stack in &stacks {
             stack.subscribe().await.unwrap();
         }
-        Self { stacks, key, database, embedder, _dir: dir }
+        Self { stacks, key, database, embedder, addresses, _dir: dir }
     }
 
     /// Steps every worker until nothing is left to do.

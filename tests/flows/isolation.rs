@@ -56,6 +56,33 @@ async fn every_table_with_a_tenant_has_forced_row_level_security() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_roles_that_services_sign_in_as_own_nothing_and_bypass_nothing() {
+    let mut admin = PgConnection::connect(database().await.as_str()).await.unwrap();
+    for (schema, kind) in SCHEMAS.iter().flat_map(|schema| [(schema, "app"), (schema, "system")]) {
+        let role = format!("{schema}_{kind}");
+        let (mighty, owns): (bool, i64) = sqlx::query_as(
+            "SELECT rolsuper OR rolbypassrls OR rolcreaterole OR rolcreatedb OR rolreplication,
+                    (SELECT count(*) FROM pg_class c WHERE c.relowner = r.oid)
+             FROM pg_roles r WHERE rolname = $1 AND rolcanlogin",
+        )
+        .bind(&role)
+        .fetch_one(&mut admin)
+        .await
+        .unwrap();
+        assert!(!mighty && owns == 0, "{role}: more than its rows: {mighty}, owns {owns}");
+        let of: Vec<String> = sqlx::query_scalar(
+            "SELECT r.rolname::text FROM pg_auth_members m JOIN pg_roles r ON r.oid = m.roleid
+             JOIN pg_roles u ON u.oid = m.member WHERE u.rolname = $1",
+        )
+        .bind(&role)
+        .fetch_all(&mut admin)
+        .await
+        .unwrap();
+        assert!(of.is_empty(), "{role} may act as {of:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn without_a_tenant_the_app_role_sees_nothing_and_other_schemas_are_closed() {
     let h = Harness::start("closed", Mode::Together).await;
     let tenant = h.tenant().await;

@@ -84,7 +84,7 @@ impl Db {
         Ok(TenantTx { tx, tenant: caller.tenant })
     }
 
-    /// A transaction of the system role: all tenants' outbox, inbox, jobs and sources, nothing else.
+    /// A transaction of the system role: all tenants' outbox, inbox, jobs and sources, and what notifications sends (ADR 3).
     pub async fn system(&self, reason: Reason) -> Result<SystemTx, DbError> {
         tracing::trace!(?reason, "system transaction");
         Ok(SystemTx { tx: self.system.begin().await? })

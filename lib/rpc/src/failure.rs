@@ -134,8 +134,12 @@ impl From<&Status> for Failure {
             .filter(|info| info.domain == DOMAIN)
             .and_then(|info| Reason::from_str_name(&info.reason))
             .unwrap_or(match status.code() {
-                // What the transport says when nobody answers, or not in time.
-                Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled => Reason::Unavailable,
+                // What the transport says when nobody answers, or not in time, or dies with the call in hand: no service
+                // of ours says these without a reason of its own.
+                Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled | Code::Unknown => {
+                    Reason::Unavailable
+                }
+                Code::Internal if std::error::Error::source(status).is_some() => Reason::Unavailable,
                 Code::Unauthenticated => Reason::Unauthenticated,
                 _ => Reason::Internal,
             });
@@ -159,6 +163,8 @@ impl From<&Status> for Failure {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::AsyncReadExt;
+
     use super::*;
 
     #[test]
@@ -189,6 +195,43 @@ mod tests {
     fn what_the_transport_says_is_unavailable() {
         assert_eq!(Failure::from(&Status::unavailable("tcp connect error")).reason, Reason::Unavailable);
         assert!(Failure::from(&Status::deadline_exceeded("")).retryable);
-        assert_eq!(Failure::from(&Status::unknown("x")).reason, Reason::Internal);
+        assert!(Failure::from(&Status::unknown("transport error")).retryable);
+        let broken = Status::from_error(Box::new(std::io::Error::from(std::io::ErrorKind::BrokenPipe)));
+        assert!(Failure::from(&broken).retryable, "{broken}");
+        // What cannot be read will not be read later.
+        let garbled = Status::internal("failed to decode Protobuf message: invalid tag value: 0");
+        assert_eq!(Failure::from(&garbled).reason, Reason::Internal);
+    }
+
+    /// Whether a frame of headers has come (RFC 9113: a preface of 24 bytes, then frames, each with a head of 9).
+    fn has_a_call(taken: &[u8]) -> bool {
+        let mut rest = taken.get(24..).unwrap_or_default();
+        while let [high, middle, low, kind, ..] = *rest {
+            if kind == 1 {
+                return true;
+            }
+            rest = rest.get(9 + u32::from_be_bytes([0, high, middle, low]) as usize..).unwrap_or_default();
+        }
+        false
+    }
+
+    /// A service that takes a call and is killed before it answers.
+    #[tokio::test]
+    async fn whoever_dies_with_a_call_in_hand_is_asked_again() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let channel = crate::connect(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
+        tokio::spawn(async move {
+            loop {
+                let (mut connection, _) = listener.accept().await.unwrap();
+                let mut taken = Vec::new();
+                while !has_a_call(&taken) {
+                    connection.read_buf(&mut taken).await.unwrap();
+                }
+                drop(connection);
+            }
+        });
+        let mut client = tonic_health::pb::health_client::HealthClient::new(channel);
+        let died = client.check(tonic_health::pb::HealthCheckRequest::default()).await.unwrap_err();
+        assert!(Failure::from(&died).retryable, "{died:?}");
     }
 }

@@ -7,7 +7,7 @@ use cs_core::{ArtifactId, Caller, Ids, MeetingId, RunId};
 use cs_db::TenantTx;
 use cs_documents::{ExtractError, Extracted};
 use cs_events::jobs::{self, Job};
-use cs_events::{Envelope, Fact, HandlerError, outbox};
+use cs_events::{Envelope, Fact, HandlerError, RetryPolicy, outbox};
 use cs_proto::events::v1::{MeetingExtractRequested, MeetingSummarizeRequested};
 
 use crate::objects::name_of;
@@ -43,7 +43,14 @@ pub async fn extract(
     if let Err(error) = &read
         && error.is_transient()
     {
-        return Err(HandlerError::Transient(error.to_string()));
+        // Of a document that the reader dies of each time, its meeting does not wait as long as for a store that is away.
+        let tries = u32::try_from(job.attempt).unwrap_or_default();
+        let of = if tries < RetryPolicy::STANDARD.attempts {
+            HandlerError::Transient
+        } else {
+            HandlerError::Permanent
+        };
+        return Err(of(error.to_string()));
     }
     let now = deps.ids.now();
     let mut tx = deps.db.tenant(caller).await?;

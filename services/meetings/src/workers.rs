@@ -28,8 +28,10 @@ impl JobHandler for Jobs {
 
     fn policy(&self, kind: &str) -> RetryPolicy {
         match kind {
-            // A city's web server may be away for a while.
-            "city.scan.requested" | "meeting.ingest.requested" => RetryPolicy::PATIENT,
+            // A city's web server may be away for a while, and so may the store of documents.
+            "city.scan.requested" | "meeting.ingest.requested" | "meeting.extract.requested" => {
+                RetryPolicy::PATIENT
+            }
             _ => RetryPolicy::STANDARD,
         }
     }
