@@ -90,9 +90,12 @@ impl Db {
         Ok(SystemTx { tx: self.system.begin().await? })
     }
 
-    /// A connection that listens for notifications of the schema's triggers.
-    pub(crate) fn listener_pool(&self) -> &PgPool {
-        &self.system
+    /// For a connection that listens for notifications of the schema's triggers.
+    pub(crate) fn listener_pool(&self) -> PgPool {
+        PgPoolOptions::new()
+            .max_connections(1)
+            .acquire_timeout(ACQUIRE_TIMEOUT)
+            .connect_lazy_with(self.system.connect_options().as_ref().clone())
     }
 
     /// Whether the database answers.

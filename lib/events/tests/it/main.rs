@@ -10,3 +10,4 @@ mod relay;
 mod sns;
 mod support;
 mod told;
+mod wakeups;
