@@ -1,17 +1,16 @@
 //! Hands the messages of a queue to a handler.
 
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use cs_db::Wakeups;
 use cs_rpc::Tasks;
-use futures::{FutureExt, StreamExt, stream};
+use futures::{StreamExt, stream};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use crate::retry::{LOST_MOST, panicked};
+use crate::attempt::{Next, Takes, caught, out_of_time};
 use crate::told::{Ended, Telling};
 use crate::{Bus, BusError, Delivery, Envelope, HandlerError, RetryPolicy, fault, lanes};
 
@@ -23,8 +22,6 @@ const RENEW: Duration = Duration::from_secs(20);
 /// How often what is parked is given back, by a bus in the database, and by one that is asked over the network.
 const UNPARK: Duration = Duration::from_secs(60);
 const UNPARK_REMOTE: Duration = Duration::from_secs(300);
-/// What is still being handled this long after the word to stop is handed back.
-pub(crate) const HAND_BACK: Duration = Duration::from_secs(10);
 
 /// Has the effect of an event, once, however often it comes: it records [`crate::inbox::first_time`] in the
 /// transaction of the effect.
@@ -179,17 +176,14 @@ impl Consumer {
     async fn deliver(&self, delivery: Delivery) -> Result<Option<Delivery>, BusError> {
         let told = Telling::of_event(delivery.envelope.as_ref().ok(), &self.queue, delivery.attempt);
         let span = told.span.clone();
-        let ended = match self.work(&delivery).instrument(span).await {
-            Ok(ended) => ended,
-            Err(error) => {
-                told.end(&Ended::Unwritten(error.to_string()));
-                return Err(error);
-            }
+        let worked = self.work(&delivery).instrument(span).await;
+        let outcome = match &worked {
+            Ok(ended) => told.end(ended),
+            Err(error) => told.end(&Ended::Unwritten(error.to_string())),
         };
-        let outcome = told.end(&ended);
         metrics::counter!("councilsense_events_total", "queue" => self.queue.clone(), "outcome" => outcome)
             .increment(1);
-        Ok(matches!(ended, Ended::Done).then_some(delivery))
+        Ok(matches!(worked?, Ended::Done).then_some(delivery))
     }
 
     /// Has it handled, and puts it where it belongs where that went wrong.
@@ -206,46 +200,29 @@ impl Consumer {
             return Ok(Ended::Parked(why));
         }
         let policy = self.handler.policy(&envelope.kind).unwrap_or(self.policy);
-        let handled = if delivery.lost > LOST_MOST {
-            Err(HandlerError::Permanent(format!("{} consumers died with it in hand", delivery.lost)))
+        let takes = Takes { attempt: delivery.attempt, lost: delivery.lost };
+        let handled = if let Some(killed) = takes.killed("consumers") {
+            Err(killed)
         } else {
-            let work = AssertUnwindSafe(self.handler.handle(envelope)).catch_unwind();
             tokio::select! {
-                handled = work => handled.unwrap_or_else(|panic| Err(panicked(&*panic))),
+                handled = caught(self.handler.handle(envelope)) => handled,
                 never = self.renew(delivery) => never,
-                () = self.out_of_time() => {
+                () = out_of_time(&self.stop) => {
                     self.bus.retry(delivery, Duration::ZERO, "handed back: the process stopped").await?;
                     return Ok(Ended::HandedBack);
                 }
             }
         };
-        match handled {
-            Ok(()) => Ok(Ended::Done),
-            Err(HandlerError::LeaseLost) => Ok(Ended::Lost),
-            Err(HandlerError::Transient(error)) if delivery.attempt < policy.attempts => {
-                let wait = policy.wait(delivery.attempt);
+        let give_up = async |error: String| self.handler.given_up(envelope, &error).await;
+        match takes.next(handled, policy, give_up).await {
+            Next::End => Ok(Ended::Done),
+            Next::Leave => Ok(Ended::Lost),
+            Next::Again { error, wait } => {
                 self.bus.retry(delivery, wait, &error).await?;
                 fault!("consumer.retried");
                 Ok(Ended::Retried { error, wait })
             }
-            Err(HandlerError::Transient(error) | HandlerError::Permanent(error)) => {
-                match self.handler.given_up(envelope, &error).await {
-                    Ok(()) => {}
-                    Err(HandlerError::LeaseLost) => return Ok(Ended::Lost),
-                    // Put away now, whatever waits for it would wait for ever.
-                    Err(HandlerError::Transient(told)) => {
-                        tracing::warn!(
-                            error = told,
-                            "nobody can be told now that the event is given up: it comes again"
-                        );
-                        let wait = policy.wait(delivery.attempt);
-                        self.bus.retry(delivery, wait, &error).await?;
-                        return Ok(Ended::Retried { error, wait });
-                    }
-                    Err(HandlerError::Permanent(told)) => {
-                        tracing::error!(error = told, "nobody could be told that the event was given up");
-                    }
-                }
+            Next::Bury(error) => {
                 fault!("consumer.told");
                 self.bus.bury(delivery, &error).await?;
                 fault!("consumer.buried");
@@ -263,12 +240,6 @@ impl Consumer {
         (version > newest).then(|| {
             format!("{kind} has version {version}, this version reads up to {newest}; a newer one gets it when it starts")
         })
-    }
-
-    /// Ends a while after the word to stop.
-    async fn out_of_time(&self) {
-        self.stop.cancelled().await;
-        tokio::time::sleep(HAND_BACK).await;
     }
 
     /// Keeps the message in hand while the handler works; never ends.

@@ -7,6 +7,7 @@
 //!
 //! Nothing here knows a service. Every table is in the service's own schema.
 
+mod attempt;
 pub mod bus;
 pub mod chores;
 mod consumer;

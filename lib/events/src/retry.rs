@@ -35,16 +35,6 @@ impl RetryPolicy {
     }
 }
 
-/// Workers that may die with one piece of work in hand before it is taken for the cause.
-pub(crate) const LOST_MOST: u32 = 8;
-
-/// A panic is a defect that the same input meets again: no retry, and the lane goes on with the next.
-pub(crate) fn panicked(panic: &(dyn std::any::Any + Send)) -> HandlerError {
-    let text = panic.downcast_ref::<&str>().copied().map(str::to_owned);
-    let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
-    HandlerError::Permanent(format!("the handler panicked: {text}"))
-}
-
 /// Why a handler did not do its work.
 #[derive(Debug, thiserror::Error)]
 pub enum HandlerError {

@@ -1,6 +1,5 @@
 //! Hands due jobs to a handler.
 
-use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
@@ -8,13 +7,11 @@ use chrono::TimeDelta;
 use cs_core::Clock;
 use cs_db::{Db, DbError, Reason, Wakeups};
 use cs_rpc::Tasks;
-use futures::FutureExt;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use crate::consumer::HAND_BACK;
+use crate::attempt::{Next, Takes, caught, out_of_time};
 use crate::jobs::{self, Job, Readable};
-use crate::retry::{LOST_MOST, panicked};
 use crate::told::{Ended, Telling};
 use crate::{HandlerError, RetryPolicy, fault, lanes};
 
@@ -85,27 +82,25 @@ impl JobWorker {
         self.after.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&job.lane);
         let told = Telling::of_job(&job.envelope, job.attempt.unsigned_abs());
         let span = told.span.clone();
-        match self.work(&job).instrument(span).await {
-            Ok(ended) => {
-                told.end(&ended);
-                Ok(1)
-            }
-            Err(error) => {
-                told.end(&Ended::Unwritten(error.to_string()));
-                Err(error)
-            }
-        }
+        let worked = self.work(&job).instrument(span).await;
+        let outcome = match &worked {
+            Ok(ended) => told.end(ended),
+            Err(error) => told.end(&Ended::Unwritten(error.to_string())),
+        };
+        metrics::counter!("councilsense_jobs_total", "type" => job.envelope.kind.clone(), "outcome" => outcome)
+            .increment(1);
+        worked.map(|_| 1)
     }
 
     async fn work(&self, job: &Job) -> Result<Ended, DbError> {
-        let outcome = if job.lost.unsigned_abs() > LOST_MOST {
-            Err(HandlerError::Permanent(format!("{} workers died with it in hand", job.lost)))
+        let takes = Takes { attempt: job.attempt.unsigned_abs(), lost: job.lost.unsigned_abs() };
+        let outcome = if let Some(killed) = takes.killed("workers") {
+            Err(killed)
         } else {
             tokio::select! {
-                outcome = AssertUnwindSafe(self.handler.handle(job)).catch_unwind() =>
-                    outcome.unwrap_or_else(|panic| Err(panicked(&*panic))),
+                outcome = caught(self.handler.handle(job)) => outcome,
                 never = self.renew(job) => never,
-                () = self.out_of_time() => {
+                () = out_of_time(&self.stop) => {
                     self.give_back(job, Some(self.clock.now()), "handed back: the process stopped").await?;
                     return Ok(Ended::HandedBack);
                 }
@@ -113,40 +108,21 @@ impl JobWorker {
         };
         fault!("worker.handled");
         let policy = self.handler.policy(&job.envelope.kind);
-        let attempt = job.attempt.unsigned_abs();
-        match outcome {
-            Ok(()) => Ok(Ended::Done),
-            Err(HandlerError::LeaseLost) => Ok(Ended::Lost),
-            Err(HandlerError::Transient(error)) if attempt < policy.attempts => {
-                self.again(job, policy.wait(attempt), error).await
+        let give_up = async |error: String| self.handler.given_up(job, &error).await;
+        match takes.next(outcome, policy, give_up).await {
+            Next::End => Ok(Ended::Done),
+            Next::Leave => Ok(Ended::Lost),
+            Next::Again { error, wait } => {
+                let at = self.clock.now() + TimeDelta::from_std(wait).unwrap_or(TimeDelta::MAX);
+                self.give_back(job, Some(at), &error).await?;
+                Ok(Ended::Retried { error, wait })
             }
-            Err(HandlerError::Transient(error) | HandlerError::Permanent(error)) => {
-                match self.handler.given_up(job, &error).await {
-                    Ok(()) => {}
-                    Err(HandlerError::LeaseLost) => return Ok(Ended::Lost),
-                    // Put away now, whatever waits for it would wait for ever.
-                    Err(HandlerError::Transient(told)) => {
-                        tracing::warn!(
-                            error = told,
-                            "nobody can be told now that the job is given up: it comes again"
-                        );
-                        return self.again(job, policy.wait(attempt), error).await;
-                    }
-                    Err(HandlerError::Permanent(told)) => {
-                        tracing::error!(error = told, "nobody could be told that the job was given up");
-                    }
-                }
+            Next::Bury(error) => {
                 fault!("worker.told");
                 self.give_back(job, None, &error).await?;
                 Ok(Ended::Dead(error))
             }
         }
-    }
-
-    async fn again(&self, job: &Job, wait: std::time::Duration, error: String) -> Result<Ended, DbError> {
-        let at = self.clock.now() + TimeDelta::from_std(wait).unwrap_or(TimeDelta::MAX);
-        self.give_back(job, Some(at), &error).await?;
-        Ok(Ended::Retried { error, wait })
     }
 
     async fn give_back(
@@ -160,12 +136,6 @@ impl JobWorker {
         tx.commit().await?;
         fault!("worker.given_back");
         Ok(())
-    }
-
-    /// Ends a while after the word to stop.
-    async fn out_of_time(&self) {
-        self.stop.cancelled().await;
-        tokio::time::sleep(HAND_BACK).await;
     }
 
     /// Keeps the lease while the handler works; ends when another worker has the job.

@@ -89,6 +89,79 @@ async fn a_job_is_not_put_away_before_it_is_told() {
     assert_eq!(handler.told.load(Ordering::SeqCst), 2);
 }
 
+/// Fails for now, always; and panics where it tells of it.
+#[derive(Default)]
+struct Shaky {
+    tries: AtomicU32,
+}
+
+impl Shaky {
+    fn fail(&self) -> Result<(), HandlerError> {
+        self.tries.fetch_add(1, Ordering::SeqCst);
+        Err(HandlerError::Transient("not now".to_owned()))
+    }
+}
+
+#[async_trait]
+impl EventHandler for Shaky {
+    fn types(&self) -> &'static [&'static str] {
+        &["a"]
+    }
+    async fn handle(&self, _: &Envelope) -> Result<(), HandlerError> {
+        self.fail()
+    }
+    async fn given_up(&self, _: &Envelope, _: &str) -> Result<(), HandlerError> {
+        panic!("a defect")
+    }
+}
+
+#[async_trait]
+impl JobHandler for Shaky {
+    fn types(&self) -> &'static [&'static str] {
+        &["a"]
+    }
+    async fn handle(&self, _: &Job) -> Result<(), HandlerError> {
+        self.fail()
+    }
+    async fn given_up(&self, _: &Job, _: &str) -> Result<(), HandlerError> {
+        panic!("a defect")
+    }
+}
+
+/// Who died with it in hand has not tried it; and a defect in telling stops nobody.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_has_all_its_tries_whoever_died_with_it() {
+    let world = World::manual("tries_event").await;
+    let bus: Arc<dyn Bus> = Arc::new(PostgresBus::new(world.bus_db.clone(), world.clock.clone()));
+    let handler = Arc::new(Shaky::default());
+    let consumer = Consumer::new(bus.clone(), "q", handler.clone(), RetryPolicy::STANDARD);
+    consumer.subscribe().await.unwrap();
+    bus.publish(&[world.envelope("a", "city")]).await.unwrap();
+    world.admin("UPDATE bus.messages SET attempt = 8, lost = 8").await;
+    while bus.count("q").await.unwrap() == (1, 0) {
+        consumer.step().await.unwrap();
+        world.manual.advance(TimeDelta::minutes(3));
+    }
+    assert_eq!(handler.tries.load(Ordering::SeqCst), RetryPolicy::STANDARD.attempts);
+    assert_eq!(world.text("SELECT error FROM bus.messages WHERE dead_at IS NOT NULL").await, "not now");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_has_all_its_tries_whoever_died_with_it() {
+    let world = World::manual("tries_job").await;
+    let handler = Arc::new(Shaky::default());
+    let worker = JobWorker::new(world.db.clone(), handler.clone(), world.clock.clone());
+    let mut tx = world.db.tenant(&world.caller()).await.unwrap();
+    jobs::put(&mut tx, &world.envelope("a", "city")).await.unwrap();
+    tx.commit().await.unwrap();
+    world.admin("UPDATE toy.jobs SET attempt = 8, lost = 8").await;
+    while worker.step().await.unwrap() == 1 {
+        world.manual.advance(TimeDelta::minutes(3));
+    }
+    assert_eq!(handler.tries.load(Ordering::SeqCst), RetryPolicy::STANDARD.attempts);
+    assert_eq!(world.text("SELECT state || ': ' || error FROM toy.jobs").await, "dead: not now");
+}
+
 /// Works for ever.
 struct Slow;
 
@@ -120,6 +193,6 @@ async fn a_worker_that_lost_its_job_stops() {
     let other = JobWorker::new(world.db.clone(), Arc::new(Hopeless::default()), world.clock.clone());
     assert_eq!(other.step().await.unwrap(), 1, "the lease has run out");
     // It looks every ten seconds.
-    let stopped = tokio::time::timeout(std::time::Duration::from_secs(15), working).await;
+    let stopped = tokio::time::timeout(std::time::Duration::from_secs(60), working).await;
     assert_eq!(stopped.expect("it goes on with what another worker has").unwrap(), 1);
 }

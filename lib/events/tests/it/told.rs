@@ -1,6 +1,7 @@
 //! One line at the end of each job and each message, with the ids of its envelope and how it ended.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -11,6 +12,7 @@ use cs_events::{
     Bus, Consumer, Envelope, EventHandler, Fact, HandlerError, JobHandler, JobWorker, PostgresBus,
     RetryPolicy, inbox,
 };
+use metrics::{Counter, Gauge, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit};
 use serde_json::json;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
@@ -70,6 +72,33 @@ impl Lines {
             assert!(line.of("attempt").parse::<u32>().is_ok(), "{line:?}");
         }
         lines
+    }
+}
+
+/// What was counted, by name and labels.
+#[derive(Clone, Default)]
+struct Counts(Arc<Mutex<BTreeMap<String, Arc<AtomicU64>>>>);
+
+impl Recorder for Counts {
+    fn describe_counter(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+    fn describe_gauge(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+    fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+    fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
+        let labels: Vec<&str> = key.labels().map(|label| label.value()).collect();
+        let name = format!("{} {}", key.name(), labels.join(" "));
+        Counter::from_arc(self.0.lock().unwrap().entry(name).or_default().clone())
+    }
+    fn register_gauge(&self, _: &Key, _: &Metadata<'_>) -> Gauge {
+        Gauge::noop()
+    }
+    fn register_histogram(&self, _: &Key, _: &Metadata<'_>) -> Histogram {
+        Histogram::noop()
+    }
+}
+
+impl Counts {
+    fn of(&self, name: &str) -> u64 {
+        self.0.lock().unwrap().get(name).map_or(0, |count| count.load(Ordering::Relaxed))
     }
 }
 
@@ -174,6 +203,8 @@ async fn how_a_job_ended_is_told_once() {
     let handler = Arc::new(Moody(World::manual("told_job").await));
     let world = &handler.0;
     let worker = JobWorker::new(world.db.clone(), handler.clone(), world.clock.clone());
+    let counts = Counts::default();
+    let _counted = metrics::set_default_local_recorder(&counts);
     for (city, outcome) in [("good", "done"), ("taken", "lost"), ("shaky", "retried"), ("hopeless", "dead")] {
         let mut tx = world.db.tenant(&world.caller()).await.unwrap();
         jobs::put(&mut tx, &world.envelope("a", city)).await.unwrap();
@@ -183,6 +214,7 @@ async fn how_a_job_ended_is_told_once() {
         assert_eq!(told.len(), 1, "{told:?}");
         assert_eq!((told[0].of("event"), told[0].of("outcome")), ("job.ended", outcome), "{told:?}");
         assert_eq!((told[0].of("city_id"), told[0].of("attempt")), (city, "1"), "{told:?}");
+        assert_eq!(counts.of(&format!("councilsense_jobs_total a {outcome}")), 1, "{outcome}");
     }
     world.manual.advance(TimeDelta::minutes(3));
     worker.step().await.unwrap();
