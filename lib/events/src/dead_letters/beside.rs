@@ -2,7 +2,8 @@
 //!
 //! A schema that has such letters has three functions, which the system role may call: `dead_beside(tenant, kind, one,
 //! before, after_at, after_id, most)` lists them as [`super::jobs::dead`] does, `replay_beside(tenant, letters, at)` has them tried again and
-//! gives those that were dead, `discard_beside(tenant, letter, why)` ends one.
+//! gives those that were dead, `discard_beside(tenant, letter, why)` ends one. Where it has a fourth, `count_beside()`, its
+//! letters of all tenants are among those that are counted.
 
 use chrono::{DateTime, Utc};
 use cs_core::{Caller, EventId};
@@ -22,6 +23,18 @@ async fn has_any(tx: &mut SystemTx) -> Result<bool, DbError> {
     )
     .fetch_one(tx.conn())
     .await?)
+}
+
+/// How many of them a schema has, whosever they are.
+pub(crate) async fn count(tx: &mut SystemTx) -> Result<u64, DbError> {
+    let there: bool = sqlx::query_scalar("SELECT to_regprocedure('count_beside()') IS NOT NULL")
+        .fetch_one(tx.conn())
+        .await?;
+    if !there {
+        return Ok(0);
+    }
+    let count: i64 = sqlx::query_scalar("SELECT count_beside()").fetch_one(tx.conn()).await?;
+    Ok(count.unsigned_abs())
 }
 
 /// As [`super::jobs::dead`].

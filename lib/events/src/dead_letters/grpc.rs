@@ -95,6 +95,12 @@ impl Service for DeadLetters {
         if asked.is_empty() && kind.is_empty() && !all {
             return Err(invalid("ids", "say which: ids, a type, or all"));
         }
+        if asked.len() > MOST as usize {
+            return Err(invalid(
+                "ids",
+                &format!("at most {MOST} in one call: name fewer, or a type, or all"),
+            ));
+        }
         let only: Vec<EventId> = asked.iter().map(|id| event("ids", id)).collect::<Result<_, _>>()?;
         let began = self.clock.now();
         let mut ids = Vec::new();
@@ -211,7 +217,8 @@ impl Service for DeadLetters {
                 .map_err(|e| unavailable(&e))?;
                 sum.outbox += outbox.unsigned_abs();
                 sum.jobs += jobs.unsigned_abs();
-                sum.dead += dead.unsigned_abs();
+                sum.dead +=
+                    dead.unsigned_abs() + beside::count(&mut tx).await.map_err(|e| unavailable(&e))?;
             }
             if !part.queue.is_empty() {
                 let (waiting, dead) = self.bus.count(&part.queue).await.map_err(|e| refused(&e))?;

@@ -19,6 +19,7 @@ use cs_proto::ops::v1::DeadLetter;
 use cs_rpc::{FieldViolation, status};
 use tonic::Status;
 
+pub(crate) use beside::count as count_beside;
 pub use ledger::Ledger;
 
 use crate::Bus;

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use cs_core::{Caller, Role, Subject, TenantId, Trace};
-use cs_events::jobs;
 use cs_events::{Bus, DeadLetterPart, DeadLetters, Ledger, PostgresBus, Relay, outbox};
+use cs_events::{gauges, jobs};
 use cs_proto::ops::v1 as pb;
 use cs_proto::ops::v1::dead_letters_server::DeadLetters as Service;
 use tonic::{Code, Request};
@@ -97,6 +97,12 @@ async fn they_are_listed_shown_replayed_and_discarded() {
     // One, then the same again: nothing more happens.
     assert_eq!(desk.replay(vec![queued.id.clone()], "", false).await, [queued.id.as_str()]);
     assert!(desk.replay(vec![queued.id.clone()], "", false).await.is_empty());
+    let many = pb::ReplayDeadLettersRequest { ids: vec![queued.id.clone(); 501], ..Default::default() };
+    let refused = desk.letters.replay_dead_letters(desk.ask(many)).await.unwrap_err();
+    assert_eq!(
+        (refused.code(), cs_rpc::Failure::from(&refused).fields[0].field.as_str()),
+        (Code::InvalidArgument, "ids")
+    );
     // All of a type, of jobs and queues alike.
     assert_eq!(desk.replay(Vec::new(), "a", false).await.len(), 4);
     let left = desk.list("").await;
@@ -124,6 +130,27 @@ async fn they_are_listed_shown_replayed_and_discarded() {
         <sqlx::PgConnection as sqlx::Connection>::connect(desk.world.url.as_str()).await.unwrap();
     let refused = sqlx::raw_sql("DELETE FROM bus.interventions").execute(&mut connection).await.unwrap_err();
     assert!(refused.to_string().contains("append-only"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_behind_is_counted_wherever_it_lies() {
+    let desk = Desk::new("letters_counted").await;
+    desk.bury(&["a", "b"]).await;
+    let world = &desk.world;
+    let mut tx = world.db.tenant(&world.caller()).await.unwrap();
+    jobs::put(&mut tx, &world.envelope("a", "city")).await.unwrap();
+    tx.commit().await.unwrap();
+    world
+        .admin(
+            "CREATE FUNCTION toy.count_beside() RETURNS bigint LANGUAGE sql AS 'SELECT 3::bigint';
+             UPDATE toy.jobs SET run_at = '2026-01-01T00:00:00Z' WHERE state = 'ready'",
+        )
+        .await;
+    let now = "2026-01-01T00:01:40Z".parse().unwrap();
+    let behind = gauges::behind(&world.db, now).await.unwrap();
+    assert_eq!((behind.jobs, behind.jobs_lag, behind.dead_jobs, behind.dead_beside), (1, 100.0, 2, 3));
+    let backlog = desk.letters.get_backlog(desk.ask(pb::GetBacklogRequest {})).await.unwrap().into_inner();
+    assert_eq!((backlog.jobs, backlog.dead), (1, 2 + 2 + 3));
 }
 
 #[tokio::test(flavor = "multi_thread")]
