@@ -1,5 +1,6 @@
 //! What only SNS and SQS can get wrong.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_sdk_sqs::types::{MessageSystemAttributeName, QueueAttributeName};
@@ -9,6 +10,7 @@ use cs_events::bus::{DeadFilter, DeadMessage};
 use cs_events::{Bus, Envelope, SnsBus, SnsOptions};
 use cs_testkit::localstack;
 use serde_json::{Value, json};
+use sqlx::{Connection, PgConnection};
 
 use crate::support::World;
 
@@ -144,12 +146,12 @@ async fn what_is_taken_ahead_of_its_turn_is_kept_from_others() {
     let sent: Vec<Envelope> = (0..30).map(|_| world.envelope("a", "city")).collect();
     bus.publish(&sent).await.unwrap();
     let other = SnsBus::connect(options("sns_ahead").await, world.bus_db.clone(), world.clock.clone()).await;
-    let lease = Duration::from_secs(4);
+    let lease = Duration::from_secs(12);
     let first = bus.receive("q", 8, lease).await.unwrap();
     assert_eq!(first.len(), 8);
     bus.done(&first).await.unwrap();
     for _ in 0..3 {
-        tokio::time::sleep(Duration::from_secs(2)).await;
+        tokio::time::sleep(Duration::from_secs(5)).await;
         bus.hold("q", lease).await;
     }
     assert!(other.receive("q", 8, lease).await.unwrap().is_empty(), "it is in hand for longer than a lease");
@@ -236,6 +238,56 @@ async fn what_sqs_gives_up_is_kept_for_good_with_its_bytes() {
     assert_eq!(letters(&bus).await.len(), 2);
 }
 
+/// What is sent again may be given up again before the one who sends it has forgotten the letter.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_letter_that_is_written_anew_while_it_is_sent_again_stays() {
+    let Some((bus, _sqs, world)) = start("sns_rewritten").await else { return };
+    bus.subscribe("q", &["a"]).await.unwrap();
+    let sent = world.envelope("a", "city");
+    bus.publish(std::slice::from_ref(&sent)).await.unwrap();
+    bus.bury(&bus.receive("q", 1, LEASE).await.unwrap()[0], "first").await.unwrap();
+    // Letters can be read, and not forgotten, until the consumer's is written.
+    let mut consumer = PgConnection::connect(world.url.as_str()).await.unwrap();
+    sqlx::raw_sql("BEGIN; LOCK TABLE bus.letters IN SHARE MODE").execute(&mut consumer).await.unwrap();
+    let bus = Arc::new(bus);
+    let sending = {
+        let (bus, id) = (bus.clone(), sent.id);
+        tokio::spawn(async move { bus.replay("q", &[id]).await.unwrap() })
+    };
+    let mut again = Vec::new();
+    while again.is_empty() {
+        again = bus.receive("q", 1, LEASE).await.unwrap();
+    }
+    sqlx::raw_sql(
+        "SELECT bus.bus_keep_letter(queue, event_id, type, tenant, version, body, attributes, 1, 'second', parked, died_at) FROM bus.letters;
+         COMMIT",
+    )
+    .execute(&mut consumer)
+    .await
+    .unwrap();
+    bus.done(&again).await.unwrap();
+    assert_eq!(sending.await.unwrap(), [sent.id]);
+    let letters = letters(&bus).await;
+    assert_eq!(letters.iter().map(|letter| letter.error.as_str()).collect::<Vec<_>>(), ["second"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_letter_with_a_nul_in_it_holds_up_no_other() {
+    let Some((bus, sqs, world)) = start("sns_nul").await else { return };
+    bus.subscribe("q", &["a"]).await.unwrap();
+    let dead = url(&sqs, bus.names().dead("q")).await;
+    let mut odd = world.envelope("a", "city");
+    odd.kind = "a\0b".to_owned();
+    let odd = serde_json::to_string(&odd).unwrap();
+    for body in [r#"{"tenant_id":"\u0000"}"#, odd.as_str(), "the one behind"] {
+        sqs.send_message().queue_url(&dead).message_body(body).send().await.unwrap();
+    }
+    let letters = letters(&bus).await;
+    assert_eq!(letters.len(), 3);
+    assert_eq!(letters.iter().filter(|letter| letter.kind == "ab").count(), 1, "{letters:?}");
+    assert_eq!(bus.unpark("q", &[("a", 1)]).await.unwrap(), 0, "a role starts");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_letter_keeps_its_large_payload_as_long_as_itself() {
     let Some((bus, _sqs, world)) = start("sns_payload").await else { return };
@@ -248,6 +300,19 @@ async fn a_letter_keeps_its_large_payload_as_long_as_itself() {
     let later = world.clock.now() + TimeDelta::days(1);
     assert_eq!(bus.tidy(later).await.unwrap(), 0);
     assert_eq!(letters(&bus).await[0].envelope["payload"]["text"], text);
+    // Sent again after a long time, it is needed again.
+    let old = "UPDATE bus.payloads SET created_at = now() - interval '100 days'";
+    let lately = world.clock.now() - TimeDelta::days(90);
+    world.admin(old).await;
+    assert_eq!(bus.replay("q", &[sent.id]).await.unwrap(), [sent.id]);
+    assert!(letters(&bus).await.is_empty());
+    assert_eq!(bus.tidy(lately).await.unwrap(), 0);
+    let taken = bus.receive("q", 1, LEASE).await.unwrap();
+    assert_eq!(taken[0].envelope.as_ref().unwrap(), &sent);
+    world.admin(old).await;
+    bus.send("q", std::slice::from_ref(&sent)).await.unwrap();
+    assert_eq!(bus.tidy(lately).await.unwrap(), 0);
+    bus.bury(&taken[0], "too much").await.unwrap();
     assert!(bus.discard("q", sent.id).await.unwrap());
     assert_eq!(bus.tidy(later).await.unwrap(), 1);
 }

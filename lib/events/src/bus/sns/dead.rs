@@ -27,7 +27,7 @@ const ADDED: [&str; 4] = ["dead_error", "dead_attempts", "dead_at", "dead_parked
 
 type Row = (Uuid, String, String, i32, String, DateTime<Utc>, bool);
 
-type ToSend = (Uuid, String, Json<HashMap<String, String>>);
+type ToSend = (Uuid, String, Json<HashMap<String, String>>, i64);
 
 /// Why a message is a dead letter.
 struct Story {
@@ -60,17 +60,19 @@ impl SnsBus {
             let said: Value = serde_json::from_str(&wire.body).unwrap_or_default();
             let kind =
                 envelope.as_ref().map(|e| e.kind.clone()).or_else(|| wire.attributes.get("type").cloned());
+            let attributes: HashMap<String, String> =
+                wire.attributes.iter().map(|(name, value)| (plain(name), plain(value))).collect();
             sqlx::query("SELECT bus_keep_letter($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)")
                 .bind(queue)
                 .bind(envelope.as_ref().map_or_else(|| name_of(&wire.body), |e| e.id.uuid()))
-                .bind(kind.unwrap_or_default())
+                .bind(plain(&kind.unwrap_or_default()))
                 // Whose it is says what was meant as an envelope too.
-                .bind(said["tenant_id"].as_str())
+                .bind(said["tenant_id"].as_str().map(plain))
                 .bind(envelope.map(|e| i64::from(e.version)))
-                .bind(&wire.body)
-                .bind(Json(&wire.attributes))
+                .bind(plain(&wire.body))
+                .bind(Json(attributes))
                 .bind(i32::try_from(story.attempts).unwrap_or(i32::MAX))
-                .bind(story.error.replace('\0', ""))
+                .bind(plain(&story.error))
                 .bind(story.parked)
                 .bind(story.at)
                 .execute(tx.conn())
@@ -181,20 +183,33 @@ impl SnsBus {
     /// Sends letters to their queue again; gives those that were there.
     pub(super) async fn send_again(&self, queue: &str, events: &[Uuid]) -> Result<Vec<EventId>, BusError> {
         let mut tx = self.db.system(Reason::Operations).await?;
-        let rows: Vec<ToSend> = sqlx::query_as("SELECT * FROM bus_letters_to_send($1, $2)")
+        let rows: Vec<ToSend> = sqlx::query_as("SELECT * FROM bus_letters_again($1, $2, $3)")
             .bind(queue)
             .bind(events)
+            .bind(self.clock.now())
             .fetch_all(tx.conn())
             .await
             .map_err(DbError::from)?;
         tx.commit().await?;
-        let (events, wires): (Vec<Uuid>, Vec<Wire>) = rows
-            .into_iter()
-            .map(|(event, body, Json(attributes))| (event, Wire { body, attributes }))
-            .unzip();
-        // First sent, then forgotten: a crash in between leaves both, and the second delivery has no effect.
+        let (mut events, mut stories, mut wires) = (Vec::new(), Vec::new(), Vec::new());
+        for (event, body, Json(attributes), story) in rows {
+            events.push(event);
+            stories.push(story);
+            wires.push(Wire { body, attributes });
+        }
+        // First sent, then forgotten: a crash in between leaves both, and the second delivery has no effect. What a
+        // consumer has given up again meanwhile is another story, and stays.
         self.send_wires(&self.queue_url(queue).await?, &wires).await?;
-        self.forget_letters(queue, &events).await
+        let mut tx = self.db.system(Reason::Operations).await?;
+        sqlx::query("SELECT bus_forget_letters_sent($1, $2, $3)")
+            .bind(queue)
+            .bind(&events)
+            .bind(stories)
+            .execute(tx.conn())
+            .await
+            .map_err(DbError::from)?;
+        tx.commit().await?;
+        Ok(events.into_iter().map(EventId::from).collect())
     }
 
     /// Those that a newer version can read.
@@ -239,6 +254,11 @@ impl SnsBus {
         tx.commit().await?;
         Ok(count.unsigned_abs())
     }
+}
+
+/// A text of Postgres holds no NUL, which JSON can: one such letter would hold up all behind it.
+fn plain(text: &str) -> String {
+    text.replace('\0', "")
 }
 
 /// A name for what has none: the same bytes have the same.
