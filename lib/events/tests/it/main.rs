@@ -9,5 +9,6 @@ mod given_up;
 mod relay;
 mod sns;
 mod support;
+mod suspects;
 mod told;
 mod wakeups;
