@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::told::Seen;
 
 /// What an event or job is about.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Resource {
     /// meeting, artifact, account, …
     pub kind: String,

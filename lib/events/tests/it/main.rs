@@ -8,6 +8,7 @@ mod fairness;
 mod given_up;
 mod relay;
 mod sns;
+mod sns_order;
 mod support;
 mod suspects;
 mod told;

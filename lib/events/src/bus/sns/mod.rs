@@ -174,27 +174,7 @@ impl Bus for SnsBus {
     async fn publish(&self, envelopes: &[Envelope]) -> Result<Vec<Unpublished>, BusError> {
         let topic = self.topic().await?;
         let wires = self.wires(envelopes).await?;
-        let (mut left, mut from) = (Vec::new(), 0);
-        for chunk in wire::batches(&wires) {
-            let events = &envelopes[from..from + chunk.len()];
-            from += chunk.len();
-            match self.publish_batch(topic, chunk, events).await {
-                Ok(unpublished) => left.extend(unpublished),
-                // Its message is refused by the call itself, and the others with it: each is sent alone.
-                Err((_, true)) if chunk.len() > 1 => {
-                    for (wire, event) in chunk.iter().zip(events) {
-                        let (wire, event) = (std::slice::from_ref(wire), std::slice::from_ref(event));
-                        match self.publish_batch(topic, wire, event).await {
-                            Ok(unpublished) => left.extend(unpublished),
-                            Err((error, refused)) => left.extend(unpublished(event, &error, refused)),
-                        }
-                    }
-                }
-                Err((error, false)) if left.is_empty() && from == chunk.len() => return Err(error),
-                Err((error, refused)) => left.extend(unpublished(events, &error, refused)),
-            }
-        }
-        Ok(left)
+        self.publish_in_order(topic, &wires, envelopes).await
     }
 
     async fn send(&self, queue: &str, envelopes: &[Envelope]) -> Result<u64, BusError> {
@@ -408,10 +388,6 @@ impl SnsBus {
 fn seconds(time: Duration) -> i32 {
     // SQS takes at most twelve hours.
     i32::try_from(time.as_millis().div_ceil(1000)).unwrap_or(i32::MAX).min(43_200)
-}
-
-fn unpublished(envelopes: &[Envelope], error: &BusError, refused: bool) -> Vec<Unpublished> {
-    envelopes.iter().map(|e| Unpublished { event: e.id, error: error.to_string(), refused }).collect()
 }
 
 fn lost_receipt(code: Option<&str>) -> bool {

@@ -1,5 +1,7 @@
 //! Sends to queues and to the topic, in batches that one call takes.
 
+use std::borrow::Cow;
+use std::collections::HashSet;
 use std::sync::atomic::Ordering;
 
 use aws_sdk_sns::types::PublishBatchRequestEntry;
@@ -8,8 +10,8 @@ use aws_sdk_sqs::types::SendMessageBatchRequestEntry;
 
 use super::wire::{self, Wire};
 use super::{SnsBus, failed, internal, remote};
-use crate::Envelope;
 use crate::bus::{BusError, Unpublished};
+use crate::envelope::{Envelope, Resource};
 
 impl SnsBus {
     fn group(&self, wire: &Wire) -> Option<String> {
@@ -57,6 +59,41 @@ impl SnsBus {
             Some(refused) => Err(remote("sqs:SendMessageBatch", refused.message().unwrap_or(refused.code()))),
             None => Ok(()),
         }
+    }
+
+    /// Publishes in as few calls as sizes and order allow; gives what was not sent. Of a resource whose fact was not taken
+    /// now, and is to come again, nothing later is sent. An error: nothing was.
+    pub(super) async fn publish_in_order(
+        &self,
+        topic: &str,
+        wires: &[Wire],
+        envelopes: &[Envelope],
+    ) -> Result<Vec<Unpublished>, BusError> {
+        let mut left = Left::default();
+        let mut sent = false;
+        for (wires, events) in in_order(wires, envelopes) {
+            let (wires, events) = left.hold_back(wires, events);
+            if events.is_empty() {
+                continue;
+            }
+            match self.publish_batch(topic, &wires, &events).await {
+                Ok(unpublished) => left.add(&events, unpublished),
+                // Its message is refused by the call itself, and the others with it: each is sent alone.
+                Err((_, true)) if events.len() > 1 => {
+                    for (wire, event) in wires.iter().zip(events.iter()) {
+                        let (wire, event) = (std::slice::from_ref(wire), std::slice::from_ref(event));
+                        match self.publish_batch(topic, wire, event).await {
+                            Ok(unpublished) => left.add(event, unpublished),
+                            Err((error, refused)) => left.add(event, unpublished(event, &error, refused)),
+                        }
+                    }
+                }
+                Err((error, false)) if !sent => return Err(error),
+                Err((error, refused)) => left.add(&events, unpublished(&events, &error, refused)),
+            }
+            sent = true;
+        }
+        Ok(left.unpublished)
     }
 
     /// Publishes what one call takes. An error says whether the call was refused for what is in it.
@@ -115,6 +152,71 @@ impl SnsBus {
             })
             .collect())
     }
+}
+
+/// What was not sent so far.
+#[derive(Default)]
+struct Left {
+    unpublished: Vec<Unpublished>,
+    /// What those are about that come again; a fact that is refused for good holds up nothing.
+    resources: HashSet<Resource>,
+}
+
+impl Left {
+    fn add(&mut self, events: &[Envelope], unpublished: Vec<Unpublished>) {
+        for one in unpublished {
+            if !one.refused {
+                let about = events.iter().find(|envelope| envelope.id == one.event);
+                self.resources.extend(about.map(|envelope| envelope.resource.clone()));
+            }
+            self.unpublished.push(one);
+        }
+    }
+
+    /// Those that may be sent; the others are left with what was not.
+    fn hold_back<'a>(
+        &mut self,
+        wires: &'a [Wire],
+        events: &'a [Envelope],
+    ) -> (Cow<'a, [Wire]>, Cow<'a, [Envelope]>) {
+        let waits = |envelope: &Envelope| self.resources.contains(&envelope.resource);
+        if !events.iter().any(waits) {
+            return (wires.into(), events.into());
+        }
+        let (later, now): (Vec<_>, Vec<_>) =
+            wires.iter().zip(events).partition(|(_, envelope)| waits(envelope));
+        self.unpublished.extend(later.into_iter().map(|(_, envelope)| Unpublished {
+            event: envelope.id,
+            error: "it waits for an earlier fact of its resource".to_owned(),
+            refused: false,
+        }));
+        let (wires, events): (Vec<Wire>, Vec<Envelope>) =
+            now.into_iter().map(|(w, e)| (w.clone(), e.clone())).unzip();
+        (wires.into(), events.into())
+    }
+}
+
+/// In batches that one call takes, none with two facts of a resource: a call may take the second and refuse the first.
+fn in_order<'a>(wires: &'a [Wire], envelopes: &'a [Envelope]) -> Vec<(&'a [Wire], &'a [Envelope])> {
+    let (mut calls, mut from) = (Vec::new(), 0);
+    for chunk in wire::batches(wires) {
+        let end = from + chunk.len();
+        let mut named = HashSet::new();
+        for at in from..end {
+            if !named.insert(&envelopes[at].resource) {
+                calls.push((&wires[from..at], &envelopes[from..at]));
+                from = at;
+                named = HashSet::from([&envelopes[at].resource]);
+            }
+        }
+        calls.push((&wires[from..end], &envelopes[from..end]));
+        from = end;
+    }
+    calls
+}
+
+fn unpublished(envelopes: &[Envelope], error: &BusError, refused: bool) -> Vec<Unpublished> {
+    envelopes.iter().map(|e| Unpublished { event: e.id, error: error.to_string(), refused }).collect()
 }
 
 /// Whether a refusal is for what a message is, and not for who sends it, how often or where to.
