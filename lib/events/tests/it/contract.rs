@@ -15,7 +15,10 @@ use serde_json::json;
 
 use crate::support::World;
 
+/// A lease that is waited for.
 const SHORT: Duration = Duration::from_secs(2);
+/// One that outlasts a look which finds nothing, and takes a second.
+const SHORT_ELSEWHERE: Duration = Duration::from_secs(6);
 
 /// A bus, and a way to put anything onto one of its queues.
 pub(crate) struct Fixture {
@@ -68,6 +71,11 @@ impl Fixture {
                 self.world.admin(&sql).await;
             }
         }
+    }
+
+    /// A lease that is waited for, and does not end while it is looked whether anything is there.
+    fn short(&self) -> Duration {
+        if self.sqs.is_some() { SHORT_ELSEWHERE } else { SHORT }
     }
 
     /// Takes until `count` have come, or the patience ends.
@@ -193,35 +201,35 @@ async fn batches(f: Fixture) {
 async fn comes_again(f: Fixture) {
     f.bus.subscribe("q", &["a"]).await.unwrap();
     f.bus.publish(&[f.world.envelope("a", "city")]).await.unwrap();
-    let first = f.take("q", 1, SHORT).await;
+    let first = f.take("q", 1, f.short()).await;
     f.nothing("q").await;
-    tokio::time::sleep(SHORT).await;
-    let second = f.take("q", 1, SHORT).await;
+    tokio::time::sleep(f.short()).await;
+    let second = f.take("q", 1, f.short()).await;
     assert_eq!((first[0].attempt, second[0].attempt), (1, 2));
     f.bus.done(&second).await.unwrap();
-    tokio::time::sleep(SHORT).await;
+    tokio::time::sleep(f.short()).await;
     f.nothing("q").await;
 }
 
 async fn is_kept(f: Fixture) {
     f.bus.subscribe("q", &["a"]).await.unwrap();
     f.bus.publish(&[f.world.envelope("a", "city")]).await.unwrap();
-    let taken = f.take("q", 1, SHORT).await;
+    let taken = f.take("q", 1, f.short()).await;
     assert!(f.bus.extend(&taken[0], Duration::from_secs(20)).await.unwrap());
-    tokio::time::sleep(SHORT + Duration::from_millis(500)).await;
+    tokio::time::sleep(f.short() + Duration::from_millis(500)).await;
     f.nothing("q").await;
     assert_eq!(f.bus.done(&taken).await.unwrap(), 1);
-    assert!(!f.bus.extend(&taken[0], SHORT).await.unwrap_or(false), "what has ended is not kept");
+    assert!(!f.bus.extend(&taken[0], f.short()).await.unwrap_or(false), "what has ended is not kept");
 }
 
 async fn retries(f: Fixture) {
     f.bus.subscribe("q", &["a"]).await.unwrap();
     f.bus.publish(&[f.world.envelope("a", "city")]).await.unwrap();
     let taken = f.take("q", 1, Duration::from_secs(30)).await;
-    f.bus.retry(&taken[0], SHORT, "the city's server is away").await.unwrap();
+    f.bus.retry(&taken[0], f.short(), "the city's server is away").await.unwrap();
     f.nothing("q").await;
-    tokio::time::sleep(SHORT).await;
-    let again = f.take("q", 1, SHORT).await;
+    tokio::time::sleep(f.short()).await;
+    let again = f.take("q", 1, f.short()).await;
     assert_eq!((again[0].attempt, again[0].lost), (2, 0));
 }
 

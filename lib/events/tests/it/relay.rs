@@ -16,6 +16,7 @@ use cs_events::{
 };
 use cs_proto::ops::v1 as pb;
 use cs_proto::ops::v1::dead_letters_server::DeadLetters as _;
+use tokio::sync::Notify;
 
 use crate::support::{SCHEMA, World};
 
@@ -24,6 +25,8 @@ struct Notes {
     inner: PostgresBus,
     published: Mutex<Vec<(String, EventId)>>,
     slow: Duration,
+    /// Publishes only when it is told to.
+    gate: Option<Notify>,
     /// Types that it does not take: `odd` for good, others for now.
     refuses: &'static [&'static str],
 }
@@ -35,6 +38,9 @@ impl Bus for Notes {
             self.published.lock().unwrap().push((envelope.resource.id.clone(), envelope.id));
         }
         tokio::time::sleep(self.slow).await;
+        if let Some(gate) = &self.gate {
+            gate.notified().await;
+        }
         let odd = |envelope: &&Envelope| self.refuses.contains(&envelope.kind.as_str());
         let (odd, plain): (Vec<&Envelope>, Vec<&Envelope>) = envelopes.iter().partition(odd);
         self.inner.publish(&plain.into_iter().cloned().collect::<Vec<_>>()).await?;
@@ -101,8 +107,8 @@ impl Bus for Notes {
 async fn relays_share_the_work_and_keep_the_order_of_a_resource() {
     let world = World::new("relays").await;
     let inner = PostgresBus::new(world.bus_db.clone(), world.clock.clone());
-    let bus =
-        Arc::new(Notes { inner, published: Mutex::default(), slow: Duration::from_millis(30), refuses: &[] });
+    let slow = Duration::from_millis(30);
+    let bus = Arc::new(Notes { inner, published: Mutex::default(), slow, gate: None, refuses: &[] });
     let mut written: HashMap<String, Vec<EventId>> = HashMap::new();
     let mut tx = world.db.tenant(&world.caller()).await.unwrap();
     for number in 0..2_000 {
@@ -189,7 +195,7 @@ async fn a_fact_that_the_bus_refuses_stops_no_other() {
     inner.subscribe("q", &["a", "odd", "busy"]).await.unwrap();
     let notes = |refuses| {
         let bus = PostgresBus::new(world.bus_db.clone(), world.clock.clone());
-        Arc::new(Notes { inner: bus, published: Mutex::default(), slow: Duration::ZERO, refuses })
+        Arc::new(Notes { inner: bus, published: Mutex::default(), slow: Duration::ZERO, gate: None, refuses })
     };
     let mut tx = world.db.tenant(&world.caller()).await.unwrap();
     for kind in ["a", "odd", "busy", "a"] {
@@ -231,26 +237,39 @@ async fn a_fact_that_the_bus_refuses_stops_no_other() {
     assert_eq!(inner.count("q").await.unwrap(), (4, 0));
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_relay_that_lost_its_facts_marks_nothing() {
-    let world = World::manual("fence").await;
-    let notes = |slow, refuses: &'static [&'static str]| {
-        let inner = PostgresBus::new(world.bus_db.clone(), world.clock.clone());
-        Arc::new(Notes { inner, published: Mutex::default(), slow, refuses })
-    };
+/// A relay that hangs in the bus with the one fact there is, until the bus's gate opens.
+async fn hanging(
+    world: &World,
+    lease: Duration,
+    refuses: &'static [&'static str],
+) -> (Arc<Notes>, tokio::task::JoinHandle<Result<usize, BusError>>) {
     let mut tx = world.db.tenant(&world.caller()).await.unwrap();
     outbox::put(&mut tx, &world.envelope("busy", "city")).await.unwrap();
     tx.commit().await.unwrap();
-    // The slow one is to say of the fact that it is to be tried again, when the other has published it.
-    let bus = notes(Duration::from_secs(2), &["busy"]);
-    let slow = Relay::new(SCHEMA, world.db.clone(), bus.clone(), world.clock.clone());
-    let publishing = tokio::spawn(async move { slow.step().await });
+    let inner = PostgresBus::new(world.bus_db.clone(), world.clock.clone());
+    let gate = Some(Notify::new());
+    let bus = Arc::new(Notes { inner, published: Mutex::default(), slow: Duration::ZERO, gate, refuses });
+    let relay = Relay::new(SCHEMA, world.db.clone(), bus.clone(), world.clock.clone()).with_lease(lease);
+    let publishing = tokio::spawn(async move { relay.step().await });
     while bus.published.lock().unwrap().is_empty() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    world.manual.advance(TimeDelta::seconds(31));
-    let quick = Relay::new(SCHEMA, world.db.clone(), notes(Duration::ZERO, &[]), world.clock.clone());
-    assert_eq!(quick.step().await.unwrap(), 1, "the lease has run out");
+    (bus, publishing)
+}
+
+fn other(world: &World) -> Relay {
+    let inner = PostgresBus::new(world.bus_db.clone(), world.clock.clone());
+    Relay::new(SCHEMA, world.db.clone(), Arc::new(inner), world.clock.clone())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_relay_that_lost_its_facts_marks_nothing() {
+    let world = World::manual("fence").await;
+    // The slow one is to say of the fact that it is to be tried again, when the other has published it.
+    let (bus, publishing) = hanging(&world, Duration::from_secs(3_600), &["busy"]).await;
+    world.manual.advance(TimeDelta::seconds(3_601));
+    assert_eq!(other(&world).step().await.unwrap(), 1, "the lease has run out");
+    bus.gate.as_ref().unwrap().notify_one();
     assert!(publishing.await.unwrap().is_err());
     let published = "SELECT count(*) FROM toy.outbox WHERE published_at IS NOT NULL";
     assert_eq!(world.number(published).await, 1, "what the other marked stays");
@@ -258,28 +277,28 @@ async fn a_relay_that_lost_its_facts_marks_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_relay_that_works_keeps_its_facts() {
-    let world = World::new("relay_renews").await;
-    let notes = |slow| {
-        let inner = PostgresBus::new(world.bus_db.clone(), world.clock.clone());
-        Arc::new(Notes { inner, published: Mutex::default(), slow, refuses: &[] })
+    let world = World::manual("relay_renews").await;
+    // Renewed each 100 ms of the machine's clock; on the test's own clock it ends when the test says so.
+    let (bus, publishing) = hanging(&world, Duration::from_millis(300), &[]).await;
+    let until = async || {
+        world.number("SELECT (extract(epoch FROM leased_until) * 1000)::bigint FROM toy.outbox").await
     };
-    let mut tx = world.db.tenant(&world.caller()).await.unwrap();
-    outbox::put(&mut tx, &world.envelope("a", "city")).await.unwrap();
-    tx.commit().await.unwrap();
-    let lease = Duration::from_secs(1);
-    let bus = notes(Duration::from_secs(3));
-    let slow = Relay::new(SCHEMA, world.db.clone(), bus.clone(), world.clock.clone()).with_lease(lease);
-    let publishing = tokio::spawn(async move { slow.step().await.unwrap() });
-    while bus.published.lock().unwrap().is_empty() {
-        tokio::time::sleep(Duration::from_millis(10)).await;
+    let first = until().await;
+    for later in [200, 400] {
+        world.manual.advance(TimeDelta::milliseconds(200));
+        let renewed = async {
+            while until().await < first + later {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), renewed).await.expect("it is not renewed");
     }
-    let other = Relay::new(SCHEMA, world.db.clone(), notes(Duration::ZERO), world.clock.clone());
     // What another holds waits, and is behind all the same.
-    tokio::time::sleep(Duration::from_millis(2_000)).await;
-    assert_eq!(other.step().await.unwrap(), 0, "the slow one has it still");
+    assert_eq!(other(&world).step().await.unwrap(), 0, "the slow one has it still");
     let behind = gauges::behind(&world.db, world.clock.now()).await.unwrap();
-    assert!(behind.outbox_lag >= 2.0, "{behind:?}");
-    assert_eq!(publishing.await.unwrap(), 1);
+    assert!(behind.outbox_lag > 0.39, "{behind:?}");
+    bus.gate.as_ref().unwrap().notify_one();
+    assert_eq!(publishing.await.unwrap().unwrap(), 1);
     let behind = gauges::behind(&world.db, world.clock.now()).await.unwrap();
     assert_eq!(behind, gauges::Behind::default());
 }
