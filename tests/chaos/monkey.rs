@@ -1,14 +1,16 @@
 //! Makes trouble: kills workers, cuts connections, makes them fail in other ways, duplicates and reorders messages, ends
 //! leases early.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use rand::RngExt;
 use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::world::World;
 
+/// Longest wait for messages on their way: relays look once a second, or are cut off.
+const ON_ITS_WAY: Duration = Duration::from_secs(5);
 /// Workers at once.
 const WORKERS: usize = 2;
 
@@ -56,28 +58,39 @@ impl<'a> Monkey<'a> {
                 self.workers[victim] = Some(worker(self.world));
                 self.acts.kills += 1;
             }
-            3..=4 => self.acts.cuts += runtime.block_on(self.world.run(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-                 WHERE datname = current_database() AND application_name LIKE 'councilsense %' AND random() < 0.4",
-            )),
+            3..=4 => {
+                let seed = self.random.random();
+                self.acts.cuts += runtime.block_on(self.world.run_by_chance(
+                    seed,
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                     WHERE datname = current_database() AND application_name LIKE 'councilsense %' AND random() < 0.4",
+                ));
+            }
             // What was published is published again: later, twice, and in between other things.
             5..=6 => self.acts.duplicates += self.publish_again(runtime, 0.3),
             7..=8 => {
-                if self.world.has_queues_elsewhere() {
-                    // Workers are quick: there has to be something on its way.
-                    self.acts.duplicates += self.publish_again(runtime, 0.5);
+                // Workers are quick: there has to be something on its way, and it is waited for.
+                let again = self.publish_again(runtime, 0.5);
+                self.acts.duplicates += again;
+                // How often it is tried depends on the machine: what comes after follows from the seed all the same.
+                let mut chances = StdRng::seed_from_u64(self.random.random());
+                let began = Instant::now();
+                loop {
+                    let (reordered, doubled) = runtime.block_on(self.world.jumble(chances.random()));
+                    self.acts.reorderings += reordered;
+                    self.acts.duplicates += doubled;
+                    if reordered > 0 || again == 0 || began.elapsed() > ON_ITS_WAY {
+                        break;
+                    }
+                    std::thread::sleep(Duration::from_millis(5));
                 }
-                let (reordered, doubled) = runtime.block_on(self.world.jumble());
-                self.acts.reorderings += reordered;
-                self.acts.duplicates += doubled;
             }
             9..=10 => self.fault(),
             _ => {
                 // Two workers come to hold the same job.
                 for schema in ["meetings", "summaries", "notifications"] {
-                    self.acts.takeovers += runtime.block_on(self.world.run(&format!(
-                        "UPDATE {schema}.jobs SET run_at = now() WHERE state = 'running'"
-                    )));
+                    let running = format!("UPDATE {schema}.jobs SET run_at = now() WHERE state = 'running'");
+                    self.acts.takeovers += runtime.block_on(self.world.run(&running));
                 }
             }
         }
@@ -102,13 +115,15 @@ impl<'a> Monkey<'a> {
     }
 
     /// Publishes a share of all facts again; gives how many.
-    pub(crate) fn publish_again(&self, runtime: &Runtime, share: f64) -> u64 {
-        let again = |schema: &&str| {
-            runtime.block_on(self.world.run(&format!(
+    pub(crate) fn publish_again(&mut self, runtime: &Runtime, share: f64) -> u64 {
+        let mut sum = 0;
+        for schema in ["meetings", "summaries"] {
+            let again = format!(
                 "UPDATE {schema}.outbox SET published_at = NULL WHERE published_at IS NOT NULL AND random() <= {share}"
-            )))
-        };
-        ["meetings", "summaries"].iter().map(again).sum()
+            );
+            sum += runtime.block_on(self.world.run_by_chance(self.random.random(), &again));
+        }
+        sum
     }
 
     /// What was done so far.

@@ -221,11 +221,11 @@ impl World {
     }
 
     /// Has messages come later than they would, and after others; on queues elsewhere some come twice. Gives how many of
-    /// each.
-    pub(crate) async fn jumble(&self) -> (u64, u64) {
+    /// each. `seed` is between 0 and 1.
+    pub(crate) async fn jumble(&self, seed: f64) -> (u64, u64) {
         if self.recipe.sns.is_none() {
             let later = "UPDATE bus.messages SET visible_at = now() + random() * interval '2 s' WHERE dead_at IS NULL AND random() < 0.5";
-            return (self.run(later).await, 0);
+            return (self.run_by_chance(seed, later).await, 0);
         }
         let (bus, mut sums) = (self.door.bus(), (0, 0));
         // Taken, and never ended.
@@ -239,9 +239,9 @@ impl World {
         sums
     }
 
-    /// Whether messages lie in queues elsewhere.
-    pub(crate) fn has_queues_elsewhere(&self) -> bool {
-        self.recipe.sns.is_some()
+    /// Runs what asks for `random()`, which follows from `seed`, between 0 and 1.
+    pub(crate) async fn run_by_chance(&self, seed: f64, sql: &str) -> u64 {
+        self.run(&format!("DO $$ BEGIN PERFORM setseed({seed}); END $$; {sql}")).await
     }
 
     pub(crate) async fn number(&self, sql: &str) -> i64 {
@@ -273,8 +273,9 @@ impl World {
         open
     }
 
+    /// Twice: what moves from a queue elsewhere into the database between the looks at the two is seen by neither.
     pub(crate) async fn at_rest(&self) -> bool {
-        self.open().await.is_empty()
+        self.open().await.is_empty() && self.open().await.is_empty()
     }
 
     /// The dead would be waited for until their leases end: up to two minutes.
