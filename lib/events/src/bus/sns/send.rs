@@ -201,15 +201,15 @@ fn in_order<'a>(wires: &'a [Wire], envelopes: &'a [Envelope]) -> Vec<(&'a [Wire]
     let (mut calls, mut from) = (Vec::new(), 0);
     for chunk in wire::batches(wires) {
         let end = from + chunk.len();
-        let mut named = HashSet::new();
+        let (mut begin, mut named) = (from, HashSet::new());
         for at in from..end {
             if !named.insert(&envelopes[at].resource) {
-                calls.push((&wires[from..at], &envelopes[from..at]));
-                from = at;
+                calls.push((&wires[begin..at], &envelopes[begin..at]));
+                begin = at;
                 named = HashSet::from([&envelopes[at].resource]);
             }
         }
-        calls.push((&wires[from..end], &envelopes[from..end]));
+        calls.push((&wires[begin..end], &envelopes[begin..end]));
         from = end;
     }
     calls
