@@ -136,6 +136,8 @@ async fn a_delivery_goes_forward_only() {
         ("sending", "sent"),
         ("sending", "failed"),
         ("sending", "suppressed"),
+        ("failed", "sending"),
+        ("failed", "suppressed"),
     ];
     for from in states {
         for to in states {
