@@ -26,7 +26,7 @@ pub struct Behind {
     pub jobs_lag: f64,
     /// Jobs that were given up.
     pub dead_jobs: u64,
-    /// What was given up beside them: messages by e-mail, push and webhook.
+    /// What was given up beside them: notifications, and their messages by e-mail, push and webhook.
     pub dead_beside: u64,
 }
 

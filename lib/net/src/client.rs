@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -90,6 +90,15 @@ impl Answer {
     pub fn retry_after(&self) -> Option<Duration> {
         let text = self.headers.get(header::RETRY_AFTER)?.to_str().ok()?;
         text.trim().parse().ok().map(Duration::from_secs)
+    }
+
+    /// `Retry-After` from `now` on, given in seconds or as a date (RFC 9110, 10.2.3). Nothing, where the date is over.
+    pub fn retry_after_at(&self, now: SystemTime) -> Option<Duration> {
+        self.retry_after().or_else(|| {
+            let text = self.headers.get(header::RETRY_AFTER)?.to_str().ok()?;
+            let date = httpdate::parse_http_date(text.trim()).ok()?;
+            Some(date.duration_since(now).unwrap_or_default())
+        })
     }
 }
 

@@ -1,6 +1,8 @@
--- How many messages have failed, whosever they are: see `dead_letters/beside.rs` of the events library.
+-- How many messages and deliveries have failed, whosever they are: see `dead_letters/beside.rs` of the events library.
 
-CREATE FUNCTION count_beside() RETURNS bigint LANGUAGE sql STABLE AS $$ SELECT count(*) FROM messages WHERE state = 'failed' $$;
+CREATE FUNCTION count_beside() RETURNS bigint LANGUAGE sql STABLE AS $$
+    SELECT (SELECT count(*) FROM messages WHERE state = 'failed') + (SELECT count(*) FROM deliveries WHERE state = 'failed')
+$$;
 DO $$
 BEGIN
     REVOKE ALL ON FUNCTION count_beside() FROM PUBLIC;

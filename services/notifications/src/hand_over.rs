@@ -2,10 +2,13 @@
 //!
 //! A delivery is claimed with a lease; state, inbox and messages are one transaction, so that a worker that dies leaves
 //! all of it or nothing, and another takes it when the lease ends. The attempt is the receipt: who lost the lease writes
-//! nothing.
+//! nothing. What a batch fails for is looked for in its halves, so that one delivery that breaks its transaction stops no
+//! other; see [`setback`].
 //!
 //! Sequences of inboxes are given under a lock of the tenant that is held until the commit: without it, a later number
 //! could become visible before an earlier one, and a watcher whose cursor has passed would never see the earlier.
+
+mod setback;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Instant;
@@ -30,6 +33,9 @@ pub const LEASE: TimeDelta = TimeDelta::seconds(120);
 /// A digest stays open for this long at least, and until all that is due with it has been handed over.
 pub const SETTLE: TimeDelta = TimeDelta::seconds(20);
 
+/// Taken this often, a delivery is tried alone: whatever it fails for, it has company no longer.
+const ALONE: i32 = 6;
+
 /// Hands over one batch of what is due, cities in turn; gives its size.
 pub(crate) async fn step(deps: &Deps, turn: &Turn) -> Result<usize, Error> {
     let now = deps.ids.now();
@@ -43,13 +49,39 @@ pub(crate) async fn step(deps: &Deps, turn: &Turn) -> Result<usize, Error> {
     }
     let mut failure = None;
     for (tenant, claims) in by_tenant {
-        // One tenant's trouble is no other's; what was claimed comes again when the lease ends.
-        if let Err(error) = hand_over(deps, tenant, &claims).await {
-            tracing::warn!(%error, tenant_id = %tenant, "a batch of notifications could not be handed over");
-            failure = Some(error);
-        }
+        // One tenant's trouble is no other's.
+        failure = hand_over_all(deps, tenant, claims).await.err().or(failure);
     }
     failure.map_or(Ok(size), Err)
+}
+
+/// Hands over what was claimed of a tenant, together as long as that goes well. An error: the database was away, or could not
+/// take what became of a part, which comes again when the lease ends.
+async fn hand_over_all(deps: &Deps, tenant: TenantId, claims: Vec<Claim>) -> Result<(), Error> {
+    let (suspects, others): (Vec<Claim>, Vec<Claim>) =
+        claims.into_iter().partition(|claim| claim.attempt >= ALONE);
+    let mut parts: Vec<Vec<Claim>> = suspects.into_iter().map(|claim| vec![claim]).collect();
+    parts.push(others);
+    let mut failure = None;
+    while let Some(mut part) = parts.pop() {
+        if part.is_empty() {
+            continue;
+        }
+        let Err(error) = hand_over(deps, tenant, &part).await else { continue };
+        let deliveries = part.len();
+        tracing::warn!(%error, tenant_id = %tenant, deliveries, "notifications could not be handed over");
+        if matches!(&error, Error::Db(db) if db.is_transient()) {
+            // What is left would meet the same.
+            part.extend(parts.drain(..).flatten());
+            failure = setback::give_back(deps, tenant, &part).await.err().or(Some(error));
+        } else if let [claim] = part.as_slice() {
+            failure = setback::of(deps, tenant, claim, &error).await.err().or(failure);
+        } else {
+            parts.push(part.split_off(deliveries / 2));
+            parts.push(part);
+        }
+    }
+    failure.map_or(Ok(()), Err)
 }
 
 async fn hand_over(deps: &Deps, tenant: TenantId, claims: &[Claim]) -> Result<(), Error> {

@@ -13,6 +13,7 @@ mod error;
 pub mod export;
 pub mod fan_out;
 pub mod follow;
+pub mod gauges;
 mod grpc;
 pub mod hand_over;
 pub mod home;

@@ -9,7 +9,7 @@ use crate::follow::own;
 use crate::schedule::{Digest, QuietHours, Schedule};
 use crate::store::preferences as store;
 pub use crate::store::preferences::Preferences;
-use crate::{Deps, Error};
+use crate::{Deps, Error, hand_over, send};
 
 /// In the application.
 pub const IN_APP: &str = "in_app";
@@ -79,7 +79,9 @@ pub async fn update(
     wanted.apply(change);
     let changed = store::put(tx, user, &wanted, now).await?;
     if changed.schedule() != before {
-        store::hold_again(tx, user, changed.schedule().due(now)).await?;
+        let schedule = changed.schedule();
+        let leased = now + hand_over::LEASE.max(send::LEASE);
+        store::hold_again(tx, user, schedule.due(now), schedule.after_quiet(now), leased).await?;
     }
     Ok(changed)
 }

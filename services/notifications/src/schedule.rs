@@ -184,6 +184,42 @@ mod tests {
     }
 
     #[test]
+    fn a_digest_of_the_hour_that_comes_twice_is_due_the_first_time_and_quiet_hours_hold_both() {
+        // 01:00 to 02:00 is from 06:00 to 08:00 UTC on 5 November 2023.
+        let daily =
+            Schedule { zone: Tz::America__Chicago, quiet: None, digest: Digest::Daily, digest_hour: 1 };
+        let due = |schedule: &Schedule, now: &str| schedule.due(at(now)).digest_at.unwrap();
+        for (now, digest) in [
+            ("2023-11-05T05:59:59Z", "2023-11-05T06:00:00Z"),
+            // Between the two ones, and after both.
+            ("2023-11-05T06:30:00Z", "2023-11-06T07:00:00Z"),
+            ("2023-11-05T07:00:00Z", "2023-11-06T07:00:00Z"),
+            ("2023-11-05T07:30:00Z", "2023-11-06T07:00:00Z"),
+        ] {
+            assert_eq!(due(&daily, now), at(digest), "{now}");
+        }
+        // Its time lies in quiet hours that end within the hour: at their first end.
+        let quiet = |from, until| Some(QuietHours { from, until });
+        let late = Schedule { quiet: quiet(23 * 60, 90), ..daily };
+        assert_eq!(due(&late, "2023-11-05T05:00:00Z"), at("2023-11-05T06:30:00Z"));
+        // Quiet hours that begin and end within it hold both times, each to its own end, and not in between.
+        let short = Schedule { quiet: quiet(75, 105), digest: Digest::Off, ..daily };
+        for (now, until) in [
+            ("2023-11-05T06:14:59Z", "2023-11-05T06:14:59Z"),
+            ("2023-11-05T06:20:00Z", "2023-11-05T06:45:00Z"),
+            ("2023-11-05T06:45:00Z", "2023-11-05T06:45:00Z"),
+            ("2023-11-05T07:20:00Z", "2023-11-05T07:45:00Z"),
+            ("2023-11-05T07:45:00Z", "2023-11-05T07:45:00Z"),
+        ] {
+            assert_eq!(short.due(at(now)).at, at(until), "{now}");
+        }
+        // Those that end when the hour has come twice end once.
+        let whole = Schedule { quiet: quiet(22 * 60, 2 * 60), digest: Digest::Off, ..daily };
+        assert_eq!(whole.due(at("2023-11-05T06:30:00Z")).at, at("2023-11-05T08:00:00Z"));
+        assert_eq!(whole.due(at("2023-11-05T07:59:59Z")).at, at("2023-11-05T08:00:00Z"));
+    }
+
+    #[test]
     fn quiet_hours_of_one_day_and_odd_zones() {
         let schedule = Schedule {
             zone: Tz::Asia__Kathmandu,

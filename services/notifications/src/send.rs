@@ -21,13 +21,13 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 use uuid::Uuid;
 
-use crate::channel::{Address, Channel, ChannelError, Item, Message, Stop};
+use crate::channel::{Address, Channel, ChannelError, Message, Stop};
 use crate::people::{self, Person};
 use crate::preferences::EMAIL;
 use crate::store::deliveries::{Claim, Turn};
 use crate::store::messages::{self, Ended, Outcome};
-use crate::store::outgoing::{self, Outgoing};
-use crate::{Deps, Error, SCHEMA, hand_over, keys};
+use crate::store::outgoing::{self, Contents, Outgoing};
+use crate::{Deps, Error, SCHEMA, gauges, hand_over, keys};
 use lease::{Lease, Tried};
 
 /// Loops of one channel: a receiver that keeps one waiting for minutes does not hold up what is due after it.
@@ -84,6 +84,7 @@ impl Sender {
     /// channel has loops of its own, so that a slow one holds up no other.
     pub fn run(mut self, tasks: &Tasks, wakeups: &Wakeups) {
         self.stop = tasks.stopping();
+        gauges::run(&self.deps, tasks);
         let (deps, turn) = (self.deps.clone(), self.handing.clone());
         looped(tasks, wakeups, "deliveries", move || {
             let (deps, turn) = (deps.clone(), turn.clone());
@@ -163,18 +164,24 @@ impl Sender {
             Ok(_turn) => self.read(batch.channel, tenant, &claims).await,
             Err(_) => return Ok(()),
         };
-        let (outgoing, mut items, people) = match read {
+        let (outgoing, mut contents, people) = match read {
             Ok(read) => read,
             Err(error) => {
-                // One tenant's trouble is no other's; what was claimed comes again when the lease ends.
+                // One tenant's trouble is no other's; what was claimed is given back.
                 tracing::warn!(%error, tenant_id = %tenant, "messages could not be read");
-                batch.lease.let_go(&claims).await;
+                for Claim { id, attempt, .. } in claims {
+                    let wait = POLICY.wait(attempt.unsigned_abs());
+                    let at = self.deps.ids.now() + TimeDelta::from_std(wait).unwrap_or(LEASE);
+                    let ended = Ended { id, attempt, outcome: Outcome::Held(at) };
+                    // The other end goes with the batch only.
+                    let _ = batch.tried.send(Tried { tenant, ended, gone: None });
+                }
                 return Err(error);
             }
         };
         let sends = outgoing.into_iter().map(|out| {
-            let items = items.remove(&out.id).unwrap_or_default();
-            self.send_in_turn(batch, tenant, out, items, people.as_ref())
+            let contents = contents.remove(&out.id).unwrap_or_default();
+            self.send_in_turn(batch, tenant, out, contents, people.as_ref())
         });
         join_all(sends).await;
         Ok(())
@@ -186,12 +193,12 @@ impl Sender {
         channel: &Arc<dyn Channel>,
         tenant: TenantId,
         claims: &[Claim],
-    ) -> Result<(Vec<Outgoing>, HashMap<Uuid, Vec<Item>>, Option<People>), Error> {
+    ) -> Result<(Vec<Outgoing>, HashMap<Uuid, Contents>, Option<People>), Error> {
         let caller = Caller::service(SCHEMA, tenant, Trace::start());
         let mut tx = self.deps.db.tenant(&caller).await?;
         let outgoing = outgoing::messages(&mut tx, claims).await?;
         let ids: Vec<Uuid> = outgoing.iter().map(|message| message.id).collect();
-        let items = outgoing::items(&mut tx, &ids).await?;
+        let contents = outgoing::contents(&mut tx, &ids).await?;
         tx.commit().await?;
         let people = if channel.name() == EMAIL {
             let users: Vec<UserId> = outgoing.iter().map(|message| message.user_id.into()).collect();
@@ -199,7 +206,7 @@ impl Sender {
         } else {
             None
         };
-        Ok((outgoing, items, people))
+        Ok((outgoing, contents, people))
     }
 
     /// Sends one when it is its turn, or hands it back when the process stops before.
@@ -208,7 +215,7 @@ impl Sender {
         batch: &Batch<'_>,
         tenant: TenantId,
         out: Outgoing,
-        items: Vec<Item>,
+        contents: Contents,
         people: Option<&People>,
     ) {
         let (id, attempt) = (out.id, out.attempt);
@@ -221,7 +228,7 @@ impl Sender {
             (Ended { id, attempt, outcome: Outcome::Held(self.deps.ids.now()) }, None)
         } else if batch.lease.holds(id).await {
             let span = span(batch.channel.name(), tenant, &out.traceparent);
-            self.send_one(batch.channel, tenant, out, items, people).instrument(span).await
+            self.send_one(batch.channel, tenant, out, contents, people).instrument(span).await
         } else {
             return;
         };
@@ -235,13 +242,13 @@ impl Sender {
         channel: &Arc<dyn Channel>,
         tenant: TenantId,
         out: Outgoing,
-        items: Vec<Item>,
+        contents: Contents,
         people: Option<&People>,
     ) -> (Ended, Option<Uuid>) {
         let (id, attempt, target) = (out.id, out.attempt, out.target_id);
         let tries = (attempt - out.tries_from).unsigned_abs();
         let ended = |outcome| Ended { id, attempt, outcome };
-        let message = match self.compose(channel.name(), tenant, out, items, people) {
+        let message = match self.compose(channel.name(), tenant, out, contents, people) {
             Ok(message) => message,
             Err(outcome) => return (ended(again(tries, outcome)), None),
         };
@@ -255,11 +262,13 @@ impl Sender {
                 let wait = TimeDelta::from_std(POLICY.wait(tries)).unwrap_or(TimeDelta::MAX);
                 again(tries, Outcome::Again(error, self.deps.ids.now() + wait))
             }
+            // Who says "at once" is given the usual time all the same: else twenty tries are over in a second.
             Err(ChannelError::Later(error, wait)) => {
-                let wait = TimeDelta::from_std(wait).unwrap_or(TimeDelta::MAX);
+                let wait = TimeDelta::from_std(wait.max(POLICY.wait(tries))).unwrap_or(TimeDelta::MAX);
                 again(tries, Outcome::Again(error, self.deps.ids.now() + wait))
             }
-            Err(ChannelError::Permanent(error) | ChannelError::Gone(error)) => Outcome::Failed(error),
+            Err(ChannelError::Gone(error)) => Outcome::Gone(error),
+            Err(ChannelError::Permanent(error)) => Outcome::Failed(error),
         };
         let duration_ms = began.elapsed().as_millis();
         tracing::info!(event = "message.ended", dedupe_key = message.dedupe_key, user_id = %message.user, attempt, outcome = outcome.word(),
@@ -273,11 +282,12 @@ impl Sender {
         channel: &'static str,
         tenant: TenantId,
         out: Outgoing,
-        items: Vec<Item>,
+        contents: Contents,
         people: Option<&People>,
     ) -> Result<Message, Outcome> {
         let now = self.deps.ids.now();
         let suppressed = |why: &str| Err(Outcome::Suppressed(why.to_owned()));
+        let Contents { items, more } = contents;
         if items.is_empty() {
             return suppressed("the meeting was withdrawn");
         }
@@ -320,7 +330,7 @@ impl Sender {
             link: page(&format!("/unsubscribe?token={}", self.deps.keys.stop_token(&stop))),
             settings: page("/notifications"),
         };
-        Ok(Message { dedupe_key, tenant, user, address, items, digest_at, created_at, now, stop })
+        Ok(Message { dedupe_key, tenant, user, address, items, more, digest_at, created_at, now, stop })
     }
 }
 

@@ -17,7 +17,7 @@ use crate::graphql::types::{
 #[derive(InputObject, Debug)]
 struct UpdateNotificationPreferencesInput {
     enabled: Option<bool>,
-    /// null ends the pause.
+    /// null ends the pause. What came up during it is not told afterwards.
     pause_until: MaybeUndefined<DateTime>,
     /// All that are to be on.
     channels: Option<Vec<NotificationChannel>>,

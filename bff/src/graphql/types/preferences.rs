@@ -60,7 +60,7 @@ impl From<QuietHoursInput> for pb::QuietHours {
 #[derive(SimpleObject)]
 pub(crate) struct NotificationPreferences {
     enabled: bool,
-    /// null: not paused.
+    /// null: not paused. What comes up until then is passed over: it is not told afterwards.
     pause_until: Option<DateTime>,
     channels: Vec<NotificationChannel>,
     /// What this instance can send by; the others cannot be chosen.

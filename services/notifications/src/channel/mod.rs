@@ -63,8 +63,10 @@ pub struct Message {
     pub user: UserId,
     /// Where to.
     pub address: Address,
-    /// What it tells, oldest first; never nothing.
+    /// What it tells, oldest first; never nothing. Of a long digest the newest.
     pub items: Vec<Item>,
+    /// How many it does not spell out; they stand in the list.
+    pub more: u64,
     /// Whether it is a digest, and of when.
     pub digest_at: Option<DateTime<Utc>>,
     /// When it was made: the same in every try.
@@ -114,8 +116,8 @@ pub trait Channel: Send + Sync + 'static {
 /// Longest that somebody else's `Retry-After` is believed.
 const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// What an HTTP receiver's answer means.
-fn answered(answer: Result<Answer, NetError>) -> Result<(), ChannelError> {
+/// What an HTTP receiver's answer to a try at `now` means.
+fn answered(answer: Result<Answer, NetError>, now: DateTime<Utc>) -> Result<(), ChannelError> {
     let answer = match answer {
         Ok(answer) => answer,
         Err(error) if error.is_transient() => return Err(ChannelError::Transient(error.to_string())),
@@ -127,7 +129,7 @@ fn answered(answer: Result<Answer, NetError>) -> Result<(), ChannelError> {
     match answer.status.as_u16() {
         200..=299 => Ok(()),
         404 | 410 => Err(ChannelError::Gone(said)),
-        408 | 425 | 429 | 500..=599 => Err(match answer.retry_after() {
+        408 | 425 | 429 | 500..=599 => Err(match answer.retry_after_at(now.into()) {
             Some(wait) => ChannelError::Later(said, wait.min(LONGEST_WAIT)),
             None => ChannelError::Transient(said),
         }),
@@ -148,11 +150,40 @@ mod tests {
                 body: Default::default(),
                 url: "https://hook.example.org/".parse().unwrap(),
             };
-            answered(Err(NetError::TooLarge { most: 1, cut: Box::new(cut) }))
+            answered(Err(NetError::TooLarge { most: 1, cut: Box::new(cut) }), DateTime::UNIX_EPOCH)
         };
         assert_eq!(large(200), Ok(()));
         assert!(matches!(large(502), Err(ChannelError::Transient(_))));
         assert!(matches!(large(403), Err(ChannelError::Permanent(_))));
         assert!(matches!(large(410), Err(ChannelError::Gone(_))));
+    }
+
+    #[test]
+    fn a_receiver_says_when_in_seconds_or_by_a_date_and_is_believed_for_a_day() {
+        let now: DateTime<Utc> = "2023-03-09T12:00:00Z".parse().unwrap();
+        let wait = |retry_after: &str| {
+            let answer = Answer {
+                status: http::StatusCode::SERVICE_UNAVAILABLE,
+                headers: [(http::header::RETRY_AFTER, retry_after.parse().unwrap())].into_iter().collect(),
+                body: Default::default(),
+                url: "https://hook.example.org/".parse().unwrap(),
+            };
+            match answered(Ok(answer), now) {
+                Err(ChannelError::Later(_, wait)) => Some(wait.as_secs()),
+                Err(ChannelError::Transient(_)) => None,
+                other => panic!("{other:?}"),
+            }
+        };
+        for (said, seconds) in [
+            ("120", Some(120)),
+            ("Thu, 09 Mar 2023 12:10:00 GMT", Some(600)),
+            // It was over when it was said, or our clock is ahead.
+            ("Thu, 09 Mar 2023 11:59:00 GMT", Some(0)),
+            ("Fri, 09 Mar 2035 12:00:00 GMT", Some(24 * 60 * 60)),
+            ("99999999999", Some(24 * 60 * 60)),
+            ("soon", None),
+        ] {
+            assert_eq!(wait(said), seconds, "{said}");
+        }
     }
 }

@@ -79,7 +79,7 @@ impl Push {
             items => (
                 items.iter().map(text::heading).collect::<Vec<_>>().join("\n"),
                 "Your digest".to_owned(),
-                text::page(&self.public, "/notifications"),
+                text::list(&self.public),
             ),
         };
         let mut most = 1_500;
@@ -146,6 +146,6 @@ impl Channel for Push {
         let body = encrypt(self.shown(message), &public, Auth::from_slice(auth))
             .map_err(|error| ChannelError::Permanent(error.to_string()))?;
         let headers = self.headers(message, &endpoint)?;
-        answered(self.net.post(&endpoint, headers, body, Limits::default()).await)
+        answered(self.net.post(&endpoint, headers, body, Limits::default()).await, message.now)
     }
 }

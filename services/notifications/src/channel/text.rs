@@ -13,8 +13,13 @@ pub(super) fn meeting_page(public: &Url, item: &Item) -> String {
     page(public, &format!("/meetings/{id}"))
 }
 
+/// The page with everything that a person was told.
+pub(super) fn list(public: &Url) -> String {
+    page(public, "/notifications")
+}
+
 /// A page of the web application.
-pub(super) fn page(public: &Url, path: &str) -> String {
+fn page(public: &Url, path: &str) -> String {
     public.join(path).map_or_else(|_| format!("{public}{path}"), String::from)
 }
 
@@ -31,7 +36,7 @@ pub(super) fn heading(item: &Item) -> String {
 pub(super) fn subject(message: &Message) -> String {
     match (message.items.as_slice(), message.digest_at) {
         ([item], None) => heading(item),
-        (items, _) => match items.len() {
+        (items, _) => match items.len() as u64 + message.more {
             1 => "1 council meeting that you follow".to_owned(),
             count => format!("{count} council meetings that you follow"),
         },
@@ -49,6 +54,9 @@ pub(super) fn plain(public: &Url, message: &Message) -> String {
             item.body,
             item.reason
         );
+    }
+    if message.more > 0 {
+        text += &format!("And {} more: {}\n\n\n", message.more, list(public));
     }
     text += &format!(
         "--\nStop these e-mails: {}\nChange what you are told, and when: {}\n",
@@ -70,6 +78,9 @@ pub(super) fn html(public: &Url, message: &Message) -> String {
             escape(&item.body),
             escape(&item.reason)
         );
+    }
+    if message.more > 0 {
+        html += &format!("<p><a href=\"{}\">And {} more</a></p>\n", escape(&list(public)), message.more);
     }
     html += &format!(
         "<hr>\n<p><small><a href=\"{}\">Stop these e-mails</a> · <a href=\"{}\">Change what you are told, and when</a></small></p>\n</body></html>\n",
@@ -106,6 +117,44 @@ pub(super) fn cut(text: &str, most: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_long_digest_says_how_many_more_there_are_and_where() {
+        let now = chrono::DateTime::UNIX_EPOCH;
+        let item = Item {
+            kind: "meeting_published".into(),
+            meeting_id: uuid::Uuid::nil(),
+            city_name: "Springfield".into(),
+            title: "City Council".into(),
+            body: "Words.".into(),
+            reason: "You follow Springfield".into(),
+            summary_version: 1,
+            created_at: now,
+        };
+        let message = |more| Message {
+            dedupe_key: "0".repeat(64),
+            tenant: uuid::Uuid::nil().into(),
+            user: uuid::Uuid::nil().into(),
+            address: super::super::Address::Mailbox { name: String::new(), address: String::new() },
+            items: vec![item.clone(), item.clone()],
+            more,
+            digest_at: Some(now),
+            created_at: now,
+            now,
+            stop: super::super::Stop { link: String::new(), settings: String::new() },
+        };
+        let public: Url = "https://council.example/".parse().unwrap();
+        assert_eq!(subject(&message(3)), "5 council meetings that you follow");
+        assert!(plain(&public, &message(3)).contains("And 3 more: https://council.example/notifications\n"));
+        assert!(
+            html(&public, &message(3))
+                .contains("<a href=\"https://council.example/notifications\">And 3 more</a>")
+        );
+        assert_eq!(subject(&message(0)), "2 council meetings that you follow");
+        assert!(
+            !plain(&public, &message(0)).contains("more") && !html(&public, &message(0)).contains("more")
+        );
+    }
 
     #[test]
     fn what_a_council_writes_is_text_and_not_markup() {

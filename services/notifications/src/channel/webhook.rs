@@ -28,8 +28,17 @@ struct Body<'a> {
 #[derive(Serialize)]
 struct Data<'a> {
     meetings: Vec<Told<'a>>,
+    /// How many more there are, and where; only of a long digest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    more: Option<More>,
     /// Stops this channel.
     unsubscribe_url: &'a str,
+}
+
+#[derive(Serialize)]
+struct More {
+    count: u64,
+    url: String,
 }
 
 #[derive(Serialize)]
@@ -73,7 +82,8 @@ impl Webhooks {
             })
             .collect();
         let timestamp = message.created_at.to_rfc3339_opts(SecondsFormat::Millis, true);
-        let data = Data { meetings, unsubscribe_url: &message.stop.link };
+        let more = (message.more > 0).then(|| More { count: message.more, url: text::list(&self.public) });
+        let data = Data { meetings, more, unsubscribe_url: &message.stop.link };
         serde_json::to_vec(&Body { r#type: kind, timestamp, data }).unwrap_or_default()
     }
 }
@@ -99,7 +109,7 @@ impl Channel for Webhooks {
             let value = HeaderValue::try_from(value).map_err(|e| ChannelError::Permanent(e.to_string()))?;
             headers.insert(HeaderName::from_static(name), value);
         }
-        match answered(self.net.post(&url, headers, body, Limits::default()).await) {
+        match answered(self.net.post(&url, headers, body, Limits::default()).await, message.now) {
             // A path that is missing for now is a mistake of its owner's; only 410 says that it is over.
             Err(ChannelError::Gone(said)) if said.ends_with("404") => Err(ChannelError::Transient(said)),
             sent => sent,

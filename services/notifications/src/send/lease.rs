@@ -54,14 +54,6 @@ impl<'a> Lease<'a> {
         self.left.lock().await.contains_key(&id) && self.deps.ids.now() + MARGIN < self.until()
     }
 
-    /// Holds these no longer; they come again when their time ends.
-    pub(super) async fn let_go(&self, claims: &[Claim]) {
-        let mut left = self.left.lock().await;
-        for claim in claims {
-            left.remove(&claim.id);
-        }
-    }
-
     /// Says again and again that somebody is at work; never ends.
     pub(super) async fn renew(&self, every: Duration) -> Infallible {
         loop {

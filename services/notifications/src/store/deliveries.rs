@@ -120,6 +120,68 @@ pub(crate) async fn claim(
     Ok(claims)
 }
 
+/// Puts off what is still in these hands; it is tried again from its time on.
+pub(crate) async fn put_off(tx: &mut TenantTx, claims: &[(&Claim, DateTime<Utc>)]) -> Result<(), DbError> {
+    sqlx::query(
+        "UPDATE deliveries d SET due_at = u.due_at FROM unnest($1::uuid[], $2::integer[], $3::timestamptz[]) AS u (id, attempt, due_at)
+         WHERE d.id = u.id AND d.attempt = u.attempt AND d.state = 'sending'",
+    )
+    .bind(claims.iter().map(|(claim, _)| claim.id).collect::<Vec<_>>())
+    .bind(claims.iter().map(|(claim, _)| claim.attempt).collect::<Vec<_>>())
+    .bind(claims.iter().map(|(_, at)| *at).collect::<Vec<_>>())
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
+/// Counts a try that a delivery was the cause of; gives how many that makes. `None`: somebody else has it now.
+pub(crate) async fn count_failure(tx: &mut TenantTx, claim: &Claim) -> Result<Option<u32>, DbError> {
+    let failures: Option<i32> = sqlx::query_scalar(
+        "UPDATE deliveries SET failures = failures + 1 WHERE id = $1 AND attempt = $2 AND state = 'sending' RETURNING failures",
+    )
+    .bind(claim.id)
+    .bind(claim.attempt)
+    .fetch_optional(tx.conn())
+    .await?;
+    Ok(failures.map(i32::unsigned_abs))
+}
+
+/// Writes that a try failed, and why: to be tried again from `again` on, or given up.
+pub(crate) async fn fail(
+    tx: &mut TenantTx,
+    ids: &Ids,
+    claim: &Claim,
+    why: &str,
+    again: Option<DateTime<Utc>>,
+) -> Result<(), DbError> {
+    let now = ids.now();
+    sqlx::query(
+        "UPDATE deliveries SET state = CASE WHEN $4::timestamptz IS NULL THEN 'failed' ELSE state END, state_reason = $3,
+                due_at = coalesce($4, due_at), failed_at = CASE WHEN $4::timestamptz IS NULL THEN $5::timestamptz END
+         WHERE id = $1 AND attempt = $2",
+    )
+    .bind(claim.id)
+    .bind(claim.attempt)
+    .bind(why)
+    .bind(again)
+    .bind(now)
+    .execute(tx.conn())
+    .await?;
+    sqlx::query(
+        "INSERT INTO delivery_attempts (id, tenant_id, delivery_id, attempt, channel, outcome, error, created_at)
+         VALUES ($1, $2, $3, $4, 'hand_over', 'failed', $5, $6)",
+    )
+    .bind(ids.next::<EventId>().uuid())
+    .bind(tx.tenant().uuid())
+    .bind(claim.id)
+    .bind(claim.attempt)
+    .bind(why)
+    .bind(now)
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
 /// What is due, and how the person wants it now.
 #[derive(sqlx::FromRow)]
 pub(crate) struct Ready {

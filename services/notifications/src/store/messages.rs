@@ -170,6 +170,8 @@ pub(crate) enum Outcome {
     /// Not tried: nobody wants it any more.
     Suppressed(String),
     Failed(String),
+    /// Tried, and nobody takes anything there any more.
+    Gone(String),
     /// Failed, and to be tried again from then on.
     Again(String, DateTime<Utc>),
     /// Not tried: it waits until then.
@@ -180,7 +182,7 @@ impl Outcome {
     pub(crate) fn word(&self) -> &'static str {
         match self {
             Self::Sent => "sent",
-            Self::Suppressed(_) => "suppressed",
+            Self::Suppressed(_) | Self::Gone(_) => "suppressed",
             Self::Failed(_) => "failed",
             Self::Again(..) => "again",
             Self::Held(_) => "held",
@@ -207,6 +209,8 @@ pub(crate) async fn end(tx: &mut TenantTx, ids: &Ids, mut ended: Vec<&Ended>) ->
         let (state, reason, due) = match outcome {
             Outcome::Sent => ("sent", None, None),
             Outcome::Suppressed(why) => ("suppressed", Some(text(why)), None),
+            // No dead letter: there is nothing that anybody could mend, and the address is forgotten with this.
+            Outcome::Gone(_) => ("suppressed", Some("the address is gone".to_owned()), None),
             Outcome::Failed(error) => ("failed", Some(text(error)), None),
             Outcome::Again(error, at) => ("sending", Some(text(error)), Some(*at)),
             Outcome::Held(at) => ("sending", None, Some(*at)),
@@ -237,7 +241,7 @@ pub(crate) async fn end(tx: &mut TenantTx, ids: &Ids, mut ended: Vec<&Ended>) ->
         .filter(|e| kept.contains(&e.id))
         .filter_map(|e| match &e.outcome {
             Outcome::Sent => Some((e.id, e.attempt, "sent", None)),
-            Outcome::Failed(error) | Outcome::Again(error, _) => {
+            Outcome::Failed(error) | Outcome::Gone(error) | Outcome::Again(error, _) => {
                 Some((e.id, e.attempt, "failed", Some(text(error))))
             }
             Outcome::Suppressed(_) | Outcome::Held(_) => None,

@@ -12,3 +12,4 @@ pub(crate) mod outgoing;
 pub(crate) mod preferences;
 pub(crate) mod retention;
 pub(crate) mod searches;
+pub(crate) mod waiting;

@@ -72,30 +72,51 @@ pub(crate) async fn messages(tx: &mut TenantTx, claims: &[Claim]) -> Result<Vec<
     .await?)
 }
 
-/// What each message tells, oldest first; of withdrawn meetings nothing.
-pub(crate) async fn items(tx: &mut TenantTx, messages: &[Uuid]) -> Result<HashMap<Uuid, Vec<Item>>, DbError> {
+/// Most that one message spells out: a week of a county's bodies. Nobody reads more, and no mail server takes any length.
+const MOST: i64 = 100;
+
+/// What a message tells.
+#[derive(Debug, Default)]
+pub(crate) struct Contents {
+    /// The newest, oldest first.
+    pub(crate) items: Vec<Item>,
+    /// How many there are beside them.
+    pub(crate) more: u64,
+}
+
+/// What each message tells; of withdrawn meetings nothing.
+pub(crate) async fn contents(
+    tx: &mut TenantTx,
+    messages: &[Uuid],
+) -> Result<HashMap<Uuid, Contents>, DbError> {
     #[derive(sqlx::FromRow)]
     struct Row {
         message_id: Uuid,
+        total: i64,
         #[sqlx(flatten)]
         item: Item,
     }
     let rows: Vec<Row> = sqlx::query_as(concat!(
-        "SELECT l.message_id, n.type AS kind, n.meeting_id, n.city_name, n.title, ",
+        "WITH told AS (
+             SELECT l.message_id, d.id, d.notice_id, d.reason, count(*) OVER (PARTITION BY l.message_id) AS total,
+                    row_number() OVER (PARTITION BY l.message_id ORDER BY d.id DESC) AS place
+             FROM message_deliveries l JOIN deliveries d ON d.id = l.delivery_id JOIN notices n ON n.id = d.notice_id
+             WHERE l.message_id = ANY ($1) AND NOT EXISTS (
+                 SELECT FROM withdrawals w WHERE w.meeting_id = n.meeting_id AND n.summary_version <= w.version))
+         SELECT t.message_id, t.total, n.type AS kind, n.meeting_id, n.city_name, n.title, ",
         words!(),
-        ", d.reason, n.summary_version,
-                n.created_at
-         FROM message_deliveries l JOIN deliveries d ON d.id = l.delivery_id JOIN notices n ON n.id = d.notice_id
-         WHERE l.message_id = ANY ($1) AND NOT EXISTS (
-             SELECT FROM withdrawals w WHERE w.meeting_id = n.meeting_id AND n.summary_version <= w.version)
-         ORDER BY d.id"
+        ", t.reason, n.summary_version, n.created_at
+         FROM told t JOIN notices n ON n.id = t.notice_id WHERE t.place <= $2 ORDER BY t.id"
     ))
     .bind(messages)
+    .bind(MOST)
     .fetch_all(tx.conn())
     .await?;
-    let mut items: HashMap<Uuid, Vec<Item>> = HashMap::new();
+    let mut contents: HashMap<Uuid, Contents> = HashMap::new();
     for row in rows {
-        items.entry(row.message_id).or_default().push(row.item);
+        let told = contents.entry(row.message_id).or_default();
+        told.items.push(row.item);
+        told.more = row.total.unsigned_abs().saturating_sub(told.items.len() as u64);
     }
-    Ok(items)
+    Ok(contents)
 }

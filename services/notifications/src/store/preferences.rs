@@ -105,14 +105,35 @@ pub(crate) async fn put(
     .await?)
 }
 
-/// Gives what waits for a person a new time.
-pub(crate) async fn hold_again(tx: &mut TenantTx, user: UserId, due: Due) -> Result<(), DbError> {
-    sqlx::query("UPDATE deliveries SET due_at = $2, digest_at = $3 WHERE user_id = $1 AND state = 'pending'")
-        .bind(user.uuid())
-        .bind(due.at)
-        .bind(due.digest_at)
-        .execute(tx.conn())
-        .await?;
+/// Gives what waits for a person a new time: a delivery that of `due`, a message `awake`, the end of quiet hours. What a
+/// sender found quiet hours for stays in its state, and has a time beyond `leased`, where every lease from now has ended;
+/// a message that waits for its next try says why. Who holds one all the same has its attempt for a receipt.
+pub(crate) async fn hold_again(
+    tx: &mut TenantTx,
+    user: UserId,
+    due: Due,
+    awake: DateTime<Utc>,
+    leased: DateTime<Utc>,
+) -> Result<(), DbError> {
+    sqlx::query(
+        "UPDATE deliveries SET due_at = $2, digest_at = $3
+         WHERE user_id = $1 AND (state = 'pending' OR state = 'sending' AND failures = 0 AND due_at > $4)",
+    )
+    .bind(user.uuid())
+    .bind(due.at)
+    .bind(due.digest_at)
+    .bind(leased)
+    .execute(tx.conn())
+    .await?;
+    sqlx::query(
+        "UPDATE messages SET due_at = $2
+         WHERE user_id = $1 AND state = 'sending' AND state_reason IS NULL AND due_at > $3",
+    )
+    .bind(user.uuid())
+    .bind(awake)
+    .bind(leased)
+    .execute(tx.conn())
+    .await?;
     Ok(())
 }
 

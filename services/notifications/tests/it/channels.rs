@@ -22,6 +22,11 @@ fn settings(receivers: &Receivers) -> Settings {
     }
 }
 
+/// What was said by addresses that are gone.
+const GONE: &str =
+    "SELECT a.error FROM messages m JOIN message_attempts a ON a.message_id = m.id AND a.outcome = 'failed'
+     WHERE m.state = 'suppressed' AND m.state_reason = 'the address is gone' ORDER BY 1";
+
 async fn follower(world: &World, channels: &[&str]) -> UserId {
     let user: UserId = world.ids.next();
     world.follow(user, &Target::City(world.places.city)).await;
@@ -187,8 +192,10 @@ async fn a_subscription_that_is_gone_is_removed_and_a_busy_service_is_given_its_
                   LEFT JOIN push_subscriptions s ON s.id = m.target_id ORDER BY 1";
     assert_eq!(
         world.texts(states).await,
-        ["201 sent", "400 failed", "429 sending", "gone failed", "gone failed"]
+        ["201 sent", "400 failed", "429 sending", "gone suppressed", "gone suppressed"]
     );
+    // Tried all the same, and no dead letters: nobody could mend anything.
+    assert_eq!(world.texts(GONE).await, ["the receiver answered 404", "the receiver answered 410"]);
     // 120 seconds were asked for.
     world.clock.advance(TimeDelta::seconds(119));
     assert_eq!(sender.step().await.unwrap(), 0);
@@ -251,7 +258,8 @@ async fn webhooks_are_tried_again_not_redirected_and_forgotten_when_they_are_gon
     let states =
         "SELECT coalesce(split_part(w.url, '/webhook/', 2), 'gone') || ' ' || m.state FROM messages m
                   LEFT JOIN webhooks w ON w.id = m.target_id ORDER BY 1";
-    assert_eq!(world.texts(states).await, ["302 failed", "400 failed", "500 sending", "gone failed"]);
+    assert_eq!(world.texts(states).await, ["302 failed", "400 failed", "500 sending", "gone suppressed"]);
+    assert_eq!(world.texts(GONE).await, ["the receiver answered 410"]);
 }
 
 #[tokio::test]

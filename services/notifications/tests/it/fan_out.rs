@@ -4,6 +4,7 @@ use chrono::TimeDelta;
 use cs_core::{MeetingId, UserId};
 use cs_db::Tx;
 use cs_events::HandlerError;
+use notifications::fan_out::BATCH;
 use notifications::follow::Target;
 use notifications::preferences::{self, Change};
 
@@ -76,7 +77,7 @@ async fn what_residents_may_not_see_is_told_when_they_may() {
 }
 
 /// Makes `count` people who follow the city, every tenth of them also the body.
-async fn crowd(world: &World, count: i32) {
+async fn crowd(world: &World, count: i64) {
     let mut tx = world.tx(&world.service()).await;
     sqlx::query(
         "INSERT INTO follows (id, tenant_id, user_id, kind, target_id, origin, created_at)
@@ -97,25 +98,27 @@ async fn crowd(world: &World, count: i32) {
 #[tokio::test]
 async fn a_crowd_is_told_in_batches_and_each_once() {
     let world = World::start("batches").await;
-    crowd(&world, 2_500).await;
+    let people = i64::try_from(2 * BATCH + 500).unwrap();
+    crowd(&world, people).await;
     // Those of the body alone lie between the others.
     for _ in 0..20 {
         world.follow(world.ids.next(), &Target::Body(world.places.body)).await;
     }
     world.announce(&world.published(world.ids.next(), |_| {})).await.unwrap();
     assert_eq!(world.work().await, 3);
-    assert_eq!(world.count("deliveries").await, 2_520);
-    assert_eq!(world.count("(SELECT DISTINCT user_id FROM deliveries) AS told").await, 2_520);
-    assert_eq!(world.count("deliveries WHERE reason LIKE '% and City Council'").await, 250);
+    assert_eq!(world.count("deliveries").await, people + 20);
+    assert_eq!(world.count("(SELECT DISTINCT user_id FROM deliveries) AS told").await, people + 20);
+    assert_eq!(world.count("deliveries WHERE reason LIKE '% and City Council'").await, people / 10);
 }
 
 #[tokio::test]
 async fn a_full_last_batch_ends() {
     let world = World::start("full_batch").await;
-    crowd(&world, 1_000).await;
+    let people = i64::try_from(BATCH).unwrap();
+    crowd(&world, people).await;
     world.announce(&world.published(world.ids.next(), |_| {})).await.unwrap();
     assert_eq!(world.work().await, 2);
-    assert_eq!(world.count("deliveries").await, 1_000);
+    assert_eq!(world.count("deliveries").await, people);
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! Quiet hours and digests: held, and sent once.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -122,6 +123,109 @@ async fn who_changes_their_mind_waits_for_the_new_time() {
     world.prefer(user, &Change { quiet: Some(None), ..Change::default() }).await;
     let post = Arc::new(Post::default());
     assert_eq!(steps(&world, &post).await, 2);
+}
+
+#[tokio::test]
+async fn what_quiet_hours_held_at_the_last_moment_follows_a_new_time_too() {
+    let world = World::start("new_time_late").await;
+    let user = person(&world, night()).await;
+    to(&world, "2023-01-10T03:59:00Z");
+    publish(&world).await;
+    let post = Arc::new(Post::default());
+    // One is in the inbox before ten, with its mail to be sent; another is claimed after it.
+    world.sender(vec![]).step().await.unwrap();
+    publish(&world).await;
+    to(&world, "2023-01-10T04:01:00Z");
+    steps(&world, &post).await;
+    let held = "SELECT state || ' ' || due_at::text FROM deliveries WHERE state <> 'sent'
+                UNION ALL SELECT state || ' ' || due_at::text FROM messages";
+    assert_eq!(world.texts(held).await, ["sending 2023-01-10 13:00:00+00"; 2]);
+    // Until nine instead of seven: nothing is told within the new quiet hours.
+    let longer = QuietHours { from: 22 * 60, until: 9 * 60 };
+    world.prefer(user, &Change { quiet: Some(Some(longer)), ..Change::default() }).await;
+    assert_eq!(world.texts(held).await, ["sending 2023-01-10 15:00:00+00"; 2]);
+    to(&world, "2023-01-10T13:00:00Z");
+    assert_eq!(steps(&world, &post).await, 0);
+    // No quiet hours at all: at once.
+    world.prefer(user, &Change { quiet: Some(None), ..Change::default() }).await;
+    assert_eq!(steps(&world, &post).await, 3, "a mail, and a place in the inbox with its mail");
+    assert_eq!(post.0.lock().unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn what_a_sender_has_in_hand_is_not_given_a_new_time() {
+    let world = World::start("new_time_in_hand").await;
+    let user = person(&world, night()).await;
+    publish(&world).await;
+    let mut owner = world.owner().await;
+    let claimed = format!(
+        "UPDATE notifications.deliveries SET state = 'sending', attempt = 1, due_at = '{}'",
+        (world.now() + LEASE).to_rfc3339()
+    );
+    sqlx::raw_sql(sqlx::AssertSqlSafe(claimed)).execute(&mut owner).await.unwrap();
+    world.prefer(user, &Change { quiet: Some(None), ..Change::default() }).await;
+    assert_eq!(steps(&world, &Arc::new(Post::default())).await, 0, "the lease holds");
+}
+
+#[tokio::test]
+async fn the_night_whose_hour_comes_twice_has_one_digest() {
+    let world = World::start("autumn").await;
+    let daily = Change {
+        time_zone: Some(chrono_tz::Tz::America__Chicago),
+        digest: Some(Digest::Daily),
+        digest_hour: Some(1),
+        ..Change::default()
+    };
+    person(&world, daily).await;
+    to(&world, "2023-11-05T05:30:00Z");
+    let first = publish(&world).await;
+    let post = Arc::new(Post::default());
+    // One in the morning, in summer time.
+    to(&world, "2023-11-05T06:00:00Z");
+    steps(&world, &post).await;
+    world.clock.advance(SETTLE);
+    steps(&world, &post).await;
+    let told = |post: &Post| -> Vec<MeetingId> {
+        post.0.lock().unwrap().iter().flat_map(|m| &m.items).map(|item| item.meeting_id.into()).collect()
+    };
+    assert_eq!(told(&post), [first]);
+    to(&world, "2023-11-05T06:30:00Z");
+    let second = publish(&world).await;
+    // One in the morning again.
+    to(&world, "2023-11-05T07:00:00Z");
+    assert_eq!(steps(&world, &post).await, 0);
+    to(&world, "2023-11-06T07:00:00Z");
+    steps(&world, &post).await;
+    world.clock.advance(SETTLE);
+    steps(&world, &post).await;
+    assert_eq!(told(&post), [first, second]);
+}
+
+#[tokio::test]
+async fn a_digest_of_very_many_spells_out_the_newest_and_counts_the_rest() {
+    let world = World::start("long_digest").await;
+    person(&world, Change { digest: Some(Digest::Daily), digest_hour: Some(8), ..Change::default() }).await;
+    to(&world, "2023-01-10T12:00:00Z");
+    for _ in 0..3 {
+        publish(&world).await;
+    }
+    world.clock.advance(TimeDelta::seconds(1));
+    let mut newest = BTreeSet::new();
+    for _ in 0..100 {
+        let meeting: MeetingId = world.ids.next();
+        world.announce(&world.published(meeting, |_| {})).await.unwrap();
+        newest.insert(meeting);
+    }
+    world.work().await;
+    to(&world, "2023-01-11T08:00:00Z");
+    let post = Arc::new(Post::default());
+    assert_eq!(steps(&world, &post).await, 103);
+    world.clock.advance(SETTLE);
+    steps(&world, &post).await;
+    let sent = std::mem::take(&mut *post.0.lock().unwrap());
+    assert_eq!((sent.len(), sent[0].items.len(), sent[0].more), (1, 100, 3));
+    let told: BTreeSet<MeetingId> = sent[0].items.iter().map(|item| item.meeting_id.into()).collect();
+    assert!(told == newest);
 }
 
 #[tokio::test]

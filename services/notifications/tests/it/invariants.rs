@@ -136,6 +136,8 @@ async fn a_delivery_goes_forward_only() {
         ("sending", "sent"),
         ("sending", "failed"),
         ("sending", "suppressed"),
+        ("failed", "sending"),
+        ("failed", "suppressed"),
     ];
     for from in states {
         for to in states {
@@ -179,6 +181,18 @@ async fn a_delivery_goes_forward_only() {
     ] {
         assert!(run(&world, sql).await.is_err(), "{sql}");
     }
+    // Of a notice that is not there, or of another tenant's.
+    let orphan = "INSERT INTO deliveries (id, tenant_id, user_id, notice_id, dedupe_key, reason, state, due_at, traceparent, created_at)
+         SELECT gen_random_uuid(), tenant_id, user_id, gen_random_uuid(), repeat('1', 64), '', 'pending', now(), '', now() FROM deliveries";
+    match run(&world, orphan).await {
+        Err(DbError::Refused { rule, .. }) => assert_eq!(rule, "deliveries_notice"),
+        other => panic!("{other:?}"),
+    }
+    let foreign = "SET search_path = notifications;
+         INSERT INTO deliveries (id, tenant_id, user_id, notice_id, dedupe_key, reason, state, due_at, traceparent, created_at)
+         SELECT gen_random_uuid(), gen_random_uuid(), user_id, notice_id, repeat('1', 64), '', 'pending', now(), '', now() FROM deliveries";
+    let refused = sqlx::raw_sql(foreign).execute(&mut owner).await.unwrap_err();
+    assert!(refused.to_string().contains("notice of its tenant"), "{refused}");
     let twice = "INSERT INTO deliveries (id, tenant_id, user_id, notice_id, dedupe_key, reason, state, due_at, traceparent, created_at)
          SELECT gen_random_uuid(), tenant_id, user_id, notice_id, dedupe_key, '', 'pending', now(), '', now() FROM deliveries";
     match run(&world, twice).await {

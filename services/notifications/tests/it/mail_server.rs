@@ -12,7 +12,7 @@ use notifications::{Sender, Settings};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::support::World;
+use crate::support::{World, until};
 
 /// What it answers.
 #[derive(Clone)]
@@ -132,7 +132,11 @@ async fn a_dialogue_that_was_broken_off_is_not_gone_on_with() {
     let server = Server::start(Says { letter: ("250 taken", Duration::from_secs(600)), ..WELL }).await;
     letter(&world).await;
     let sender = server.sender(&world);
-    assert!(tokio::time::timeout(Duration::from_secs(3), sender.step()).await.is_err());
+    let breaking_off = sender.clone();
+    let step = tokio::spawn(async move { breaking_off.step().await });
+    until("the server has it", async || server.letters.load(Ordering::SeqCst) == 1).await;
+    step.abort();
+    assert!(step.await.unwrap_err().is_cancelled());
     assert_eq!(server.letters.load(Ordering::SeqCst), 1);
     *server.says.lock().unwrap() = WELL;
     letter(&world).await;

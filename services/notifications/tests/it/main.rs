@@ -13,6 +13,7 @@ mod retention;
 mod retracting;
 mod searches;
 mod sending;
+mod setbacks;
 mod support;
 mod turns;
 mod watching;

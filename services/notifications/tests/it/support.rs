@@ -5,6 +5,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use cs_core::document::ArtifactKind;
@@ -380,4 +381,15 @@ impl World {
             .unwrap();
         tx.commit().await.unwrap();
     }
+}
+
+/// Waits for a state instead of for a time.
+pub(crate) async fn until(what: &str, mut is: impl AsyncFnMut() -> bool) {
+    for _ in 0..2_400 {
+        if is().await {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    }
+    panic!("not within a minute: {what}");
 }

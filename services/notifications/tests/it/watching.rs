@@ -14,7 +14,7 @@ use notifications::follow::Target;
 use notifications::preferences::Change;
 use tonic::{Request, Status};
 
-use crate::support::World;
+use crate::support::{World, until};
 
 fn request<T>(caller: &Caller, message: T) -> Request<T> {
     let mut request = Request::new(message);
@@ -154,18 +154,23 @@ async fn a_sender_that_commits_late_hides_nothing_from_a_watcher() {
     .execute(&mut owner)
     .await
     .unwrap();
+    let mut looking = world.owner().await;
+    let mut blocked = async || {
+        let waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        sqlx::query_scalar::<_, i64>(waiting).fetch_one(&mut looking).await.unwrap()
+    };
     let slow = world.sender(vec![]);
     let slow = tokio::spawn(async move { slow.step().await });
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    until("the slow one waits for the other transaction", async || blocked().await == 1).await;
     world.announce(&world.published(world.ids.next(), |_| {})).await.unwrap();
     world.work().await;
     let sender = world.sender(vec![]);
     let quick = tokio::spawn(async move { sender.step().await });
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    until("the quick one waits too, or is done", async || blocked().await == 2 || quick.is_finished()).await;
     // Were the later place visible now, the watcher's cursor would pass the earlier ones.
-    let early = tokio::time::timeout(Duration::from_millis(500), stream.next()).await;
+    assert!(!quick.is_finished(), "a later place was committed before the earlier ones");
     sqlx::raw_sql("ROLLBACK").execute(&mut owner).await.unwrap();
-    let mut seen: Vec<_> = early.into_iter().flatten().map(|r| r.unwrap().notification.unwrap().id).collect();
+    let mut seen = Vec::new();
     while seen.len() < 3 {
         seen.push(next(&mut stream).await.notification.unwrap().id);
     }
