@@ -167,12 +167,21 @@ impl DataDir {
         }
         let text =
             std::fs::read_to_string(&path).with_context(|| format!("{} cannot be read", path.display()))?;
-        toml::from_str(&text).with_context(|| {
-            format!(
-                "{} is damaged: restore it, or delete it to make new secrets (everybody is signed out)",
+        // What is wrong and where: never the value, nor the line that it stands on.
+        let damaged = |why: String| {
+            anyhow::anyhow!(
+                "{} is damaged: restore it, or delete it to make new secrets (everybody is signed out): {why}",
                 path.display()
             )
-        })
+        };
+        let table: toml::Table =
+            text.parse().map_err(|error| damaged(crate::config::toml_error(&text, &error)))?;
+        for (name, value) in &table {
+            if !value.is_str() {
+                return Err(damaged(format!("{name} is no text")));
+            }
+        }
+        table.try_into().map_err(|error: toml::de::Error| damaged(error.message().to_owned()))
     }
 
     /// Notes how this instance is reached.
@@ -247,6 +256,27 @@ mod tests {
         {
             let told = format!("{told:#}");
             assert!(told.contains(file) && told.contains("--data-dir") && told.contains("disk"), "{told}");
+        }
+        std::fs::remove_dir_all(path).unwrap();
+    }
+
+    #[test]
+    fn damaged_secrets_are_not_shown() {
+        let path = scratch("damaged");
+        let dir = DataDir::open(&path).unwrap();
+        dir.secrets().unwrap();
+        let file = path.join("secrets.toml");
+        let whole = std::fs::read_to_string(&file).unwrap();
+        for (text, why) in [
+            (whole.replacen("session_key = \"", "session_key = \"canary", 1).replacen("=\"", "", 1), "line "),
+            ("role_secret = \"canary".to_owned(), "line 1, column "),
+            ("role_secret = 4711".to_owned(), "role_secret is no text"),
+            ("role_secret = \"canary\"".to_owned(), "internal_key"),
+        ] {
+            std::fs::write(&file, text).unwrap();
+            let told = format!("{:#}", dir.secrets().unwrap_err());
+            assert!(told.contains("is damaged: restore it") && told.contains(why), "{told}");
+            assert!(!told.contains("canary") && !told.contains("4711"), "{told}");
         }
         std::fs::remove_dir_all(path).unwrap();
     }

@@ -114,6 +114,7 @@ fn space(path: &Path) -> anyhow::Result<String> {
 /// Whether the database answers, or where there is none of the operator's, whether one can be started.
 async fn postgres(settings: &Settings) -> anyhow::Result<String> {
     if let Some(url) = &settings.database_url {
+        let url = url.expose();
         cs_db::migrate(url, b"", &[]).await?;
         return Ok(format!("{} answers", url.host_str().unwrap_or("it")));
     }

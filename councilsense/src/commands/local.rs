@@ -60,7 +60,7 @@ pub(crate) async fn start(
     let wanted = settings.embedder.clone();
     let model = tokio::task::spawn_blocking(move || embedder(&wanted, None));
     let (database, postgres) = match &settings.database_url {
-        Some(url) => (url.clone(), None),
+        Some(url) => (url.expose().clone(), None),
         None => {
             let mut options = cs_pg::Options::new(dir.path());
             options.fetch = cfg!(feature = "fetch-postgres");
@@ -248,7 +248,7 @@ impl Services {
             return remote(names.map(|name| (name, channel.clone())).collect(), processes);
         }
         if let Some(url) = &settings.database_url
-            && wiring::in_use(url).await?
+            && wiring::in_use(url.expose()).await?
         {
             // A second set of workers would take messages that the roles over there wait for.
             anyhow::bail!(

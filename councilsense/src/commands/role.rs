@@ -141,7 +141,8 @@ fn parts(
         elsewhere: settings.services.iter().map(|s| (s.role.clone(), s.address.clone())).collect(),
         database: settings
             .database_url
-            .clone()
+            .as_ref()
+            .map(|url| url.expose().clone())
             .context("say which database with --database-url (or DATABASE_URL)")?,
         role_secret: secrets.role_secret()?,
         key: secrets.internal_key()?,
