@@ -59,6 +59,9 @@ pub struct Settings {
         default_value = "./.councilsense"
     )]
     pub data_dir: PathBuf,
+    /// The key that signs calls between roles, instead of the data directory's: a PKCS#8 PEM file, the same for every role
+    #[arg(long, global = true, env = "COUNCILSENSE_INTERNAL_KEY_FILE", value_name = "FILE")]
+    pub internal_key_file: Option<PathBuf>,
     /// A Postgres to use instead of the private one; for `migrate` it needs CREATEROLE
     #[arg(long, global = true, env = "DATABASE_URL", value_name = "URL", hide_env_values = true)]
     pub database_url: Option<SecretUrl>,

@@ -54,6 +54,9 @@ async fn findings(settings: &Settings) -> anyhow::Result<Vec<Finding>> {
             Ok(format!("{} is not there yet: `councilsense up` makes it", path.display())),
         );
     }
+    if let Some(key) = crate::internal_key::configured(settings).transpose() {
+        check("internal key", key.map(|_| "as --internal-key-file has it".to_owned()).map_err(Into::into));
+    }
     check("disk space", space(path));
     check("postgres", postgres(settings).await);
     if !runs {

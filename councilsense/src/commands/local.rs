@@ -22,6 +22,7 @@ use super::engine::{self, Engine};
 use crate::config::Settings;
 use crate::data_dir::{DataDir, Lock, Secrets};
 use crate::desk::Desk;
+use crate::internal_key::internal_key;
 use crate::wiring::{self, Parts, Role, Stack};
 
 /// How long tasks may take to finish what is in flight.
@@ -106,7 +107,7 @@ async fn wire(
         elsewhere: Default::default(),
         database,
         role_secret,
-        key: secrets.internal_key()?,
+        key: internal_key(settings, dir)?,
         clock: wiring::system_clock(),
         sns: settings.sns(),
         artifacts: dir.path().join("artifacts"),
@@ -219,7 +220,7 @@ impl Services {
     pub(crate) async fn reach(settings: &Settings) -> anyhow::Result<Self> {
         let dir = DataDir::open(&settings.data_dir)?;
         let caller = operator(settings);
-        let key = dir.secrets()?.internal_key()?;
+        let key = internal_key(settings, &dir)?;
         let outbound = Outbound::new("cli", key, wiring::system_clock());
         let remote = |remote, processes| {
             let (outbound, caller) = (outbound.clone(), caller.clone());
