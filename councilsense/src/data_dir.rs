@@ -95,15 +95,23 @@ impl DataDir {
         std::fs::create_dir_all(path).with_context(|| {
             format!("the data directory {} cannot be made; choose another with --data-dir", path.display())
         })?;
+        let dir = Self::existing(path)?;
+        let version = dir.root.join("VERSION");
+        if !version.exists() {
+            write_private(&version, format!("{FORMAT}\n").as_bytes())
+                .with_context(|| unwritable(&version))?;
+        }
+        Ok(dir)
+    }
+
+    /// The same of one that is there, in which nothing is made or changed.
+    pub fn existing(path: &Path) -> anyhow::Result<Self> {
         let root = path
             .canonicalize()
             .with_context(|| format!("the data directory {} cannot be used", path.display()))?;
         let dir = Self { root };
         let version = dir.root.join("VERSION");
-        if !version.exists() {
-            write_private(&version, format!("{FORMAT}\n").as_bytes())
-                .with_context(|| unwritable(&version))?;
-        } else {
+        if version.exists() {
             let text = std::fs::read_to_string(&version)
                 .with_context(|| format!("{} cannot be read: is it yours?", version.display()))?;
             let Ok(found) = text.trim().parse::<u32>() else {
@@ -145,7 +153,22 @@ impl DataDir {
     pub fn lock(&self) -> anyhow::Result<Lock> {
         let path = self.root.join("lock");
         let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path);
-        let file = file.with_context(|| unwritable(&path))?;
+        self.take(file.with_context(|| unwritable(&path))?)
+    }
+
+    /// Whether it could be had now; refused as the lock is. Nothing is made.
+    pub fn is_free(&self) -> anyhow::Result<()> {
+        let path = self.root.join("lock");
+        match File::open(&path) {
+            Ok(file) => self.take(file).map(drop),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            Err(error) => {
+                Err(error).with_context(|| format!("{} cannot be read: is it yours?", path.display()))
+            }
+        }
+    }
+
+    fn take(&self, file: File) -> anyhow::Result<Lock> {
         if file.try_lock().is_err() {
             let who =
                 self.instance().map(|i| format!(" (process {}, {})", i.pid, i.http)).unwrap_or_default();
