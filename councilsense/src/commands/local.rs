@@ -298,23 +298,16 @@ impl Services {
         if self.local.is_none() {
             return Ok(());
         }
-        let mut letters = DeadLettersClient::new(self.channel(Role::Meetings)?);
-        let (mut seen, mut since) = (None, Instant::now());
-        loop {
-            let left =
-                letters.get_backlog(self.request(GetBacklogRequest {})?).await.map_err(told)?.into_inner();
-            let left = (left.outbox, left.queued, left.jobs);
-            if left == (0, 0, 0) {
-                return Ok(());
-            }
-            if seen != Some(left) {
-                (seen, since) = (Some(left), Instant::now());
-            } else if since.elapsed() > STALLED {
-                eprintln!("some work waits for its next try: it goes on when an instance runs");
-                return Ok(());
-            }
-            tokio::time::sleep(BACKLOG_LOOK).await;
+        let letters = DeadLettersClient::new(self.channel(Role::Meetings)?);
+        let moved = settled(async || {
+            let request = self.request(GetBacklogRequest {})?;
+            let left = letters.clone().get_backlog(request).await.map_err(told)?.into_inner();
+            Ok([left.outbox, left.queued, left.jobs])
+        });
+        if !moved.await? {
+            eprintln!("some work waits for its next try: it goes on when an instance runs");
         }
+        Ok(())
     }
 
     /// A signed request.
@@ -338,6 +331,23 @@ impl Services {
             Some(local) => local.stop().await,
             None => Ok(()),
         }
+    }
+}
+
+/// Looks until nothing is left, twice in a row: the counts are taken one after another, so that a fact may move behind a
+/// look, from what is not counted yet to what was. `false` where what is left does not get less.
+async fn settled(look: impl AsyncFn() -> anyhow::Result<[u64; 3]>) -> anyhow::Result<bool> {
+    let (mut seen, mut since) = (None, Instant::now());
+    loop {
+        let left = look().await?;
+        if seen != Some(left) {
+            (seen, since) = (Some(left), Instant::now());
+        } else if left == [0; 3] {
+            return Ok(true);
+        } else if since.elapsed() > STALLED {
+            return Ok(false);
+        }
+        tokio::time::sleep(BACKLOG_LOOK).await;
     }
 }
 
@@ -372,4 +382,19 @@ pub(crate) async fn bind(
     tokio::net::TcpListener::bind(address).await.with_context(|| {
         format!("{address} cannot be used: another program may have it. Choose another address with --{option} HOST:PORT")
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn nothing_left_is_seen_twice() {
+        // While the queue was counted, its message made a fact, after those were counted.
+        let looks = RefCell::new(vec![[0, 0, 0], [0, 0, 0], [0, 1, 0], [0, 0, 0], [0, 1, 0]]);
+        let done = settled(async || Ok(looks.borrow_mut().pop().unwrap())).await.unwrap();
+        assert!(done && looks.borrow().is_empty(), "it ended with {looks:?} to be seen");
+    }
 }
