@@ -95,15 +95,23 @@ impl DataDir {
         std::fs::create_dir_all(path).with_context(|| {
             format!("the data directory {} cannot be made; choose another with --data-dir", path.display())
         })?;
+        let dir = Self::existing(path)?;
+        let version = dir.root.join("VERSION");
+        if !version.exists() {
+            write_private(&version, format!("{FORMAT}\n").as_bytes())
+                .with_context(|| unwritable(&version))?;
+        }
+        Ok(dir)
+    }
+
+    /// The same of one that is there, in which nothing is made or changed.
+    pub fn existing(path: &Path) -> anyhow::Result<Self> {
         let root = path
             .canonicalize()
             .with_context(|| format!("the data directory {} cannot be used", path.display()))?;
         let dir = Self { root };
         let version = dir.root.join("VERSION");
-        if !version.exists() {
-            write_private(&version, format!("{FORMAT}\n").as_bytes())
-                .with_context(|| unwritable(&version))?;
-        } else {
+        if version.exists() {
             let text = std::fs::read_to_string(&version)
                 .with_context(|| format!("{} cannot be read: is it yours?", version.display()))?;
             let Ok(found) = text.trim().parse::<u32>() else {
@@ -145,7 +153,22 @@ impl DataDir {
     pub fn lock(&self) -> anyhow::Result<Lock> {
         let path = self.root.join("lock");
         let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path);
-        let file = file.with_context(|| unwritable(&path))?;
+        self.take(file.with_context(|| unwritable(&path))?)
+    }
+
+    /// Whether it could be had now; refused as the lock is. Nothing is made.
+    pub fn is_free(&self) -> anyhow::Result<()> {
+        let path = self.root.join("lock");
+        match File::open(&path) {
+            Ok(file) => self.take(file).map(drop),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            Err(error) => {
+                Err(error).with_context(|| format!("{} cannot be read: is it yours?", path.display()))
+            }
+        }
+    }
+
+    fn take(&self, file: File) -> anyhow::Result<Lock> {
         if file.try_lock().is_err() {
             let who =
                 self.instance().map(|i| format!(" (process {}, {})", i.pid, i.http)).unwrap_or_default();
@@ -167,12 +190,21 @@ impl DataDir {
         }
         let text =
             std::fs::read_to_string(&path).with_context(|| format!("{} cannot be read", path.display()))?;
-        toml::from_str(&text).with_context(|| {
-            format!(
-                "{} is damaged: restore it, or delete it to make new secrets (everybody is signed out)",
+        // What is wrong and where: never the value, nor the line that it stands on.
+        let damaged = |why: String| {
+            anyhow::anyhow!(
+                "{} is damaged: restore it, or delete it to make new secrets (everybody is signed out): {why}",
                 path.display()
             )
-        })
+        };
+        let table: toml::Table =
+            text.parse().map_err(|error| damaged(crate::config::toml_error(&text, &error)))?;
+        for (name, value) in &table {
+            if !value.is_str() {
+                return Err(damaged(format!("{name} is no text")));
+            }
+        }
+        table.try_into().map_err(|error: toml::de::Error| damaged(error.message().to_owned()))
     }
 
     /// Notes how this instance is reached.
@@ -247,6 +279,27 @@ mod tests {
         {
             let told = format!("{told:#}");
             assert!(told.contains(file) && told.contains("--data-dir") && told.contains("disk"), "{told}");
+        }
+        std::fs::remove_dir_all(path).unwrap();
+    }
+
+    #[test]
+    fn damaged_secrets_are_not_shown() {
+        let path = scratch("damaged");
+        let dir = DataDir::open(&path).unwrap();
+        dir.secrets().unwrap();
+        let file = path.join("secrets.toml");
+        let whole = std::fs::read_to_string(&file).unwrap();
+        for (text, why) in [
+            (whole.replacen("session_key = \"", "session_key = \"canary", 1).replacen("=\"", "", 1), "line "),
+            ("role_secret = \"canary".to_owned(), "line 1, column "),
+            ("role_secret = 4711".to_owned(), "role_secret is no text"),
+            ("role_secret = \"canary\"".to_owned(), "internal_key"),
+        ] {
+            std::fs::write(&file, text).unwrap();
+            let told = format!("{:#}", dir.secrets().unwrap_err());
+            assert!(told.contains("is damaged: restore it") && told.contains(why), "{told}");
+            assert!(!told.contains("canary") && !told.contains("4711"), "{told}");
         }
         std::fs::remove_dir_all(path).unwrap();
     }

@@ -7,6 +7,7 @@ pub mod config;
 pub mod data_dir;
 pub mod demo;
 pub mod desk;
+pub mod internal_key;
 pub mod logging;
 pub mod wiring;
 

@@ -66,11 +66,13 @@ fn sql_stands_in_stores_only() {
 fn only_config_reads_the_environment() {
     for dir in ["councilsense/src", "bff/src", "services", "lib"] {
         for (path, text) in sources(dir) {
-            let allowed = path.ends_with("councilsense/src/config.rs")
+            // The last two want the search paths of programs and libraries, which are no configuration of ours.
+            let allowed = ["councilsense/src/config.rs", "lib/pg/src/find.rs", "lib/pg/src/place.rs"]
+                .contains(&path.as_str())
                 || path.starts_with("lib/testkit")
                 || path.contains("/tests/")
                 || path.contains("/examples/");
-            assert!(allowed || !text.contains("env::var("), "{path} reads the environment");
+            assert!(allowed || !text.contains("env::var"), "{path} reads the environment");
         }
     }
 }

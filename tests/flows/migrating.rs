@@ -17,6 +17,8 @@ async fn run(connection: &mut PgConnection, sql: &str) -> Result<(), String> {
 /// What a managed Postgres gives: a user that may make roles and schemas, and is no superuser.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_user_who_may_make_roles_can_migrate() {
+    // Roles belong to the whole server. Whoever makes one may pass it on: from here on nobody makes any.
+    crate::harness::database().await;
     let mut url = tokio::task::spawn_blocking(|| cs_testkit::postgres::database("by_dba")).await.unwrap();
     let mut admin = <PgConnection as sqlx::Connection>::connect(url.as_str()).await.unwrap();
     let database = url.path().trim_start_matches('/').to_owned();

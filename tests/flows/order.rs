@@ -34,12 +34,12 @@ async fn an_older_run_that_ends_last_does_not_take_the_place_of_a_newer_summary(
     .execute(&mut admin)
     .await
     .unwrap();
-    h.drain().await;
+    h.drain_what_is_due().await;
     sqlx::raw_sql("DROP TRIGGER hold ON summaries.jobs").execute(&mut admin).await.unwrap();
     assert!(summary(&h, &reader, &first.meeting_id).await.is_none());
     let newer = MINUTES.replace("MOVED BY: Banks", "MOVED BY: Moreau");
     h.ingest(&ops, "springfield", "m", &[("minutes.txt", "minutes", newer.as_bytes())]).await;
-    h.drain().await;
+    h.drain_what_is_due().await;
     let before = summary(&h, &reader, &first.meeting_id).await.unwrap();
     assert!(before.claims.iter().any(|c| c.text.contains("MOVED BY: Moreau SECONDED BY: Osei")));
 

@@ -110,6 +110,17 @@ fn a_directory_of_a_newer_version_stays_as_it_is() {
 }
 
 #[test]
+fn what_was_started_for_a_command_that_fails_is_stopped() {
+    let dir = scratch();
+    for more in [&[][..], &["--rollback"]] {
+        let nobody = ["reindex", "--to", "opensearch", "--opensearch-url", "http://127.0.0.1:1"];
+        let said = refused(dir.path(), &[&nobody, more].concat());
+        let port = std::fs::read_to_string(dir.path().join("postgres/port")).unwrap().trim().parse().unwrap();
+        assert!(TcpStream::connect::<(_, u16)>(("127.0.0.1", port)).is_err(), "Postgres still runs: {said}");
+    }
+}
+
+#[test]
 fn a_folder_without_documents_is_told_before_anything_starts() {
     let dir = scratch();
     let (data, documents) = (dir.path().join("data"), dir.path().join("documents"));

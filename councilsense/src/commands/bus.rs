@@ -20,7 +20,10 @@ pub(crate) async fn bus(settings: &Settings, verb: BusVerb) -> anyhow::Result<()
     let Some(options) = settings.sns() else { return embedded(settings, prune).await };
     let dir = DataDir::open(&settings.data_dir)?;
     // Queues need no database: pools connect when they are first used.
-    let url = settings.database_url.clone().map_or_else(|| "postgres://127.0.0.1/none".parse(), Ok)?;
+    let url = match &settings.database_url {
+        Some(url) => url.expose().clone(),
+        None => "postgres://127.0.0.1/none".parse()?,
+    };
     let bus = SnsBus::connect(options, db(&dir, url)?, system_clock()).await;
     let mut rows = Vec::new();
     for (queue, types) in QUEUES {
@@ -37,11 +40,11 @@ pub(crate) async fn bus(settings: &Settings, verb: BusVerb) -> anyhow::Result<()
 
 /// The embedded bus makes its queues when their consumers start; here it is done before.
 async fn embedded(settings: &Settings, prune: bool) -> anyhow::Result<()> {
-    let url = settings.database_url.clone().context(
+    let url = settings.database_url.as_ref().context(
         "the embedded bus of `councilsense up` needs nothing; of another database say which with --database-url",
     )?;
     let dir = DataDir::open(&settings.data_dir)?;
-    let bus = PostgresBus::new(db(&dir, url)?, system_clock());
+    let bus = PostgresBus::new(db(&dir, url.expose().clone())?, system_clock());
     let mut rows = Vec::new();
     for (queue, types) in QUEUES {
         if prune {

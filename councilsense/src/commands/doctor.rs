@@ -38,13 +38,13 @@ async fn findings(settings: &Settings) -> anyhow::Result<Vec<Finding>> {
     let path = &settings.data_dir;
     let mut runs = false;
     if path.exists() {
-        match DataDir::open(path) {
+        match DataDir::existing(path) {
             Ok(dir) => {
                 check("data directory", Ok(dir.path().display().to_string()));
                 check("secrets", secrets(&dir));
-                let lock = dir.lock();
-                runs = lock.is_err();
-                check("instance", Ok(lock.map_or_else(|e| e.to_string(), |_| "none runs on it".to_owned())));
+                let free = dir.is_free();
+                runs = free.is_err();
+                check("instance", Ok(free.map_or_else(|e| e.to_string(), |()| "none runs on it".to_owned())));
             }
             Err(error) => check("data directory", Err(error)),
         }
@@ -53,6 +53,9 @@ async fn findings(settings: &Settings) -> anyhow::Result<Vec<Finding>> {
             "data directory",
             Ok(format!("{} is not there yet: `councilsense up` makes it", path.display())),
         );
+    }
+    if let Some(key) = crate::internal_key::configured(settings).transpose() {
+        check("internal key", key.map(|_| "as --internal-key-file has it".to_owned()).map_err(Into::into));
     }
     check("disk space", space(path));
     check("postgres", postgres(settings).await);
@@ -114,6 +117,7 @@ fn space(path: &Path) -> anyhow::Result<String> {
 /// Whether the database answers, or where there is none of the operator's, whether one can be started.
 async fn postgres(settings: &Settings) -> anyhow::Result<String> {
     if let Some(url) = &settings.database_url {
+        let url = url.expose();
         cs_db::migrate(url, b"", &[]).await?;
         return Ok(format!("{} answers", url.host_str().unwrap_or("it")));
     }
@@ -155,6 +159,20 @@ mod tests {
         }
         let (_, http) = found.iter().find(|(name, _)| name == "--http").unwrap();
         assert!(http.as_ref().unwrap_err().contains("another program"));
+    }
+
+    #[tokio::test]
+    async fn a_data_directory_is_looked_at_and_left_as_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let instance = async || {
+            let found = findings(&settings(dir.path())).await.unwrap();
+            found.into_iter().find(|(name, _)| name == "instance").unwrap().1.unwrap()
+        };
+        assert_eq!(instance().await, "none runs on it");
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "something was made");
+        let running = DataDir::open(dir.path()).unwrap();
+        let _lock = running.lock().unwrap();
+        assert!(instance().await.contains("in use"));
     }
 
     #[tokio::test]

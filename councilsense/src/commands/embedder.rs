@@ -36,7 +36,11 @@ pub(crate) fn embedder(
                 settings.embedder_tokens_a_day,
             );
             let options = OpenAiOptions {
-                url: settings.embedder_url.clone().context("--embedder openai needs --embedder-url")?,
+                url: settings
+                    .embedder_url
+                    .as_ref()
+                    .map(|url| url.expose().clone())
+                    .context("--embedder openai needs --embedder-url")?,
                 key: settings.embedder_key.as_ref().map(|key| key.expose().to_owned()),
                 model: settings.embedder_model.clone().context("--embedder openai needs --embedder-model")?,
                 dimensions: settings

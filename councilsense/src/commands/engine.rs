@@ -44,7 +44,7 @@ pub(crate) async fn open(settings: &Settings, dir: &DataDir, dimensions: usize) 
 
 /// How the configured OpenSearch is reached.
 pub(crate) fn opensearch(settings: &Settings, dimensions: usize) -> Options {
-    let mut options = Options::new(settings.opensearch_url.clone(), dimensions);
+    let mut options = Options::new(settings.opensearch_url.expose().clone(), dimensions);
     options.prefix.clone_from(&settings.opensearch_prefix);
     options
 }

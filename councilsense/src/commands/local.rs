@@ -22,6 +22,7 @@ use super::engine::{self, Engine};
 use crate::config::Settings;
 use crate::data_dir::{DataDir, Lock, Secrets};
 use crate::desk::Desk;
+use crate::internal_key::internal_key;
 use crate::wiring::{self, Parts, Role, Stack};
 
 /// How long tasks may take to finish what is in flight.
@@ -60,7 +61,7 @@ pub(crate) async fn start(
     let wanted = settings.embedder.clone();
     let model = tokio::task::spawn_blocking(move || embedder(&wanted, None));
     let (database, postgres) = match &settings.database_url {
-        Some(url) => (url.clone(), None),
+        Some(url) => (url.expose().clone(), None),
         None => {
             let mut options = cs_pg::Options::new(dir.path());
             options.fetch = cfg!(feature = "fetch-postgres");
@@ -106,7 +107,7 @@ async fn wire(
         elsewhere: Default::default(),
         database,
         role_secret,
-        key: secrets.internal_key()?,
+        key: internal_key(settings, dir)?,
         clock: wiring::system_clock(),
         sns: settings.sns(),
         artifacts: dir.path().join("artifacts"),
@@ -219,7 +220,7 @@ impl Services {
     pub(crate) async fn reach(settings: &Settings) -> anyhow::Result<Self> {
         let dir = DataDir::open(&settings.data_dir)?;
         let caller = operator(settings);
-        let key = dir.secrets()?.internal_key()?;
+        let key = internal_key(settings, &dir)?;
         let outbound = Outbound::new("cli", key, wiring::system_clock());
         let remote = |remote, processes| {
             let (outbound, caller) = (outbound.clone(), caller.clone());
@@ -248,7 +249,7 @@ impl Services {
             return remote(names.map(|name| (name, channel.clone())).collect(), processes);
         }
         if let Some(url) = &settings.database_url
-            && wiring::in_use(url).await?
+            && wiring::in_use(url.expose()).await?
         {
             // A second set of workers would take messages that the roles over there wait for.
             anyhow::bail!(
@@ -297,23 +298,16 @@ impl Services {
         if self.local.is_none() {
             return Ok(());
         }
-        let mut letters = DeadLettersClient::new(self.channel(Role::Meetings)?);
-        let (mut seen, mut since) = (None, Instant::now());
-        loop {
-            let left =
-                letters.get_backlog(self.request(GetBacklogRequest {})?).await.map_err(told)?.into_inner();
-            let left = (left.outbox, left.queued, left.jobs);
-            if left == (0, 0, 0) {
-                return Ok(());
-            }
-            if seen != Some(left) {
-                (seen, since) = (Some(left), Instant::now());
-            } else if since.elapsed() > STALLED {
-                eprintln!("some work waits for its next try: it goes on when an instance runs");
-                return Ok(());
-            }
-            tokio::time::sleep(BACKLOG_LOOK).await;
+        let letters = DeadLettersClient::new(self.channel(Role::Meetings)?);
+        let moved = settled(async || {
+            let request = self.request(GetBacklogRequest {})?;
+            let left = letters.clone().get_backlog(request).await.map_err(told)?.into_inner();
+            Ok([left.outbox, left.queued, left.jobs])
+        });
+        if !moved.await? {
+            eprintln!("some work waits for its next try: it goes on when an instance runs");
         }
+        Ok(())
     }
 
     /// A signed request.
@@ -337,6 +331,23 @@ impl Services {
             Some(local) => local.stop().await,
             None => Ok(()),
         }
+    }
+}
+
+/// Looks until nothing is left, twice in a row: the counts are taken one after another, so that a fact may move behind a
+/// look, from what is not counted yet to what was. `false` where what is left does not get less.
+async fn settled(look: impl AsyncFn() -> anyhow::Result<[u64; 3]>) -> anyhow::Result<bool> {
+    let (mut seen, mut since) = (None, Instant::now());
+    loop {
+        let left = look().await?;
+        if seen != Some(left) {
+            (seen, since) = (Some(left), Instant::now());
+        } else if left == [0; 3] {
+            return Ok(true);
+        } else if since.elapsed() > STALLED {
+            return Ok(false);
+        }
+        tokio::time::sleep(BACKLOG_LOOK).await;
     }
 }
 
@@ -371,4 +382,19 @@ pub(crate) async fn bind(
     tokio::net::TcpListener::bind(address).await.with_context(|| {
         format!("{address} cannot be used: another program may have it. Choose another address with --{option} HOST:PORT")
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn nothing_left_is_seen_twice() {
+        // While the queue was counted, its message made a fact, after those were counted.
+        let looks = RefCell::new(vec![[0, 0, 0], [0, 0, 0], [0, 1, 0], [0, 0, 0], [0, 1, 0]]);
+        let done = settled(async || Ok(looks.borrow_mut().pop().unwrap())).await.unwrap();
+        assert!(done && looks.borrow().is_empty(), "it ended with {looks:?} to be seen");
+    }
 }

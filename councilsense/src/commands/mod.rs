@@ -47,7 +47,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             let database = settings.database_url.ok_or_else(|| {
                 anyhow::anyhow!("say which database with --database-url (or DATABASE_URL); `councilsense up` migrates its own")
             })?;
-            wiring::migrate(&database, &dir.secrets()?.role_secret()?).await?;
+            wiring::migrate(database.expose(), &dir.secrets()?.role_secret()?).await?;
             println!("the database is up to date");
         }
         Command::Token { role } => token::token(&settings, role)?,

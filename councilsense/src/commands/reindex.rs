@@ -26,6 +26,7 @@ use super::local::{Services, told};
 use super::operate::print;
 use crate::config::{SearchEngine, Settings};
 use crate::data_dir::DataDir;
+use crate::internal_key::internal_key;
 use crate::wiring::{Role, system_clock};
 
 /// Longest a service may take for one meeting's texts.
@@ -69,8 +70,13 @@ pub(crate) async fn reindex(
     match (engine, rollback) {
         (SearchEngine::Embedded, true) => embedded_back(&settings).await,
         (SearchEngine::Embedded, false) => embedded(&settings).await,
-        (SearchEngine::Opensearch, true) => opensearch_back(&settings, &dir).await,
-        (SearchEngine::Opensearch, false) => opensearch(&settings, &dir).await,
+        (SearchEngine::Opensearch, rollback) => {
+            Services::during(&settings, async |services| match rollback {
+                true => opensearch_back(&settings, &dir, services).await,
+                false => opensearch(&settings, &dir, services).await,
+            })
+            .await
+        }
     }
 }
 
@@ -125,9 +131,8 @@ pub(crate) fn show(progress: Progress) {
     };
 }
 
-async fn opensearch(settings: &Settings, dir: &DataDir) -> anyhow::Result<()> {
-    let services = Services::reach(settings).await?;
-    let outbound = Outbound::new(search::NAME, dir.secrets()?.internal_key()?, system_clock());
+async fn opensearch(settings: &Settings, dir: &DataDir, services: &Services) -> anyhow::Result<()> {
+    let outbound = Outbound::new(search::NAME, internal_key(settings, dir)?, system_clock());
     let embedder = model(settings).await?;
     let live = OpenSearchIndex::lazy(engine::opensearch(settings, dimensions(embedder.as_deref())))?;
     let callers = tenants(&AccountsClient::new(services.channel(Role::Accounts)?), &outbound).await?;
@@ -149,7 +154,7 @@ async fn opensearch(settings: &Settings, dir: &DataDir) -> anyhow::Result<()> {
         }
     };
     let next: Arc<dyn SearchIndex> = Arc::new(live.at_version(begun.version));
-    let building = deps(&services, next, embedder.clone(), outbound.clone()).await?;
+    let building = deps(services, next, embedder.clone(), outbound.clone()).await?;
     let mut seen = Seen::default();
     let (indexed, from) = fill(&building, &callers, begun.since, &*system_clock(), &mut seen, &show).await?;
     let to: Vec<_> = callers.iter().map(|caller| (caller.tenant.uuid(), begun.version)).collect();
@@ -157,7 +162,7 @@ async fn opensearch(settings: &Settings, dir: &DataDir) -> anyhow::Result<()> {
     Begun::end(dir.path())?;
     // What was told to the old version after the last pass.
     let live = Arc::new(live);
-    let used = deps(&services, live.clone(), embedder, outbound).await?;
+    let used = deps(services, live.clone(), embedder, outbound).await?;
     for caller in &callers {
         catch_up(&used, caller, from, system_clock().now(), &mut seen, &show).await?;
     }
@@ -178,23 +183,21 @@ async fn opensearch(settings: &Settings, dir: &DataDir) -> anyhow::Result<()> {
             "start with --search-engine opensearch; what is published until then is taken by another `councilsense reindex --to opensearch`"
         );
     }
-    services.close().await
+    Ok(())
 }
 
-async fn opensearch_back(settings: &Settings, dir: &DataDir) -> anyhow::Result<()> {
-    let services = Services::reach(settings).await?;
-    let outbound = Outbound::new(search::NAME, dir.secrets()?.internal_key()?, system_clock());
+async fn opensearch_back(settings: &Settings, dir: &DataDir, services: &Services) -> anyhow::Result<()> {
+    let outbound = Outbound::new(search::NAME, internal_key(settings, dir)?, system_clock());
     let embedder = model(settings).await?;
     let live =
         Arc::new(OpenSearchIndex::lazy(engine::opensearch(settings, dimensions(embedder.as_deref())))?);
     let callers = tenants(&AccountsClient::new(services.channel(Role::Accounts)?), &outbound).await?;
-    let deps = deps(&services, live.clone(), embedder, outbound).await?;
+    let deps = deps(services, live.clone(), embedder, outbound).await?;
     let tenants = go_back_in_opensearch(&deps, &live, &callers, &*system_clock(), &show).await?;
     let line = format!(
         "{tenants} tenants are searched in the version before, with what changed since; run `councilsense reindex` to go forward"
     );
-    print(settings, vec![(line, json!({ "tenants": tenants }))])?;
-    services.close().await
+    print(settings, vec![(line, json!({ "tenants": tenants }))])
 }
 
 /// The embedded engine is one process's: the instance that runs, or this command for a while, builds the next version

@@ -13,6 +13,7 @@ use super::local::{bind, thresholds};
 use super::up::stop_signal;
 use crate::config::{Redacted, SearchEngine, Settings};
 use crate::data_dir::DataDir;
+use crate::internal_key::internal_key;
 use crate::wiring::{Parts, Role, Stack, system_clock};
 
 /// Runs a service alone. The database is migrated by `councilsense migrate` before.
@@ -141,10 +142,11 @@ fn parts(
         elsewhere: settings.services.iter().map(|s| (s.role.clone(), s.address.clone())).collect(),
         database: settings
             .database_url
-            .clone()
+            .as_ref()
+            .map(|url| url.expose().clone())
             .context("say which database with --database-url (or DATABASE_URL)")?,
         role_secret: secrets.role_secret()?,
-        key: secrets.internal_key()?,
+        key: internal_key(settings, dir)?,
         clock: system_clock(),
         sns: settings.sns(),
         artifacts: dir.path().join("artifacts"),

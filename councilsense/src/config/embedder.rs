@@ -2,7 +2,7 @@
 
 use clap::{Args, ValueEnum};
 
-use super::Redacted;
+use super::{Redacted, SecretUrl};
 
 /// What makes the search's vectors.
 #[derive(Clone, Debug, Args)]
@@ -17,8 +17,14 @@ pub struct EmbedderSettings {
     )]
     pub embedder: EmbedderKind,
     /// The embedding service, up to and without /embeddings
-    #[arg(long, global = true, env = "COUNCILSENSE_EMBEDDER_URL", value_name = "URL")]
-    pub embedder_url: Option<url::Url>,
+    #[arg(
+        long,
+        global = true,
+        env = "COUNCILSENSE_EMBEDDER_URL",
+        value_name = "URL",
+        hide_env_values = true
+    )]
+    pub embedder_url: Option<SecretUrl>,
     /// The key it wants
     #[arg(
         long,

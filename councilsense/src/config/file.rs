@@ -20,9 +20,10 @@ pub(super) fn each_option(
 /// Every option is also an environment variable. Those that everybody knows by another name, such as `DATABASE_URL`, keep
 /// that one, unless their own is set.
 pub(super) fn with_variable(arg: clap::Arg) -> clap::Arg {
-    let name = format!("COUNCILSENSE_{}", arg.get_id().as_str().to_uppercase());
+    let Some(option) = arg.get_long() else { return arg };
+    let name = format!("COUNCILSENSE_{}", option.replace('-', "_").to_uppercase());
     let known = arg.get_env().is_some() && environment(&name).is_none();
-    if known || ["help", "version", "config"].contains(&arg.get_id().as_str()) {
+    if known || ["help", "version", "config"].contains(&option) {
         return arg;
     }
     arg.env(name)
@@ -49,7 +50,8 @@ pub(super) fn with_file(
 ) -> Result<(clap::Command, Vec<bff::ProviderConfig>), clap::Error> {
     let shown = path.display();
     let text = std::fs::read_to_string(path).map_err(|e| bad(format!("--config {shown}: {e}")))?;
-    let mut table: toml::Table = text.parse().map_err(|e| bad(format!("--config {shown}: {e}")))?;
+    let mut table: toml::Table =
+        text.parse().map_err(|e| bad(format!("--config {shown}, {}", toml_error(&text, &e))))?;
     let providers = table.remove("oidc-provider").map_or(Ok(Vec::new()), |tables| {
         providers::read(tables, environment).map_err(|e| bad(format!("--config {shown}: {e}")))
     })?;
@@ -64,25 +66,81 @@ pub(super) fn with_file(
                 )));
             }
         };
-        values.insert(key.replace('-', "_"), text);
+        values.insert(key.replace('_', "-"), text);
     }
     let mut unknown: Vec<String> = values.keys().cloned().collect();
+    let mut neither = None;
     let command = each_option(command, &mut |arg| {
-        let id = arg.get_id().to_string();
-        unknown.retain(|key| *key != id);
-        match values.get(&id) {
+        let option = arg.get_long().unwrap_or_default().to_owned();
+        unknown.retain(|key| *key != option);
+        match values.get(&option) {
             Some(value) if !matches!(arg.get_action(), clap::ArgAction::SetTrue) => {
                 // Not in --help: some of them are secrets.
                 arg.required(false).default_value(value.clone()).hide_default_value(true)
             }
-            Some(value) => arg.default_value(if value == "true" { "true" } else { "false" }),
+            Some(value) => {
+                if !["true", "false"].contains(&value.as_str()) {
+                    neither = Some(option);
+                }
+                arg.default_value(value.clone())
+            }
             None => arg,
         }
     });
+    if let Some(option) = neither {
+        return Err(bad(format!("--config {shown}: {option} must be true or false")));
+    }
     match unknown.first() {
         Some(key) => {
             Err(bad(format!("--config {shown}: there is no option {key}; `councilsense --help` lists them")))
         }
         None => Ok((command, providers)),
+    }
+}
+
+/// What is wrong with a TOML text, and where. The library's own words show the line too, and with it what is secret there.
+pub(crate) fn toml_error(text: &str, error: &toml::de::Error) -> String {
+    let Some(before) = error.span().and_then(|span| text.get(..span.start)) else {
+        return error.message().to_owned();
+    };
+    let (lines, last) = (before.matches('\n').count(), before.rsplit('\n').next().unwrap_or_default());
+    format!("line {}, column {}: {}", lines + 1, last.chars().count() + 1, error.message())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::parse_with;
+
+    #[test]
+    fn a_switch_is_true_or_false() {
+        let only = |text: &str| {
+            let cli = parse_with(&format!("trusted-documents-only = {text}"), "bff");
+            cli.map(|cli| cli.settings.edge.trusted_documents_only).map_err(|e| e.to_string())
+        };
+        assert_eq!((only("true"), only("\"true\""), only("false")), (Ok(true), Ok(true), Ok(false)));
+        for neither in ["\"yes\"", "1", "\"\"", "\"True\""] {
+            let told = only(neither).unwrap_err();
+            assert!(told.contains("trusted-documents-only must be true or false"), "{told}");
+        }
+    }
+
+    #[test]
+    fn a_mistake_is_named_and_what_is_secret_around_it_is_not() {
+        for text in [
+            "tenant = \"a\"\nembedder-key = \"canary",
+            "tenant = \"a\"\nembedder-key = canary",
+            "tenant = \"a\"\nembedder-key \"canary\"",
+            "tenant = \"a\"\nembedder-key = \"a\" canary",
+        ] {
+            let told = parse_with(text, "up").unwrap_err().to_string();
+            assert!(told.contains("line 2, column ") && !told.contains("canary"), "{told}");
+        }
+        let provider = "[[oidc-provider]]\nid = 'a'\nissuer = 'https://a.example'\nclient-id = 'c'\nclient-secret = 4711";
+        let told = parse_with(provider, "up").unwrap_err().to_string();
+        assert!(told.contains("client-secret") && !told.contains("4711"), "{told}");
+        assert!(parse_with("htttp = \"x\"", "up").unwrap_err().to_string().contains("htttp"));
+        assert!(
+            parse_with("embedder-key = [\"canary\"]", "up").is_err_and(|e| !e.to_string().contains("canary"))
+        );
     }
 }

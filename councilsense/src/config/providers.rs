@@ -43,12 +43,15 @@ pub(super) struct ProviderTable {
 
 /// A text of the file that is never shown.
 #[derive(Clone, Debug, Deserialize)]
-#[serde(from = "String")]
+#[serde(try_from = "toml::Value")]
 pub(super) struct Secret(Redacted);
 
-impl From<String> for Secret {
-    fn from(text: String) -> Self {
-        Self(text.as_str().into())
+impl TryFrom<toml::Value> for Secret {
+    type Error = &'static str;
+
+    /// By hand, because the library's error would show the value.
+    fn try_from(value: toml::Value) -> Result<Self, Self::Error> {
+        value.as_str().map(|text| Self(text.into())).ok_or("client-secret must be a text")
     }
 }
 

@@ -1,6 +1,9 @@
 //! What options are given: engines, buses, addresses, secrets.
 
 use clap::ValueEnum;
+use clap::builder::{TypedValueParser, ValueParserFactory};
+use clap::error::ErrorKind;
+use url::Url;
 
 /// What searches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -61,6 +64,54 @@ impl From<&str> for Redacted {
 impl std::fmt::Debug for Redacted {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("redacted")
+    }
+}
+
+/// An address that may hold a name and a password, which are never shown.
+#[derive(Clone)]
+pub struct SecretUrl(Url);
+
+impl SecretUrl {
+    /// The address, with what is secret in it.
+    pub fn expose(&self) -> &Url {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for SecretUrl {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}://{}", self.0.scheme(), self.0.host_str().unwrap_or("redacted"))
+    }
+}
+
+impl ValueParserFactory for SecretUrl {
+    type Parser = SecretUrlParser;
+
+    fn value_parser() -> Self::Parser {
+        SecretUrlParser
+    }
+}
+
+/// Reads a [`SecretUrl`]. The usual parsers repeat a value that they refuse.
+#[derive(Clone)]
+pub struct SecretUrlParser;
+
+impl TypedValueParser for SecretUrlParser {
+    type Value = SecretUrl;
+
+    fn parse_ref(
+        &self,
+        command: &clap::Command,
+        arg: Option<&clap::Arg>,
+        value: &std::ffi::OsStr,
+    ) -> Result<SecretUrl, clap::Error> {
+        value.to_string_lossy().parse().map(SecretUrl).map_err(|error| {
+            let option = arg.map(ToString::to_string).unwrap_or_default();
+            command.clone().error(
+                ErrorKind::ValueValidation,
+                format!("{option} is no address ({error}); write SCHEME://NAME:PASSWORD@HOST:PORT, with what is special in a password as %XX"),
+            )
+        })
     }
 }
 

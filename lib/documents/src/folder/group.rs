@@ -1,6 +1,6 @@
 //! Files to meetings: those with a folder of their own, and loose ones by body and date.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use chrono::NaiveDate;
@@ -16,7 +16,7 @@ pub(super) fn group(tree: Tree, reading: &Introductions) -> Result<FolderScan, F
     let mut scan = FolderScan { ignored: tree.ignored, ..FolderScan::default() };
     let mut loose = Vec::new();
     let mut folders: BTreeMap<PathBuf, Vec<File>> = BTreeMap::new();
-    let manifests: Vec<PathBuf> = tree
+    let manifests: HashSet<PathBuf> = tree
         .files
         .iter()
         .filter(|f| named(f, manifest::FILE))
@@ -70,9 +70,9 @@ fn named(file: &File, name: &str) -> bool {
 }
 
 /// The folder of the meeting a file belongs to: the nearest with a `meeting.json`, else the outermost whose name begins with a date.
-fn meeting_folder(path: &Path, root: &Path, manifests: &[PathBuf]) -> Option<PathBuf> {
+fn meeting_folder(path: &Path, root: &Path, manifests: &HashSet<PathBuf>) -> Option<PathBuf> {
     let within: Vec<&Path> = path.ancestors().skip(1).take_while(|a| a.starts_with(root)).collect();
-    let described = within.iter().find(|a| manifests.iter().any(|m| m == *a));
+    let described = within.iter().find(|a| manifests.contains(**a));
     let dated = within.iter().rev().find(|a| {
         let name = a.file_name().unwrap_or_default().to_string_lossy();
         leading_date(&name).is_some()

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use chrono::NaiveDate;
 use cs_core::document::ArtifactKind;
@@ -16,13 +16,33 @@ use crate::limits::MAX_INPUT_BYTES;
 
 /// Documents remembered at most.
 const MOST_KNOWN: usize = 20_000;
+/// How soon one that took too long is read again at first, and at the latest. Each time it takes too long again, the wait
+/// doubles: a machine under load costs minutes, and a document that never ends costs its reader's time ever more rarely.
+const FIRST_WAIT: Duration = Duration::from_secs(60);
+const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// How documents introduce themselves, read once as long as they do not change: sources are scanned again and again, and
-/// one that keeps its reader busy to the limit must not do so each time.
+/// one that keeps its reader busy to the limit must not do so each time. It is tried again after a while, though: it may
+/// have been the machine that was slow.
 #[derive(Debug)]
 pub struct Introductions {
     reader: Reader,
-    known: Mutex<HashMap<PathBuf, (Stamp, Read)>>,
+    first_wait: Duration,
+    known: Mutex<HashMap<PathBuf, Known>>,
+}
+
+#[derive(Debug)]
+struct Known {
+    stamp: Stamp,
+    read: Read,
+    /// When it took too long: until when that holds, and how long that was from then.
+    again: Option<(Instant, Duration)>,
+}
+
+impl Known {
+    fn holds(&self) -> bool {
+        self.again.is_none_or(|(until, _)| Instant::now() < until)
+    }
 }
 
 /// What came of reading one.
@@ -43,24 +63,37 @@ pub(super) struct Introduction {
 impl Introductions {
     /// Read by `reader`.
     pub fn new(reader: Reader) -> Self {
-        Self { reader, known: Mutex::default() }
+        Self { reader, first_wait: FIRST_WAIT, known: Mutex::default() }
+    }
+
+    /// The same, with another first wait before a document that took too long is read again.
+    pub fn patient(self, first_wait: Duration) -> Self {
+        Self { first_wait, ..self }
     }
 
     pub(super) fn of(&self, file: &File) -> Read {
         let modified = std::fs::metadata(&file.path).and_then(|m| m.modified()).ok();
         let stamp = (file.size, modified);
         let known = || self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, read)) = known().get(&file.path).filter(|(then, _)| *then == stamp) {
-            return read.clone();
+        let mut waited = None;
+        if let Some(before) = known().get(&file.path).filter(|before| before.stamp == stamp) {
+            if before.holds() {
+                return before.read.clone();
+            }
+            waited = before.again.map(|(_, wait)| wait);
         }
         let read = self.read(&file.path, file.size);
+        let again = matches!(read, Err(ExtractError::Timeout(_))).then(|| {
+            let wait = waited.map_or(self.first_wait, |wait| wait.saturating_mul(2)).min(LONGEST_WAIT);
+            (Instant::now() + wait, wait)
+        });
         // What is no fault of the document may go well the next time.
         if !read.as_ref().is_err_and(ExtractError::is_transient) {
             let mut known = known();
             if known.len() >= MOST_KNOWN {
                 known.clear();
             }
-            known.insert(file.path.clone(), (stamp, read.clone()));
+            known.insert(file.path.clone(), Known { stamp, read: read.clone(), again });
         }
         read
     }
