@@ -104,6 +104,8 @@ pub struct Stack {
     database: url::Url,
     role_secret: Vec<u8>,
     routes: Routes,
+    /// The names of the services in `routes`.
+    services: Vec<&'static str>,
     health: HealthReporter,
     bus: Arc<dyn Bus>,
     relays: Vec<Relay>,
@@ -170,6 +172,7 @@ impl Stack {
             sender: None,
             forgetting: None,
             routes: Routes::new(health_server),
+            services: Vec::new(),
             health: health.clone(),
             bus: bus.clone(),
             channels: BTreeMap::new(),
@@ -321,7 +324,6 @@ impl Stack {
             let letters = DeadLetters::new(dead_letters, bus.clone(), ledger, clock.clone());
             stack.add(guard.layer(DeadLettersServer::new(letters)));
         }
-        stack.routes = cs_rpc::reflection(std::mem::take(&mut stack.routes))?;
         stack.channels = channels;
         let (routes, stop) = (stack.routes.clone(), tasks.stopping());
         tasks.spawn(async move {
@@ -351,6 +353,7 @@ impl Stack {
         S::Future: Send + 'static,
     {
         self.routes = std::mem::take(&mut self.routes).add_service(service);
+        self.services.push(S::NAME);
     }
 
     /// Keeps a role's health true by asking what it cannot serve without.
@@ -378,8 +381,8 @@ impl Stack {
     }
 
     /// The routes of every role here, for a listener.
-    pub fn routes(&self) -> Routes {
-        self.routes.clone()
+    pub fn routes(&self) -> anyhow::Result<Routes> {
+        Ok(cs_rpc::reflection(self.routes.clone(), &self.services)?)
     }
 
     /// A channel to a role, here or elsewhere.

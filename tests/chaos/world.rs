@@ -148,7 +148,8 @@ impl World {
         let door = Stack::new(recipe.parts(&WORKERS)).await.unwrap();
         for (stack, listener) in [(&door, front), (&others, back)] {
             stack.subscribe().await.unwrap();
-            let serving = cs_rpc::serve(cs_rpc::incoming(listener), stack.routes(), stack.tasks.stopping());
+            let serving =
+                cs_rpc::serve(cs_rpc::incoming(listener), stack.routes().unwrap(), stack.tasks.stopping());
             stack.tasks.spawn(serving);
         }
         others.work();

@@ -141,7 +141,7 @@ impl Harness {
                 for (role, listener, _) in listeners {
                     let elsewhere = elsewhere.iter().cloned().collect();
                     let stack = Stack::new(parts(vec![role], elsewhere)).await.unwrap();
-                    let (routes, stop) = (stack.routes(), stack.tasks.stopping());
+                    let (routes, stop) = (stack.routes().unwrap(), stack.tasks.stopping());
                     stack.tasks.spawn(cs_rpc::serve(cs_rpc::incoming(listener), routes, stop));
                     stacks.push(stack);
                 }

@@ -47,6 +47,10 @@ async fn every_server_says_what_can_be_asked() {
         for due in [own.as_str(), "councilsense.ops.v1.DeadLetters", "grpc.health.v1.Health"] {
             assert!(services.iter().any(|service| service.starts_with(due)), "{role} names {services:?}");
         }
+        let ours = |service: &&String| {
+            [own.as_str(), "councilsense.ops.v1.", "grpc.health."].iter().any(|due| service.starts_with(due))
+        };
+        assert!(services.iter().all(|service| ours(&service)), "what it serves and no more: {services:?}");
     }
 }
 

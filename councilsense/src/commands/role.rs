@@ -40,7 +40,7 @@ pub(crate) async fn service(settings: Settings, role: Role) -> anyhow::Result<()
         // The BFF asks for it when a host names no other.
         super::up::ensure_tenants(&stack, &["default"]).await?;
     }
-    let (routes, stop) = (stack.routes(), stack.tasks.stopping());
+    let (routes, stop) = (stack.routes()?, stack.tasks.stopping());
     let stopped = stop_signal()?;
     println!("{} on http://{}", role.name(), grpc.local_addr()?);
     if role == Role::Search {
@@ -70,7 +70,7 @@ pub(crate) async fn bff(settings: Settings) -> anyhow::Result<()> {
     serve_metrics(metrics_port, &metrics, &stack.tasks);
     let redis = settings.redis_url.as_ref().map(Redacted::expose);
     let bff::Served { router, sessions } = bff::build(config, stack.bff_deps(metrics, redis)?).await?;
-    let routes = stack.routes_with_bff(sessions).await;
+    let routes = stack.routes_with_bff(sessions).await?;
     let stopped = stop_signal()?;
     println!("bff on http://{}, for operators on http://{}", http.local_addr()?, grpc.local_addr()?);
     let stop = || stack.tasks.stopping();

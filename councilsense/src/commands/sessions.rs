@@ -62,7 +62,7 @@ async fn bff_here(settings: &Settings, local: &Local) -> anyhow::Result<Channel>
     let redis = settings.redis_url.as_ref().map(Redacted::expose);
     let deps = local.stack.bff_deps(Arc::new(String::new), redis)?;
     let bff::Served { sessions, .. } = bff::build(config, deps).await?;
-    let routes = local.stack.routes_with_bff(sessions).await;
+    let routes = local.stack.routes_with_bff(sessions).await?;
     let (memory, stop) = (InMemory::default(), local.stack.tasks.stopping());
     let channel = memory.channel();
     local.stack.tasks.spawn(cs_rpc::serve(memory.incoming(), routes, stop));

@@ -123,7 +123,7 @@ async fn serve(
     let redis = settings.redis_url.as_ref().map(crate::config::Redacted::expose);
     let bff::Served { router, sessions } = bff::build(config, local.stack.bff_deps(metrics, redis)?).await?;
 
-    let (routes, stop) = (local.stack.routes_with_bff(sessions).await, tasks.stopping());
+    let (routes, stop) = (local.stack.routes_with_bff(sessions).await?, tasks.stopping());
     let grpc_address = format!("http://{}", grpc.local_addr()?);
     tasks.spawn(async move {
         if let Err(error) = cs_rpc::serve(cs_rpc::incoming(grpc), routes, stop).await {

@@ -3,6 +3,7 @@
 use cs_db::DbOptions;
 use cs_proto::bff::v1::sessions_server::SessionsServer;
 use cs_rpc::Guard;
+use tonic::server::NamedService;
 use tonic::service::{InterceptorLayer, Routes};
 use tower::Layer;
 
@@ -10,10 +11,12 @@ use super::{CONNECTIONS, Role, Stack};
 
 impl Stack {
     /// The same with the BFF's own service, for the internal listener of a process that has one.
-    pub async fn routes_with_bff(&self, sessions: bff::SessionsService) -> Routes {
+    pub async fn routes_with_bff(&self, sessions: bff::SessionsService) -> anyhow::Result<Routes> {
         cs_rpc::set_health(&self.health, cs_rpc::BFF, true).await;
         let guard = InterceptorLayer::new(Guard::new(self.key.verifier(cs_rpc::BFF)));
-        self.routes().add_service(guard.layer(SessionsServer::new(sessions)))
+        let routes = self.routes.clone().add_service(guard.layer(SessionsServer::new(sessions)));
+        let ours = <SessionsServer<bff::SessionsService> as NamedService>::NAME;
+        Ok(cs_rpc::reflection(routes, &[self.services.as_slice(), &[ours]].concat())?)
     }
 
     /// What the BFF is given.

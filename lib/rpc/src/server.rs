@@ -71,12 +71,14 @@ pub fn caller<T>(request: &Request<T>) -> Result<Caller, Status> {
         .ok_or_else(|| status(Reason::Unauthenticated, "a valid caller token is needed", &[]))
 }
 
-/// Adds reflection, v1 and v1alpha, of every message of ours.
-pub fn reflection(routes: Routes) -> Result<Routes, tonic_reflection::server::Error> {
+/// Adds reflection, v1 and v1alpha: it names these services and health, and describes every message of ours.
+pub fn reflection(routes: Routes, services: &[&str]) -> Result<Routes, tonic_reflection::server::Error> {
     let builder = || {
-        tonic_reflection::server::Builder::configure()
+        let all = tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(cs_proto::FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+            .with_service_name("grpc.health.v1.Health");
+        services.iter().fold(all, |builder, service| builder.with_service_name(*service))
     };
     Ok(routes.add_service(builder().build_v1()?).add_service(builder().build_v1alpha()?))
 }
