@@ -74,9 +74,23 @@ impl Harness {
 
     /// With a gate of the test's own.
     pub(crate) async fn gated(name: &str, mode: Mode, thresholds: GateThresholds) -> Self {
+        Self::set_up(name, mode, thresholds, notifications::Settings::default()).await
+    }
+
+    /// With channels outside.
+    pub(crate) async fn notifying(name: &str, mode: Mode, notify: notifications::Settings) -> Self {
+        Self::set_up(name, mode, GateThresholds::default(), notify).await
+    }
+
+    async fn set_up(
+        name: &str,
+        mode: Mode,
+        thresholds: GateThresholds,
+        notify: notifications::Settings,
+    ) -> Self {
         let database = own_database(name).await;
         let (dir, key) = (tempfile::tempdir().unwrap(), SigningKey::generate().unwrap());
-        Self::on(database, mode, dir, key, thresholds).await
+        Self::on(database, mode, dir, key, thresholds, notify).await
     }
 
     /// A stack on what another one left behind.
@@ -86,7 +100,8 @@ impl Harness {
             assert!(stack.tasks.drain(Duration::from_secs(10)).await);
         }
         drop(stacks);
-        Self::on(database, Mode::Together, _dir, key, GateThresholds::default()).await
+        let notify = notifications::Settings::default();
+        Self::on(database, Mode::Together, _dir, key, GateThresholds::default(), notify).await
     }
 
     async fn on(
@@ -95,6 +110,7 @@ impl Harness {
         dir: tempfile::TempDir,
         key: SigningKey,
         thresholds: GateThresholds,
+        notify: notifications::Settings,
     ) -> Self {
         let embedder = Switched::new();
         let parts = |roles: Vec<Role>, elsewhere| {
@@ -117,7 +133,7 @@ impl Harness {
                     Arc::new(index) as Arc<dyn search::index::SearchIndex>
                 }),
                 embedder: search.then(|| embedder.clone() as Arc<dyn cs_text::embed::Embedder>),
-                notify: notifications::Settings::default(),
+                notify: notify.clone(),
                 search_indexes: true,
                 roles,
             }
