@@ -141,7 +141,7 @@ impl Stack {
         let key = SigningKey::generate().unwrap();
         let fakes = Fakes::new(&key);
         let ids = Ids::new(clock.clone());
-        let (tenant, user): (TenantId, cs_core::UserId) = (ids.next(), ids.next());
+        let (tenant, user) = (TenantId::of_slug("default"), ids.next::<cs_core::UserId>());
         let said = Said::default();
         accounts(&fakes, tenant, user, &said);
 

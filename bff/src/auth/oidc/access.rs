@@ -18,9 +18,9 @@ use ring::digest::{SHA256, digest};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::SignInError;
 use super::claims::Extra;
 use super::provider::{ALGORITHMS, Provider, SKEW};
+use super::{SignInError, person};
 use crate::app::App;
 use crate::auth::Visitor;
 use crate::http::RequestContext;
@@ -248,10 +248,7 @@ async fn believed(
     if config.roles_claim.as_deref().is_some_and(|claim| !extra.has(claim)) {
         return Err(AccessError::Invalid("it lacks the claim of roles that the provider is configured with"));
     }
-    let named = config
-        .tenant
-        .as_deref()
-        .or_else(|| config.tenant_claim.as_deref().and_then(|claim| extra.text(claim)));
+    let named = person::named_tenant(provider, extra);
     let elsewhere = |status: tonic::Status| {
         SignInError::Unavailable(format!("accounts: {:?} {}", status.code(), status.message()))
     };
@@ -261,8 +258,8 @@ async fn believed(
         .await
         .map_err(elsewhere)?
         .ok_or(AccessError::Invalid("it names a tenant that is not there"))?;
-    if !super::person::fits(provider, tenant) {
-        return Err(AccessError::Invalid("its issuer is another tenant's"));
+    if !person::fits(provider, extra, tenant) {
+        return Err(AccessError::Invalid("it speaks for another tenant"));
     }
     let request = ResolveIdentityRequest {
         issuer: config.issuer.clone(),

@@ -49,7 +49,8 @@ pub(crate) async fn ask(
     provider: &str,
     return_to: &str,
 ) -> Result<String, LinkError> {
-    if app.provider(provider).is_none() {
+    // One that is another tenant's is none here: its groups would become roles where it has no say.
+    if !app.provider(provider).is_some_and(|found| person::may_speak_for(found, who.tenant)) {
         return Err(LinkError::Provider);
     }
     let return_to = local_path(return_to).ok_or(LinkError::ReturnTo)?.to_owned();
@@ -91,7 +92,7 @@ pub(crate) async fn link(
     begin.at(&app, &headers, first, purpose).await
 }
 
-/// Links the identity of `claims`; the person with it.
+/// Links the identity of `claims`, where its provider may speak for the person's tenant; the person with it.
 pub(super) async fn linked(
     app: &App,
     context: &RequestContext,
@@ -99,6 +100,7 @@ pub(super) async fn linked(
     provider: &Provider,
     claims: &Claims,
 ) -> Result<User, SignInError> {
+    person::checked(provider, claims.additional_claims(), tenant)?;
     let request = LinkIdentityRequest {
         user_id: user.to_string(),
         issuer: provider.config.issuer.clone(),

@@ -72,27 +72,39 @@ pub(super) async fn tenant(
     claims: &Claims,
 ) -> Result<TenantId, SignInError> {
     let extra = claims.additional_claims();
-    let named = provider
-        .config
-        .tenant
-        .as_deref()
-        .or_else(|| provider.config.tenant_claim.as_deref().and_then(|claim| extra.text(claim)));
+    let named = named_tenant(provider, extra);
     let tenant = app
         .tenants
         .of_person(app, context, named)
         .await
         .map_err(|status| unavailable("the tenant cannot be told", &status))?
         .ok_or_else(|| SignInError::Refused(format!("there is no tenant {:?}", named.unwrap_or_default())))?;
-    match fits(provider, tenant) {
-        true => Ok(tenant),
-        false => Err(SignInError::Refused("the provider is another tenant's".to_owned())),
-    }
+    checked(provider, extra, tenant).map(|()| tenant)
 }
 
-/// Whether a provider may speak for the people of a tenant: one that is pinned to a tenant speaks for that one alone,
-/// whatever host it is used at, since its groups stand for roles there.
-pub(super) fn fits(provider: &Provider, tenant: TenantId) -> bool {
+/// The slug of the tenant that a provider's people belong to: by its configuration, else by the claim that may say so.
+pub(super) fn named_tenant<'a>(provider: &'a Provider, extra: &'a Extra) -> Option<&'a str> {
+    let claim = || provider.config.tenant_claim.as_deref().and_then(|claim| extra.text(claim));
+    provider.config.tenant.as_deref().or_else(claim)
+}
+
+/// Whether a provider may speak of anybody in a tenant: one that is pinned to a tenant speaks for that one alone, whatever
+/// host it is used at and whatever it is used for, since its groups stand for roles there.
+pub(super) fn may_speak_for(provider: &Provider, tenant: TenantId) -> bool {
     provider.config.tenant.as_deref().is_none_or(|slug| TenantId::of_slug(slug) == tenant)
+}
+
+/// Whether what a provider says of a person is meant for a tenant: neither its configuration nor its claim names another.
+pub(super) fn fits(provider: &Provider, extra: &Extra, tenant: TenantId) -> bool {
+    named_tenant(provider, extra).is_none_or(|slug| TenantId::of_slug(slug) == tenant)
+}
+
+/// The same, as a refusal.
+pub(super) fn checked(provider: &Provider, extra: &Extra, tenant: TenantId) -> Result<(), SignInError> {
+    match fits(provider, extra, tenant) {
+        true => Ok(()),
+        false => Err(SignInError::Refused("the provider speaks for another tenant".to_owned())),
+    }
 }
 
 /// Roles that the provider's groups stand for, as accounts is told them.

@@ -164,6 +164,12 @@ async fn renewed(app: &App, id: Id, mut held: Held, provider: &Provider, granted
     let Some(claims) = granted.claims.filter(|_| provider.config.roles_claim.is_some()) else {
         return looked_at(app, id, held).await;
     };
+    if !person::fits(provider, claims.additional_claims(), held.who.tenant) {
+        let who = held.who;
+        let outcome = over(app, id, &who, "the provider speaks for another tenant now").await;
+        logout::revoke(app, &who).await;
+        return outcome;
+    }
     let (who, named) = (&held.who, person::Named::of_claims(&claims));
     let trace = cs_core::Trace::start();
     let said = person::resolve(app, trace, who.tenant, provider, &claims, named).await;

@@ -22,8 +22,14 @@ struct Two {
 }
 
 async fn two() -> Option<Two> {
+    two_where(|_| {}).await
+}
+
+/// The same; `change` changes how the other provider is configured.
+async fn two_where(change: impl FnOnce(&mut bff::ProviderConfig)) -> Option<Two> {
     let (home, other) = (Evil::start().await, Evil::start().await);
-    let providers = vec![home.config("home"), other.config("other")];
+    let mut providers = vec![home.config("home"), other.config("other")];
+    change(&mut providers[1]);
     let stack = Stack::with(|config| config.providers = providers).await?;
     home.follow(&stack);
     other.follow(&stack);
@@ -133,6 +139,33 @@ async fn what_is_not_fresh_or_not_theirs_links_nothing() {
         let ended = follow(&mut browser, &start).await;
         assert_eq!(ended.status(), StatusCode::FORBIDDEN, "{name}");
         assert!(linked(&two).is_empty(), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_provider_of_another_tenant_gives_nobody_roles_here() {
+    // One that is pinned elsewhere is refused before anybody signs in with it.
+    let Some(two) = two_where(|other| other.tenant = Some("elsewhere".into())).await else { return };
+    let mut browser = Browser::new(&two.stack);
+    follow(&mut browser, "/auth/login?provider=home").await;
+    let refused = browser.graphql(LINK, json!({"p": "other"})).await;
+    assert_eq!(refused["errors"][0]["extensions"]["code"], "BAD_USER_INPUT", "{refused}");
+    assert!(linked(&two).is_empty() && two.other.asked.lock().unwrap().is_empty());
+
+    // One that says of each person where they belong, once it has said so.
+    let Some(two) = two_where(|other| other.tenant_claim = Some("tenant".into())).await else { return };
+    let elsewhere: super::Wrong = |p| {
+        (p.claims["tenant"], p.claims["roles"]) = (json!("elsewhere"), json!(["editors"]));
+    };
+    let here: super::Wrong = |p| p.claims["tenant"] = json!("default");
+    for (said, status, due) in [(elsewhere, StatusCode::FORBIDDEN, 0), (here, StatusCode::SEE_OTHER, 1)] {
+        let mut browser = Browser::new(&two.stack);
+        two.other.be(|_| {});
+        follow(&mut browser, "/auth/login?provider=home").await;
+        let start = asked(&mut browser).await;
+        two.other.be(said);
+        assert_eq!(follow(&mut browser, &start).await.status(), status);
+        assert_eq!(linked(&two).len(), due);
     }
 }
 
