@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use cs_core::{Clock, Ids};
 use cs_rpc::{Outbound, Tasks};
+use tracing::Instrument;
 use url::Url;
 
 use crate::auth::cookies::Cookies;
@@ -143,6 +144,22 @@ impl App {
     /// A configured provider.
     pub(crate) fn provider(&self, id: &str) -> Option<&Provider> {
         self.providers.iter().find(|provider| provider.config.id == id)
+    }
+
+    /// Does `work` to its end, whoever waits for it: a handler is dropped where its client hangs up, and what has begun to
+    /// change something must not stop half-way.
+    pub(crate) async fn to_its_end<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> T {
+        match self.tasks.spawn(work.in_current_span()).await {
+            Ok(done) => done,
+            Err(failed) => match failed.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                // The process is going: nobody is answered any more.
+                Err(_) => std::future::pending().await,
+            },
+        }
     }
 
     /// The first configured origin.

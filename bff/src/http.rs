@@ -62,7 +62,6 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/artifacts/{id}", get(artifacts::read))
         .layer(sessions)
         .layer(middleware::map_response_with_state(app.clone(), mark_removals))
-        .layer(middleware::from_fn_with_state(app.clone(), forget_changed))
         .layer(middleware::from_fn_with_state(app.clone(), refuse_forged))
         .layer(middleware::from_fn(headers::personal));
     let phones =
@@ -104,21 +103,6 @@ async fn refuse_forged(State(app): State<Arc<App>>, request: Request, next: Next
         Ok(()) => next.run(request).await,
         Err(forged) => problem::forged(RequestContext::of(&request), &forged),
     }
-}
-
-/// Whatever begins, renews or ends a session stands below `/auth/`; what was read of sessions before is not believed after.
-/// Signing out sees to that itself, where there was a session: anybody can send a made-up cookie there.
-async fn forget_changed(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
-    let path = request.uri().path();
-    let changes = path.starts_with("/auth/")
-        && path != "/auth/session"
-        && path != "/auth/login"
-        && path != "/auth/logout";
-    let response = next.run(request).await;
-    if changes && !response.status().is_client_error() {
-        app.memory.forget();
-    }
-    response
 }
 
 /// Deletes what has run out, until the process drains.

@@ -199,8 +199,17 @@ pub(crate) fn read_document(request: &GraphqlRequest, limits: Limits, types: &Ty
     })
 }
 
-/// Executes a query or mutation.
+/// Executes a query or mutation. A query ends with whoever asked; a mutation that has begun is made, and its answer kept
+/// for whoever repeats it.
 pub(crate) async fn execute(app: &Arc<App>, visitor: Visitor, prepared: Prepared) -> Execution {
+    if prepared.kind != OperationType::Mutation {
+        return executed(app, visitor, prepared).await;
+    }
+    let all = app.clone();
+    app.to_its_end(async move { executed(&all, visitor, prepared).await }).await
+}
+
+async fn executed(app: &Arc<App>, visitor: Visitor, prepared: Prepared) -> Execution {
     let request_id = visitor.caller.request_id.clone();
     let scope = Arc::new(Scope::request(app.clone(), visitor));
     // Validation depends on nothing but the request, so a request is validated once.

@@ -58,6 +58,14 @@ pub(crate) enum Held {
     Dropped,
 }
 
+struct Telling(UnboundedSender<Held>);
+
+impl Drop for Telling {
+    fn drop(&mut self) {
+        self.0.send(Held::Dropped).ok();
+    }
+}
+
 impl Fakes {
     pub(crate) fn new(key: &SigningKey) -> Self {
         let key = key.clone();
@@ -100,12 +108,6 @@ impl Fakes {
 
     /// Calls of a method are never answered; tells when one begins, and when it is given up.
     pub(crate) fn hold(&self, method: &str) -> UnboundedReceiver<Held> {
-        struct Telling(UnboundedSender<Held>);
-        impl Drop for Telling {
-            fn drop(&mut self) {
-                self.0.send(Held::Dropped).ok();
-            }
-        }
         let (sender, told) = tokio::sync::mpsc::unbounded_channel();
         self.wait(method, move || {
             let sender = sender.clone();
@@ -113,6 +115,26 @@ impl Fakes {
                 sender.send(Held::Begun).ok();
                 let _telling = Telling(sender);
                 std::future::pending::<()>().await;
+            }
+        });
+        told
+    }
+
+    /// Calls of a method are answered once `go` has a permit for each; tells when one begins, and when it is done or given
+    /// up.
+    pub(crate) fn hold_until(
+        &self,
+        method: &str,
+        go: &Arc<tokio::sync::Semaphore>,
+    ) -> UnboundedReceiver<Held> {
+        let (sender, told) = tokio::sync::mpsc::unbounded_channel();
+        let go = go.clone();
+        self.wait(method, move || {
+            let (sender, go) = (sender.clone(), go.clone());
+            async move {
+                sender.send(Held::Begun).ok();
+                let _telling = Telling(sender);
+                go.acquire().await.unwrap().forget();
             }
         });
         told

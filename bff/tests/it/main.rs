@@ -10,6 +10,7 @@ mod edge;
 mod evil;
 mod fakes;
 mod graphql;
+mod hanging_up;
 mod hosts;
 mod http;
 mod leaving;

@@ -56,7 +56,7 @@ pub(crate) async fn backchannel_logout(
     response
 }
 
-async fn take(app: &App, headers: &HeaderMap, body: Body) -> Result<(), Refusal> {
+async fn take(app: &Arc<App>, headers: &HeaderMap, body: Body) -> Result<(), Refusal> {
     let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let essence = kind.split(';').next().unwrap_or_default().trim();
     if !essence.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
@@ -75,7 +75,9 @@ async fn take(app: &App, headers: &HeaderMap, body: Body) -> Result<(), Refusal>
         match unverified.check(issuer, &provider.config.client_id, now) {
             Ok(token) => {
                 provider.check_signature(&unverified).await?;
-                return end(app, issuer, &token).await;
+                // Once it is remembered it is refused a second time: what it ends is ended, whoever waits for that.
+                let (all, issuer) = (app.clone(), issuer.to_owned());
+                return app.to_its_end(async move { end(&all, &issuer, &token).await }).await;
             }
             Err(wrong) => refused = wrong,
         }
@@ -100,6 +102,7 @@ async fn end(app: &App, issuer: &str, token: &LogoutToken) -> Result<(), Refusal
     };
     match ended {
         Ok(ended) => {
+            app.memory.forget();
             tracing::info!(event = "logout_token.done", sessions = ended.len(), "a provider ended sessions");
             Ok(())
         }

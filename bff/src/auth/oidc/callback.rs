@@ -41,9 +41,12 @@ pub(crate) async fn callback(
         Ok(answer) => answer,
         Err(error) => return error.into_response(),
     };
-    let done = finish(&app, &context, &session, &headers, &answer).await;
-    let mut response = done.unwrap_or_else(IntoResponse::into_response);
-    if let Some(cookie) = answer.state.as_deref().and_then(|state| app.cookies.end(state)) {
+    let ended = answer.state.as_deref().and_then(|state| app.cookies.end(state));
+    let all = app.clone();
+    // The code is good once, and what it brings is to be kept or given back.
+    let finished = app.to_its_end(async move { finish(&all, &context, &session, &headers, &answer).await });
+    let mut response = finished.await.unwrap_or_else(IntoResponse::into_response);
+    if let Some(cookie) = ended {
         response.headers_mut().append(header::SET_COOKIE, cookie);
     }
     response

@@ -20,20 +20,26 @@ pub(crate) async fn logout(
     Extension(session): Extension<Session>,
     headers: HeaderMap,
 ) -> Response {
+    let with_session = app.cookies.has_session(&headers);
+    let all = app.clone();
+    app.to_its_end(async move { ended(&all, &context, &session, with_session).await }).await
+}
+
+async fn ended(app: &App, context: &RequestContext, session: &Session, with_session: bool) -> Response {
     let mut location = "/".to_owned();
-    if app.cookies.has_session(&headers) {
+    if with_session {
         let signed_in: Option<SignedIn> = match session.get(SIGNED_IN).await {
             Ok(signed_in) => signed_in,
-            Err(error) => return problem::store_lost(&context, &error),
+            Err(error) => return problem::store_lost(context, &error),
         };
         // First the session, so that it is over whatever the provider does.
         if let Err(error) = session.flush().await {
-            return problem::store_lost(&context, &error);
+            return problem::store_lost(context, &error);
         }
         if let Some(who) = signed_in {
             app.memory.forget();
             tracing::info!(event = "sign_out.done", user_id = %who.user, "a person signed out");
-            revoke(&app, &who).await;
+            revoke(app, &who).await;
             let origin = context.origin.as_deref().unwrap_or(app.main_origin());
             if let Some(provider) = app.provider(&who.provider)
                 && let Some(url) = provider.end_session_url(origin, who.tokens.id.as_deref()).await

@@ -203,6 +203,7 @@ pub(super) async fn begin(
     // Cycling the id ends what this browser's cookie names, where it came along; what that had from its provider is wanted.
     let carried: Option<SignedIn> = session.get(SIGNED_IN).await.map_err(lost)?;
     session.cycle_id().await.map_err(lost)?;
+    app.memory.forget();
     session.set_expiry(Some(Expiry::AtDateTime(ends_at)));
     session.insert(SIGNED_IN, who).await.map_err(lost)?;
     session.save().await.map_err(lost)?;
@@ -210,6 +211,7 @@ pub(super) async fn begin(
     if let Some(previous) = previous {
         let which = crate::auth::session::Which::Named(previous);
         ended.extend(app.sessions.end_all(which).await.map_err(|e| SignInError::Unavailable(e.to_string()))?);
+        app.memory.forget();
     }
     let new = who.standing();
     ended.retain(|old| !old.standing().may_be(&new));

@@ -125,9 +125,7 @@ impl SessionMutations {
                 let these = |row: &crate::auth::session::Row| row.user == person.uuid();
                 let ended = scope.app.sessions.end_where(which, these).await.map_err(lost)?;
                 scope.app.memory.forget();
-                for who in ended {
-                    oidc::revoke(&scope.app, &who).await;
-                }
+                oidc::revoke_later(&scope.app, ended);
             }
             Ok(own.clone())
         };

@@ -314,7 +314,7 @@ async fn unlinking_ends_the_sessions_of_that_identity() {
     let viewer = "{ viewer { id } }";
     assert_eq!(there.graphql(viewer, Value::Null).await["data"]["viewer"], Value::Null);
     assert_ne!(here.graphql(viewer, Value::Null).await["data"]["viewer"], Value::Null);
-    assert_eq!(two.other.revoked.lock().unwrap().len(), 1);
+    assert_eq!(revoked(&two.other, 1).await.len(), 1);
 }
 
 #[tokio::test]

@@ -385,6 +385,8 @@ async fn revoke(State(evil): Shared, headers: HeaderMap, RawForm(form): RawForm)
         return StatusCode::UNAUTHORIZED;
     }
     assert_eq!(form["token_type_hint"], "refresh_token");
+    let mut plan = evil.plan();
+    evil.passed(&mut plan, "revoke").await;
     evil.revoked.lock().unwrap().push(form["token"].clone());
     StatusCode::OK
 }
