@@ -5,12 +5,13 @@ use std::time::Instant;
 
 use axum::Extension;
 use axum::body::Body;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use cs_core::ArtifactId;
-use cs_proto::common::v1::BatchGetRequest;
+use cs_proto::common::v1::{BatchGetRequest, Visibility};
 use cs_proto::meetings::v1::{Artifact, ReadArtifactRequest};
 use futures::stream::{self, StreamExt, TryStreamExt};
 use tonic::{Code, Status};
@@ -21,7 +22,8 @@ use crate::app::App;
 use crate::auth::Visitor;
 
 /// Documents of others are shown, never run: no scripts, no forms, an origin of their own. A PDF viewer does not work
-/// inside a sandbox, and a PDF has no business with our origin anyway.
+/// inside a sandbox, and a PDF has no business with our origin anyway. Styles within a document stay: minutes are unreadable
+/// without them, and with nothing to be fetched they can tell nobody anything.
 const SANDBOX: &str =
     "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'self'";
 const PDF: &str = "default-src 'none'; style-src 'unsafe-inline'; object-src 'self'; frame-ancestors 'self'";
@@ -35,11 +37,12 @@ pub(crate) async fn read(
     State(app): State<Arc<App>>,
     Extension(context): Extension<RequestContext>,
     Extension(session): Extension<Session>,
-    Path(id): Path<String>,
+    id: Result<Path<String>, PathRejection>,
     method: Method,
     headers: HeaderMap,
 ) -> Response {
-    let Ok(id) = id.parse::<ArtifactId>() else { return problem::not_found(&context) };
+    let id = id.ok().and_then(|Path(id)| id.parse::<ArtifactId>().ok());
+    let Some(id) = id else { return problem::not_found(&context) };
     let visitor = match Visitor::load(&app, &context, &session, &headers).await {
         Ok(visitor) => visitor,
         Err(error) => return problem::store_lost(&context, &error),
@@ -203,8 +206,10 @@ fn described(mut response: Response, artifact: &Artifact, tag: &str) -> Response
     set(&mut response, header::X_CONTENT_TYPE_OPTIONS, "nosniff");
     set(&mut response, header::ETAG, tag);
     set(&mut response, header::ACCEPT_RANGES, "bytes");
-    // Kept by the reader's own browser, but asked for each time: who may see it can change.
-    set(&mut response, header::CACHE_CONTROL, "private, no-cache");
+    // What anybody may see is kept by the reader's own browser, but asked for each time: that can change. What only some
+    // may see stays on no disk, for whoever uses that browser next.
+    let public = artifact.visibility() == Visibility::Public;
+    set(&mut response, header::CACHE_CONTROL, if public { "private, no-cache" } else { "no-store" });
     response
 }
 

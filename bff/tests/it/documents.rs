@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cs_proto::common::v1::BatchGetRequest;
+use cs_proto::common::v1::{BatchGetRequest, Visibility};
 use cs_proto::meetings::v1 as pb;
 use reqwest::header::{
     ACCEPT_RANGES, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_RANGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE,
@@ -14,14 +14,18 @@ use crate::browser::Browser;
 use crate::stack::Stack;
 
 const ID: &str = "01J00000000000000000000000";
+/// For members.
+const INNER: &str = "01J00000000000000000000002";
 const HIDDEN: &str = "01J00000000000000000000001";
 const TEXT: &[u8] = b"<h1>0123456789</h1>";
 
 fn documents(stack: &Stack) {
     stack.fakes.answer("meetings.Meetings/BatchGetArtifacts", |_, request: BatchGetRequest| {
-        let artifacts = (request.ids == [ID])
+        let visibility = if request.ids == [INNER] { Visibility::Member } else { Visibility::Public };
+        let artifacts = (request.ids != [HIDDEN])
             .then(|| pb::Artifact {
-                id: ID.into(),
+                id: request.ids[0].clone(),
+                visibility: visibility.into(),
                 media_type: "text/html".into(),
                 file_name: "minutes \"1\".html".into(),
                 size_bytes: TEXT.len() as u64,
@@ -89,8 +93,11 @@ async fn what_may_not_be_seen_is_not_there() {
     let Some(stack) = Stack::start().await else { return };
     documents(&stack);
     let mut browser = Browser::new(&stack);
-    for address in [format!("/artifacts/{HIDDEN}"), "/artifacts/x".into(), "/artifacts/..%2Fx".into()] {
-        assert_eq!(browser.get(&address).await.status(), StatusCode::NOT_FOUND, "{address}");
+    for id in [HIDDEN, "x", "..%2Fx", "%FF"] {
+        let answer = browser.get(&format!("/artifacts/{id}")).await;
+        assert_eq!(answer.status(), StatusCode::NOT_FOUND, "{id}");
+        let refused: serde_json::Value = answer.json().await.unwrap();
+        assert_eq!(refused["errors"][0]["extensions"]["code"], "NOT_FOUND", "{id}");
     }
     browser.sign_in("resident").await;
     let address = format!("/artifacts/{ID}");
@@ -101,6 +108,23 @@ async fn what_may_not_be_seen_is_not_there() {
     );
     let opened = browser.request(Method::GET, &address).header("sec-fetch-mode", "navigate");
     assert_eq!(browser.send(opened).await.status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn what_only_some_may_see_stays_on_no_disk() {
+    let Some(stack) = Stack::start().await else { return };
+    documents(&stack);
+    let mut browser = Browser::new(&stack);
+    for (id, due) in [(ID, "private, no-cache"), (INNER, "no-store")] {
+        let whole = browser.request(Method::GET, &format!("/artifacts/{id}"));
+        let known =
+            browser.request(Method::GET, &format!("/artifacts/{id}")).header("if-none-match", "\"abc\"");
+        for (request, status) in [(whole, StatusCode::OK), (known, StatusCode::NOT_MODIFIED)] {
+            let response = browser.send(request).await;
+            assert_eq!(response.status(), status);
+            assert_eq!(response.headers()[CACHE_CONTROL], due, "{id}");
+        }
+    }
 }
 
 #[tokio::test]
