@@ -99,9 +99,11 @@ async fn mark_removals(State(app): State<Arc<App>>, mut response: Response) -> R
 
 async fn refuse_forged(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let kind = csrf::kind(request.uri().path());
-    match csrf::check(kind, request.method(), request.headers(), app.cookies, &app.origins) {
+    let context = RequestContext::of(&request);
+    let own = context.origin.as_deref();
+    match csrf::check(kind, request.method(), request.headers(), app.cookies, own) {
         Ok(()) => next.run(request).await,
-        Err(forged) => problem::forged(RequestContext::of(&request), &forged),
+        Err(forged) => problem::forged(context, &forged),
     }
 }
 

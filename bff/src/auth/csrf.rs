@@ -33,12 +33,14 @@ pub(crate) enum Forged {
     NoHeader,
 }
 
+/// `own` is the origin that the request came to. Another one of ours is as foreign as any: its page is another tenant's,
+/// and browsers may call the two one site.
 pub(crate) fn check(
     kind: Kind,
     method: &Method,
     headers: &HeaderMap,
     cookies: Cookies,
-    ours: &[String],
+    own: Option<&str>,
 ) -> Result<(), Forged> {
     let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
     if kind == Kind::Redirect && method.is_safe() {
@@ -48,7 +50,7 @@ pub(crate) fn check(
     let origin = text("origin");
     let site = text("sec-fetch-site");
     if kind == Kind::Socket || !method.is_safe() {
-        if origin.is_some_and(|origin| !ours.iter().any(|our| our == origin)) {
+        if origin.is_some_and(|origin| own != Some(origin)) {
             return Err(Forged::ForeignOrigin);
         }
         if site.is_some_and(|site| site != "same-origin") {
@@ -93,7 +95,7 @@ mod tests {
         for (name, value) in sent {
             headers.insert(*name, value.parse().unwrap());
         }
-        check(kind, method, &headers, Cookies { secure: true }, &[OURS.to_owned()])
+        check(kind, method, &headers, Cookies { secure: true }, Some(OURS))
     }
 
     #[test]
@@ -122,6 +124,8 @@ mod tests {
         let (get, post) = (Method::GET, Method::POST);
         let own = ("origin", OURS);
         let foreign = ("origin", "https://evil.example");
+        // Another tenant's, that this process serves too.
+        let sibling = ("origin", "https://news.council.example");
         let null = ("origin", "null");
         let site = |value| ("sec-fetch-site", value);
         type Case<'a> = (Kind, &'a Method, Vec<(&'static str, &'a str)>, Result<(), Forged>);
@@ -134,6 +138,7 @@ mod tests {
             (Kind::Api, &post, vec![COOKIE, CSRF, foreign], Err(ForeignOrigin)),
             (Kind::Api, &post, vec![CSRF, foreign], Err(ForeignOrigin)),
             (Kind::Api, &post, vec![foreign], Err(ForeignOrigin)),
+            (Kind::Api, &post, vec![COOKIE, CSRF, sibling], Err(ForeignOrigin)),
             (Kind::Api, &post, vec![COOKIE, CSRF, null], Err(ForeignOrigin)),
             (Kind::Api, &post, vec![COOKIE, CSRF, ("origin", "http://council.example")], Err(ForeignOrigin)),
             (
@@ -162,6 +167,8 @@ mod tests {
             (Kind::SignOut, &post, vec![COOKIE, CSRF, foreign], Err(ForeignOrigin)),
             (Kind::Socket, &get, vec![], Ok(())),
             (Kind::Socket, &get, vec![foreign], Err(ForeignOrigin)),
+            (Kind::Socket, &get, vec![COOKIE, sibling], Err(ForeignOrigin)),
+            (Kind::SignOut, &post, vec![COOKIE, CSRF, sibling], Err(ForeignOrigin)),
             (Kind::Socket, &get, vec![null], Err(ForeignOrigin)),
             (Kind::Socket, &get, vec![COOKIE], Err(NoOrigin)),
             (Kind::Socket, &get, vec![COOKIE, own], Ok(())),
@@ -171,5 +178,16 @@ mod tests {
         for (kind, method, sent, due) in cases {
             assert_eq!(checked(kind, method, &sent), due, "{kind:?} {method} {sent:?}");
         }
+    }
+
+    #[test]
+    fn at_a_name_that_is_not_configured_every_origin_is_foreign() {
+        let mut headers = HeaderMap::new();
+        headers.insert("x-csrf", "1".parse().unwrap());
+        let checked =
+            |headers: &HeaderMap| check(Kind::Api, &Method::POST, headers, Cookies { secure: true }, None);
+        assert_eq!(checked(&headers), Ok(()));
+        headers.insert("origin", OURS.parse().unwrap());
+        assert_eq!(checked(&headers), Err(Forged::ForeignOrigin));
     }
 }

@@ -115,3 +115,21 @@ async fn who_belongs_to_one_tenant_is_nobody_at_the_host_of_another() {
         assert_eq!(known, own, "accounts is told of nobody who does not belong here");
     }
 }
+
+#[tokio::test]
+async fn the_page_of_one_tenant_asks_nothing_of_another() {
+    let evil = Evil::start().await;
+    let Some((stack, news)) = hosts(&evil, evil.config("evil")).await else { return };
+    let main = stack.origin.strip_prefix("http://").unwrap().to_owned();
+    for (host, page, due) in [
+        (&main, &main, StatusCode::OK),
+        (&news, &news, StatusCode::OK),
+        (&main, &news, StatusCode::FORBIDDEN),
+        (&news, &main, StatusCode::FORBIDDEN),
+    ] {
+        let request = reqwest::Client::new().post(format!("{}/graphql", stack.origin)).header(HOST, host);
+        let request =
+            request.header("origin", format!("http://{page}")).json(&json!({"query": "{ __typename }"}));
+        assert_eq!(request.send().await.unwrap().status(), due, "{page} asks {host}");
+    }
+}
