@@ -105,6 +105,12 @@ impl App {
                 "plain HTTP on loopback: the session's cookie has another name, and is not marked Secure"
             );
         }
+        if secure && config.edge.trusted_proxies.is_empty() {
+            tracing::warn!(
+                "no proxy is trusted, and TLS ends at one: everybody who is not signed in counts as one address. Name it \
+                 with --trusted-proxies"
+            );
+        }
         let trusted = Trusted::new(&config.edge, page_documents());
         if trusted.is_exclusive() && trusted.is_empty() {
             return Err(ConfigError::NoDocuments);

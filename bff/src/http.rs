@@ -2,13 +2,14 @@
 
 mod artifacts;
 mod assets;
+pub(crate) mod body;
 mod context;
 mod graphql;
 mod headers;
 mod health;
 mod phones;
 pub(crate) mod problem;
-mod rates;
+pub(crate) mod rates;
 mod sse;
 mod unsubscribe;
 mod watches;
@@ -21,7 +22,7 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::middleware::{self, Next};
 use axum::response::Response;
-use axum::routing::{get, post};
+use axum::routing::{any, get, post};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_sessions::SessionManagerLayer;
 use tower_sessions::cookie::SameSite;
@@ -57,15 +58,19 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/auth/backchannel-logout", post(oidc::backchannel_logout))
         .route("/auth/session", get(session_status))
         .route("/graphql", get(graphql::get).post(graphql::post).fallback(graphql::other_method))
-        .route("/graphql/ws", get(ws::upgrade))
+        // GET, and over HTTP/2 CONNECT.
+        .route("/graphql/ws", any(ws::upgrade))
         .route("/graphql/stream", post(sse::stream).fallback(sse::refused))
         .route("/artifacts/{id}", get(artifacts::read))
+        .method_not_allowed_fallback(problem::not_allowed)
         .layer(sessions)
         .layer(middleware::map_response_with_state(app.clone(), mark_removals))
         .layer(middleware::from_fn_with_state(app.clone(), refuse_forged))
         .layer(middleware::from_fn(headers::personal));
-    let phones =
-        Router::new().route("/api/graphql", post(phones::post)).layer(middleware::from_fn(headers::personal));
+    let phones = Router::new()
+        .route("/api/graphql", post(phones::post))
+        .method_not_allowed_fallback(problem::not_allowed)
+        .layer(middleware::from_fn(headers::personal));
     let mut open = Router::new()
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
@@ -80,7 +85,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
     }
     personal
         .merge(phones)
-        .merge(open)
+        .merge(open.method_not_allowed_fallback(problem::not_allowed))
         .layer(CatchPanicLayer::custom(problem::panicked))
         .layer(middleware::from_fn_with_state(app.clone(), headers::security))
         .layer(middleware::from_fn_with_state(app.clone(), context::establish))

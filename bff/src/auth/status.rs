@@ -12,7 +12,7 @@ use tower_sessions::Session;
 
 use super::session::{SIGNED_IN, SignedIn};
 use crate::app::App;
-use crate::http::{RequestContext, problem};
+use crate::http::{RequestContext, problem, rates};
 
 pub(crate) async fn session_status(
     State(app): State<Arc<App>>,
@@ -21,10 +21,17 @@ pub(crate) async fn session_status(
     headers: HeaderMap,
 ) -> Response {
     let signed_in: Option<SignedIn> = if app.cookies.has_session(&headers) {
-        match session.get(SIGNED_IN).await {
+        let found = match session.get(SIGNED_IN).await {
             Ok(signed_in) => signed_in,
             Err(error) => return problem::store_lost(&context, &error),
+        };
+        // A cookie that names nothing is anybody's to make up.
+        if found.is_none()
+            && let Err(wait) = app.rates.take_refused(context.from).await
+        {
+            return problem::too_many(&context, rates::seconds(wait));
         }
+        found
     } else {
         None
     };

@@ -173,6 +173,11 @@ fn measured(limits: Limits, types: &Types, text: &str, request_id: &str) -> Resu
     let document = parse_query(text).map_err(|error| {
         let mut error = ServerError::from(error);
         let code = code_of(&error.message);
+        // The parser's own words quote the line that they are about; where that is, is said beside them.
+        error.message = match code {
+            Code::TooComplex => "The document is nested too deep.".to_owned(),
+            _ => "The document is not GraphQL.".to_owned(),
+        };
         describe(&mut error, code, request_id);
         Execution { data: None, errors: vec![error] }
     })?;

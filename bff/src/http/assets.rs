@@ -7,6 +7,8 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use rust_embed::{Embed, EmbeddedFile};
 
+use super::{RequestContext, problem};
+
 #[derive(Embed)]
 #[folder = "$CARGO_MANIFEST_DIR/../web/dist"]
 #[allow_missing = true]
@@ -32,7 +34,9 @@ pub(crate) fn documents() -> Vec<String> {
 /// A file, or the page itself for every address that the page's own router knows.
 pub(crate) async fn serve(request: Request) -> Response {
     if request.method() != Method::GET && request.method() != Method::HEAD {
-        return (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "GET, HEAD")]).into_response();
+        let mut response = problem::refused_method(&RequestContext::of(&request));
+        response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
+        return response;
     }
     let path = request.uri().path().trim_start_matches('/');
     if let Some(file) = Page::get(path) {
@@ -43,7 +47,7 @@ pub(crate) async fn serve(request: Request) -> Response {
     if is_file
         || ["auth", "graphql", "artifacts", "api"].contains(&path.split('/').next().unwrap_or_default())
     {
-        return (StatusCode::NOT_FOUND, "Not found\n").into_response();
+        return problem::not_found(&RequestContext::of(&request));
     }
     match Page::get("index.html") {
         Some(page) => answer(&page, FRESH, request.headers()),

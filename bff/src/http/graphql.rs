@@ -11,9 +11,9 @@ use axum::body::Body;
 use axum::extract::{RawQuery, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
 use tower_sessions::Session;
 
+use super::body::{self, Unread};
 use super::{RequestContext, problem};
 use crate::app::App;
 use crate::auth::Visitor;
@@ -90,7 +90,9 @@ pub(crate) async fn post(
     let Some(media) = Media::accepted(&parts.headers) else { return not_acceptable(&context) };
     let request = match read(&app, &parts.headers, body).await {
         Ok(request) => request,
-        Err((status, message)) => return refused(media, status, message, &context),
+        Err((status, message)) => {
+            return unexecuted(&app, media, &context, refused(media, status, message, &context)).await;
+        }
     };
     let visitor = visitor(&app, &context, &session, &parts.headers);
     answer(&app, &context, visitor, media, request, false).await
@@ -106,7 +108,10 @@ pub(crate) async fn get(
     let Some(media) = Media::accepted(&headers) else { return not_acceptable(&context) };
     let request = match of_query(query.as_deref().unwrap_or_default()) {
         Ok(request) => request,
-        Err(message) => return refused(media, StatusCode::BAD_REQUEST, message, &context),
+        Err(message) => {
+            let refusal = refused(media, StatusCode::BAD_REQUEST, message, &context);
+            return unexecuted(&app, media, &context, refusal).await;
+        }
     };
     let visitor = visitor(&app, &context, &session, &headers);
     answer(&app, &context, visitor, media, request, true).await
@@ -162,7 +167,7 @@ fn of_query(query: &str) -> Result<GraphqlRequest, &'static str> {
 pub(super) async fn read(
     app: &App,
     headers: &HeaderMap,
-    body: Body,
+    sent: Body,
 ) -> Result<GraphqlRequest, (StatusCode, &'static str)> {
     let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let (essence, parameters) = kind.split_once(';').unwrap_or((kind, ""));
@@ -178,13 +183,12 @@ pub(super) async fn read(
     if headers.contains_key(header::CONTENT_ENCODING) {
         return Err((StatusCode::UNSUPPORTED_MEDIA_TYPE, "A compressed body is not taken."));
     }
-    let bytes = match Limited::new(body, app.config.body_limit).collect().await {
-        Ok(collected) => collected.to_bytes(),
-        Err(error) if error.is::<LengthLimitError>() => {
-            return Err((StatusCode::PAYLOAD_TOO_LARGE, "The body is too large."));
-        }
-        Err(_) => return Err((StatusCode::BAD_REQUEST, "The body ended early.")),
-    };
+    let bytes =
+        body::whole(sent, app.config.body_limit, app.config.deadline).await.map_err(|why| match why {
+            Unread::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "The body is too large."),
+            Unread::TooSlow => (StatusCode::REQUEST_TIMEOUT, "The body took too long. Try again."),
+            Unread::Broken => (StatusCode::BAD_REQUEST, "The body ended early."),
+        })?;
     let value: serde_json::Value =
         serde_json::from_slice(&bytes).map_err(|_| (StatusCode::BAD_REQUEST, "The body is not JSON."))?;
     if value.is_array() {

@@ -68,7 +68,9 @@ pub(crate) async fn post(
     };
     match read(&app, &parts.headers, body).await {
         Ok(request) => answer(&app, &context, std::future::ready(Ok(visitor)), media, request, false).await,
-        Err((status, message)) => refused(media, status, message, &context),
+        Err((status, message)) => {
+            unexecuted(&app, media, &context, refused(media, status, message, &context)).await
+        }
     }
 }
 

@@ -2,9 +2,9 @@
 
 use std::any::Any;
 
-use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use serde_json::json;
 
 use super::RequestContext;
@@ -70,6 +70,25 @@ pub(crate) fn malformed(context: &RequestContext, sentence: &str) -> Response {
 
 pub(crate) fn not_found(context: &RequestContext) -> Response {
     problem(StatusCode::NOT_FOUND, "NOT_FOUND", "NOT_FOUND", "There is no such thing.", &context.request_id)
+}
+
+/// Another method is served at this address; the router says which.
+pub(crate) async fn not_allowed(Extension(context): Extension<RequestContext>) -> Response {
+    refused_method(&context)
+}
+
+/// The same, without who says which.
+pub(crate) fn refused_method(context: &RequestContext) -> Response {
+    let sentence = "This address does not take this method; Allow says which it takes.";
+    let status = StatusCode::METHOD_NOT_ALLOWED;
+    problem(status, "BAD_USER_INPUT", "INVALID_ARGUMENT", sentence, &context.request_id)
+}
+
+/// The body did not come in time.
+pub(crate) fn too_slow(context: &RequestContext) -> Response {
+    let sentence = "The body took too long. Try again.";
+    let status = StatusCode::REQUEST_TIMEOUT;
+    problem(status, "BAD_USER_INPUT", "INVALID_ARGUMENT", sentence, &context.request_id)
 }
 
 /// A defect. It is logged by the panic hook; the client learns nothing of it.

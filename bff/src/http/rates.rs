@@ -80,6 +80,11 @@ pub(crate) fn source(
     from
 }
 
+/// What `Retry-After` says: whole seconds, of which the last is over.
+pub(crate) fn seconds(wait: Duration) -> u64 {
+    wait.as_secs().saturating_add(1)
+}
+
 struct Limit {
     per_second: NonZeroU32,
     burst: NonZeroU32,
@@ -114,7 +119,7 @@ if early > 0 then return math.ceil(early) end
 redis.call('SET', KEYS[1], due, 'PX', math.ceil(due - now) + 1)
 return 0";
 
-/// What a request costs that is refused unexecuted, begins a sign-in or stops messages: its reading, and a row in a store.
+/// What a request costs that is refused unexecuted, begins or ends a sign-in or stops messages: its reading, and a row in a store.
 const REFUSED: u32 = 100;
 
 /// Longest that counting together may take.

@@ -13,7 +13,8 @@ use futures::future::{self, Either};
 use futures::stream::{self, BoxStream, StreamExt};
 use tower_sessions::Session;
 
-use super::{RequestContext, graphql, watches, ws};
+use super::graphql::{self, Media};
+use super::{RequestContext, watches, ws};
 use crate::app::App;
 use crate::graphql::{Execution, execute, prepare, refusal, too_many};
 
@@ -27,7 +28,8 @@ pub(crate) async fn stream(
     let request = match graphql::read(&app, &parts.headers, body).await {
         Ok(request) => request,
         Err((status, message)) => {
-            return (status, axum::Json(refusal(message, &context.request_id))).into_response();
+            let refusal = graphql::refused(Media::Json, status, message, &context);
+            return graphql::unexecuted(&app, Media::Json, &context, refusal).await;
         }
     };
     let visitor = match graphql::visitor(&app, &context, &session, &parts.headers).await {

@@ -9,7 +9,7 @@ use async_graphql::parser::types::OperationType;
 use axum::Extension;
 use axum::extract::State;
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade, rejection::WebSocketUpgradeRejection};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures::stream::{self, BoxStream, StreamExt};
 use serde_json::{Value, json};
@@ -36,9 +36,16 @@ pub(crate) async fn upgrade(
     State(app): State<Arc<App>>,
     Extension(context): Extension<RequestContext>,
     Extension(session): Extension<Session>,
+    method: Method,
     headers: HeaderMap,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response {
+    // Over HTTP/2 a socket is asked for by CONNECT.
+    if method != Method::GET && method != Method::CONNECT {
+        let mut response = problem::refused_method(&context);
+        response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET"));
+        return response;
+    }
     let Ok(upgrade) = upgrade else {
         return problem::problem(
             StatusCode::UPGRADE_REQUIRED,
@@ -133,7 +140,7 @@ impl Connection {
         let close = if spoken { self.run().await } else { Some(Close::Subprotocol) };
         if let Some(close) = close {
             // The other side may be gone already.
-            let _ = self.socket.send(Message::Close(Some(close.frame()))).await;
+            let _ = self.put(Message::Close(Some(close.frame()))).await;
         }
     }
 
@@ -177,7 +184,20 @@ impl Connection {
     }
 
     async fn send(&mut self, message: &Value) -> Option<()> {
-        self.socket.send(Message::text(message.to_string())).await.ok()
+        self.put(Message::text(message.to_string())).await
+    }
+
+    /// `None`: the other side is gone, or takes nothing. Nothing else is heard or looked at meanwhile, so it has only as
+    /// long as a request may take.
+    async fn put(&mut self, message: Message) -> Option<()> {
+        let patience = self.app.config.deadline;
+        match tokio::time::timeout(patience, self.socket.send(message)).await {
+            Ok(sent) => sent.ok(),
+            Err(_) => {
+                tracing::info!(event = "http.socket_stuck", "a client takes nothing, and is let go");
+                None
+            }
+        }
     }
 
     async fn hear(&mut self, text: &str) -> Result<(), Option<Close>> {

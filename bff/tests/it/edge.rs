@@ -103,8 +103,8 @@ async fn each_session_spends_its_own_and_strangers_by_their_address() {
     let Some(stack) = Stack::with(|config| {
         let rates = &mut config.edge.rates;
         (rates.session_per_second, rates.session_burst) = (1, 30);
-        // Two sign-ins, which cost a hundred each.
-        (rates.address_per_second, rates.address_burst) = (1, 210);
+        // Two sign-ins, whose beginning and end cost a hundred each.
+        (rates.address_per_second, rates.address_burst) = (1, 410);
         config.edge.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
     })
     .await
@@ -116,6 +116,7 @@ async fn each_session_spends_its_own_and_strangers_by_their_address() {
     other.sign_in("resident").await;
     let login = one.get("/auth/login?return_to=/").await;
     assert_eq!(login.status(), StatusCode::TOO_MANY_REQUESTS, "a third has to wait");
+    assert!(login.headers().contains_key(RETRY_AFTER));
     let dear =
         json!({"query": "{ a: viewer { id locale } b: viewer { id locale } c: viewer { id locale } }"});
     let mut answered = 0;
@@ -144,7 +145,7 @@ async fn each_session_spends_its_own_and_strangers_by_their_address() {
         let request = stranger
             .request(Method::POST, "/graphql")
             .header("x-forwarded-for", from.to_string())
-            .json(&json!({"query": "{ a: cities(first: 100) { nodes { id } } b: cities { nodes { id } } }"}));
+            .json(&json!({"query": "{ a: cities(first: 100) { nodes { id } } b: cities(first: 100) { nodes { id } } c: cities(first: 100) { nodes { id } } }"}));
         request.send().await.unwrap().status()
     };
     assert_eq!(stranger("192.0.2.1").await, StatusCode::OK);
@@ -188,6 +189,10 @@ async fn whatever_is_done_for_anybody_is_counted() {
         let query = url::form_urlencoded::Serializer::new(String::new()).append_pair("query", query).finish();
         at(&format!("/graphql?{query}"))
     };
+    let made_up = ("cookie", "councilsense-dev=AAAAAAAAAAAAAAAAAAAAAA");
+    let token = stack.token("at+jwt", "councilsense");
+    let broken =
+        |address: &str| client.post(at(address)).header("content-type", "application/json").body("{");
     let watch = json!({"query": "subscription { meetingPublished { version } }"});
     let read = json!({"query": "{ __typename }"});
     // Each costs a hundred.
@@ -203,16 +208,31 @@ async fn whatever_is_done_for_anybody_is_counted() {
         ("a made-up token", client.post(at("/api/graphql")).bearer_auth("x.y.z").json(&read)),
         ("a document", client.get(at(&format!("/artifacts/{id}")))),
         ("a link of a message", client.post(at("/unsubscribe?token=good.token"))),
+        ("a body that is none", broken("/graphql")),
+        ("a body that is none, for a stream", broken("/graphql/stream")),
+        ("a body that is none, of a phone", broken("/api/graphql").bearer_auth(token)),
+        ("an address that is none", client.get(at("/graphql?query=a&query=b"))),
+        ("an answer to no sign-in", client.get(at("/auth/callback?state=x&code=y"))),
+        ("a link of nobody", client.get(at("/auth/link?ticket=x"))),
+        ("a made-up cookie", client.get(at("/auth/session")).header(made_up.0, made_up.1)),
+        ("signing out with one", client.post(at("/auth/logout")).header(made_up.0, made_up.1)),
+        (
+            "a made-up logout token",
+            client.post(at("/auth/backchannel-logout")).form(&[("logout_token", "x.y.z")]),
+        ),
     ];
     for (n, (name, request)) in requests.into_iter().enumerate() {
-        let request = request.header("x-forwarded-for", format!("192.0.2.{n}"));
+        let request = request.header("x-forwarded-for", format!("192.0.2.{n}")).header("x-csrf", "1");
         let mut statuses = Vec::new();
         for _ in 0..3 {
             let response = request.try_clone().unwrap().send().await.unwrap();
             let limited = response.status() == StatusCode::TOO_MANY_REQUESTS;
             assert_eq!(response.headers().contains_key(RETRY_AFTER), limited, "{name}");
             statuses.push(response.status());
-            if limited {
+            // What people see is a page.
+            let page =
+                response.headers()["content-type"].to_str().unwrap_or_default().starts_with("text/html");
+            if limited && !page {
                 let refused: Value = response.json().await.unwrap();
                 assert_eq!(refused["errors"][0]["extensions"]["code"], "RATE_LIMITED", "{name}");
             } else {

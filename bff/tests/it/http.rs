@@ -1,5 +1,8 @@
 //! The edge: methods, media types, limits, headers.
 
+use std::time::Duration;
+
+use futures::StreamExt;
 use reqwest::header::{ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -137,6 +140,72 @@ async fn a_body_has_its_limit_however_it_is_sent() {
         let chunked = browser.request(Method::POST, "/graphql").header(json.0, json.1).body(stream);
         assert_eq!(browser.send(chunked).await.status(), due, "{length} in pieces");
     }
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_come_is_not_waited_for() {
+    let Some(stack) = Stack::with(|config| config.deadline = Duration::from_millis(700)).await else {
+        return;
+    };
+    let client = reqwest::Client::new();
+    let token = stack.token("at+jwt", "councilsense");
+    for (address, kind) in [
+        ("/graphql", "application/json"),
+        ("/graphql/stream", "application/json"),
+        ("/api/graphql", "application/json"),
+        ("/auth/backchannel-logout", "application/x-www-form-urlencoded"),
+    ] {
+        let begun = futures::stream::iter([Ok::<_, std::io::Error>(b"{".to_vec())]);
+        let body = reqwest::Body::wrap_stream(begun.chain(futures::stream::pending()));
+        let mut request =
+            client.post(format!("{}{address}", stack.origin)).header(CONTENT_TYPE, kind).body(body);
+        if address.starts_with("/api") {
+            request = request.bearer_auth(&token);
+        }
+        let answer =
+            tokio::time::timeout(Duration::from_secs(10), request.send()).await.expect(address).unwrap();
+        assert_eq!(answer.status(), StatusCode::REQUEST_TIMEOUT, "{address}");
+        let refused: Value = answer.json().await.unwrap();
+        assert_eq!(refused["errors"][0]["extensions"]["code"], "BAD_USER_INPUT", "{address}");
+    }
+}
+
+#[tokio::test]
+async fn every_refusal_has_a_code_and_repeats_nothing() {
+    let Some(stack) = Stack::start().await else { return };
+    let mut browser = Browser::new(&stack);
+    for (method, address, due, allow) in [
+        (Method::PUT, "/auth/login", StatusCode::METHOD_NOT_ALLOWED, "GET"),
+        (Method::DELETE, "/auth/session", StatusCode::METHOD_NOT_ALLOWED, "GET"),
+        (Method::GET, "/auth/logout", StatusCode::METHOD_NOT_ALLOWED, "POST"),
+        (Method::GET, "/auth/backchannel-logout", StatusCode::METHOD_NOT_ALLOWED, "POST"),
+        (Method::GET, "/api/graphql", StatusCode::METHOD_NOT_ALLOWED, "POST"),
+        (Method::POST, "/graphql/ws", StatusCode::METHOD_NOT_ALLOWED, "GET"),
+        (Method::GET, "/graphql/ws", StatusCode::UPGRADE_REQUIRED, ""),
+        (Method::POST, "/artifacts/01J00000000000000000000000", StatusCode::METHOD_NOT_ALLOWED, "GET"),
+        (Method::POST, "/readyz", StatusCode::METHOD_NOT_ALLOWED, "GET"),
+        (Method::PUT, "/unsubscribe", StatusCode::METHOD_NOT_ALLOWED, "GET"),
+        (Method::POST, "/meetings", StatusCode::METHOD_NOT_ALLOWED, "GET"),
+        (Method::GET, "/nothing.js", StatusCode::NOT_FOUND, ""),
+        (Method::GET, "/auth/nothing", StatusCode::NOT_FOUND, ""),
+    ] {
+        let request = browser.request(method.clone(), address).header("x-csrf", "1");
+        let response = browser.send(request).await;
+        assert_eq!(response.status(), due, "{method} {address}");
+        let allowed = response.headers().get(ALLOW).map_or("", |value| value.to_str().unwrap()).to_owned();
+        assert!(allowed.contains(allow) && (allow.is_empty() == allowed.is_empty()), "{address}: {allowed}");
+        let refused: Value = response.json().await.unwrap_or_else(|e| panic!("{method} {address}: {e}"));
+        let extensions = &refused["errors"][0]["extensions"];
+        assert!(
+            extensions["code"].is_string() && extensions["requestId"].is_string(),
+            "{address}: {refused}"
+        );
+    }
+    // The parser quotes what it cannot read.
+    let refused = browser.graphql("{ cities(canary: \"canary\" { id }", Value::Null).await;
+    assert_eq!(refused["errors"][0]["extensions"]["code"], "BAD_USER_INPUT");
+    assert!(refused["errors"][0]["locations"][0]["line"].is_number(), "{refused}");
+    assert!(!refused.to_string().contains("canary"), "{refused}");
 }
 
 #[tokio::test]

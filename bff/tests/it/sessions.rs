@@ -122,6 +122,13 @@ async fn nobody_makes_sessions_forgotten_by_signing_out_of_none() {
     let out = stranger.request(Method::POST, "/auth/logout").header("x-csrf", "1");
     assert_eq!(stranger.send(out).await.status(), StatusCode::OK);
     assert!(is_signed_in(&mut browser).await, "remembered for as long as it may be");
+    // Nor by a sign-in that comes to nothing.
+    let page = stranger.begin("/auth/login?return_to=/").await;
+    let state = page.query_pairs().find(|(name, _)| name == "state").unwrap().1.into_owned();
+    let issuer = format!("http://{}", stack.idp_address);
+    let answer = format!("/auth/callback?state={state}&iss={issuer}&error=server_error");
+    assert_eq!(stranger.get(&answer).await.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert!(is_signed_in(&mut browser).await, "still");
 }
 
 #[tokio::test]

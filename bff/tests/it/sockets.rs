@@ -297,6 +297,106 @@ async fn a_client_that_does_not_answer_a_ping_is_let_go() {
 }
 
 #[tokio::test]
+async fn a_socket_opens_over_http_2_too() {
+    use hyper_util::rt::{TokioExecutor, TokioIo};
+    let Some(stack) = Stack::start().await else { return };
+    let host = stack.origin.strip_prefix("http://").unwrap();
+    let stream = TokioIo::new(TcpStream::connect(host).await.unwrap());
+    let (mut sender, connection) =
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), stream).await.unwrap();
+    tokio::spawn(connection);
+    // RFC 8441 §5.1.
+    let request = axum::http::Request::connect(format!("{}/graphql/ws", stack.origin))
+        .extension(hyper::ext::Protocol::from_static("websocket"))
+        .header("sec-websocket-version", "13")
+        .header(PROTOCOL.0, PROTOCOL.1)
+        .body(axum::body::Body::empty())
+        .unwrap();
+    let response = sender.send_request(request).await.unwrap();
+    assert_eq!(response.status().as_u16(), 200);
+    assert_eq!(response.headers()[PROTOCOL.0], PROTOCOL.1);
+    let upgraded = TokioIo::new(hyper::upgrade::on(response).await.unwrap());
+    let role = tokio_tungstenite::tungstenite::protocol::Role::Client;
+    let mut socket = WebSocketStream::from_raw_socket(upgraded, role, None).await;
+    let init = Message::text(json!({"type": "connection_init"}).to_string());
+    socket.send(init).await.unwrap();
+    let ack = tokio::time::timeout(Duration::from_secs(15), socket.next()).await.expect("in time");
+    assert!(matches!(ack, Some(Ok(Message::Text(text))) if text.contains("connection_ack")));
+}
+
+#[tokio::test]
+async fn a_client_that_takes_nothing_is_let_go() {
+    let Some(stack) = Stack::with(|config| {
+        config.deadline = Duration::from_millis(500);
+        config.edge.watches = bff::WatchLimits { person: 1, address: 1 };
+    })
+    .await
+    else {
+        return;
+    };
+    // More than the buffers on the way hold.
+    stack.fakes.stream("meetings.Meetings/WatchPublished", true, |_, request: pb::WatchPublishedRequest| {
+        let told = |n: usize| {
+            let title = "x".repeat(1_000_000);
+            let meeting = pb::Meeting { id: crate::graphql::ulid(n), title, ..pb::Meeting::default() };
+            let cursor = format!("c{n}");
+            pb::WatchPublishedResponse { meeting: Some(meeting), summary_version: 3, cursor }
+        };
+        Ok(if request.after.is_empty() { (0..40).map(told).collect() } else { vec![] })
+    });
+    let browser = Browser::new(&stack);
+    let mut stuck = connect(&browser, &[PROTOCOL]).await.unwrap();
+    say(&mut stuck, json!({"type": "connection_init"})).await;
+    hear(&mut stuck).await.unwrap();
+    let query = "subscription { meetingPublished { version meeting { title } } }";
+    say(&mut stuck, json!({"type": "subscribe", "id": "1", "payload": {"query": query}})).await;
+    hear(&mut stuck).await.unwrap();
+    // It reads no more; what it had open is free again soon.
+    let mut again = Err(String::new());
+    for _ in 0..100 {
+        again = watch(&browser, &[]).await.map(drop);
+        if again.is_ok() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(again, Ok(()));
+    drop(stuck);
+}
+
+#[tokio::test]
+async fn events_end_with_the_session() {
+    let Some(stack) = Stack::start().await else { return };
+    published(&stack);
+    let mut browser = Browser::new(&stack);
+    browser.sign_in("resident").await;
+    let mut other = Browser::new(&stack);
+    other.sign_in("resident").await;
+    let mut socket = connect(&other, &[PROTOCOL, ("origin", stack.origin.as_str())]).await.unwrap();
+    say(&mut socket, json!({"type": "connection_init"})).await;
+    hear(&mut socket).await.unwrap();
+    say(&mut socket, json!({"type": "subscribe", "id": "1", "payload": {"query": WATCH}})).await;
+    assert_eq!(hear(&mut socket).await.unwrap()["type"], "next");
+
+    let request = browser.request(Method::POST, "/graphql/stream").header("x-csrf", "1");
+    let mut events = browser.send(request.json(&json!({"query": WATCH}))).await.bytes_stream();
+    let next = async |events: &mut (dyn futures::Stream<Item = reqwest::Result<_>> + Unpin + Send)| {
+        let next: Option<reqwest::Result<axum::body::Bytes>> =
+            tokio::time::timeout(Duration::from_secs(15), events.next()).await.expect("in time");
+        next
+    };
+    let told = next(&mut events).await.unwrap().unwrap();
+    assert!(String::from_utf8_lossy(&told).contains("\"version\":3"));
+    let out = browser.request(Method::POST, "/auth/logout").header("x-csrf", "1");
+    browser.send(out).await;
+    assert!(next(&mut events).await.is_none(), "signed out");
+
+    // The other session runs out by itself.
+    stack.clock.advance(chrono::TimeDelta::hours(13));
+    assert_eq!(hear(&mut socket).await, Err(4401), "run out");
+}
+
+#[tokio::test]
 async fn a_run_is_told_until_it_has_ended() {
     let Some(stack) = Stack::start().await else { return };
     // The service's stream ends with the caller's token, in the middle of the run.

@@ -7,7 +7,6 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
-use http_body_util::{BodyExt, Limited};
 use openidconnect::JsonWebKey;
 use openidconnect::core::{CoreJsonWebKey, CoreJwsSigningAlgorithm};
 use serde_json::{Value, json};
@@ -17,7 +16,8 @@ use super::logout_token::{self, LogoutToken, Unverified, Wrong};
 use super::provider::{ALGORITHMS, Provider, SKEW};
 use crate::app::App;
 use crate::auth::session::Which;
-use crate::http::{RequestContext, problem};
+use crate::http::body::{self, Unread};
+use crate::http::{RequestContext, problem, rates};
 
 /// Largest body taken, bytes.
 const LARGEST: usize = 16 * 1024;
@@ -25,6 +25,8 @@ const LARGEST: usize = 16 * 1024;
 /// Why sessions were not ended.
 enum Refusal {
     Wrong(Wrong),
+    /// The body did not come in time.
+    TooSlow,
     /// The provider's keys or our store are away: the same request may come again.
     Later(String),
 }
@@ -45,8 +47,18 @@ pub(crate) async fn backchannel_logout(
         Ok(()) => StatusCode::OK.into_response(),
         Err(Refusal::Wrong(why)) => {
             tracing::warn!(event = "logout_token.refused", %why, "a logout token was refused");
-            (StatusCode::BAD_REQUEST, Json(json!({"error": "invalid_request"}))).into_response()
+            // What a provider sends is free; whoever makes tokens up pays.
+            match app.rates.take_refused(context.from).await {
+                Ok(()) => {
+                    (StatusCode::BAD_REQUEST, Json(json!({"error": "invalid_request"}))).into_response()
+                }
+                Err(wait) => problem::too_many(&context, rates::seconds(wait)),
+            }
         }
+        Err(Refusal::TooSlow) => match app.rates.take_refused(context.from).await {
+            Ok(()) => problem::too_slow(&context),
+            Err(wait) => problem::too_many(&context, rates::seconds(wait)),
+        },
         Err(Refusal::Later(why)) => {
             tracing::warn!(event = "logout_token.later", %why, "a logout token could not be served");
             problem::unavailable(&context)
@@ -56,13 +68,16 @@ pub(crate) async fn backchannel_logout(
     response
 }
 
-async fn take(app: &Arc<App>, headers: &HeaderMap, body: Body) -> Result<(), Refusal> {
+async fn take(app: &Arc<App>, headers: &HeaderMap, sent: Body) -> Result<(), Refusal> {
     let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let essence = kind.split(';').next().unwrap_or_default().trim();
     if !essence.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
         return Err(Wrong::Malformed.into());
     }
-    let body = Limited::new(body, LARGEST).collect().await.map_err(|_| Wrong::Malformed)?.to_bytes();
+    let body = body::whole(sent, LARGEST, app.config.deadline).await.map_err(|why| match why {
+        Unread::TooSlow => Refusal::TooSlow,
+        Unread::TooLarge | Unread::Broken => Wrong::Malformed.into(),
+    })?;
     let mut sent = url::form_urlencoded::parse(&body).filter(|(name, _)| name == "logout_token");
     let (Some((_, token)), None) = (sent.next(), sent.next()) else { return Err(Wrong::Malformed.into()) };
 

@@ -41,6 +41,10 @@ pub(crate) async fn callback(
         Ok(answer) => answer,
         Err(error) => return error.into_response(),
     };
+    // Each asks the store, and the provider where a sign-in is under way.
+    if let Err(wait) = app.rates.take_refused(context.from).await {
+        return SignInError::TooMany(wait).into_response();
+    }
     let ended = answer.state.as_deref().and_then(|state| app.cookies.end(state));
     let all = app.clone();
     // The code is good once, and what it brings is to be kept or given back.

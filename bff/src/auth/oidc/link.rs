@@ -67,6 +67,8 @@ pub(crate) async fn link(
     headers: HeaderMap,
     asked: Result<Query<Asked>, axum::extract::rejection::QueryRejection>,
 ) -> Result<Response, SignInError> {
+    // Each asks the store.
+    app.rates.take_refused(context.from).await.map_err(SignInError::TooMany)?;
     let Query(asked) = asked.map_err(|_| UNKNOWN)?;
     let origin = context.origin.as_deref().ok_or(UNKNOWN)?;
     let who: SignedIn = session

@@ -34,7 +34,7 @@ pub(crate) async fn login(
     asked: Result<Query<Asked>, axum::extract::rejection::QueryRejection>,
 ) -> Result<Response, SignInError> {
     // Each writes a row that is kept for minutes.
-    app.rates.take_refused(context.from).await.map_err(|_| SignInError::TooMany)?;
+    app.rates.take_refused(context.from).await.map_err(SignInError::TooMany)?;
     let Query(asked) = asked.map_err(|_| SignInError::BadRequest("The address is malformed."))?;
     let return_to = local_path(asked.return_to.as_deref().unwrap_or("/"))
         .ok_or(SignInError::BadRequest("return_to must be a path of this site."))?;

@@ -11,7 +11,7 @@ use tower_sessions::Session;
 
 use crate::app::App;
 use crate::auth::session::{SIGNED_IN, SignedIn};
-use crate::http::{RequestContext, problem};
+use crate::http::{RequestContext, problem, rates};
 
 /// Answers where the page should go next: a script cannot follow a redirect to another site.
 pub(crate) async fn logout(
@@ -32,6 +32,12 @@ async fn ended(app: &App, context: &RequestContext, session: &Session, with_sess
             Ok(signed_in) => signed_in,
             Err(error) => return problem::store_lost(context, &error),
         };
+        // A cookie that names nothing is anybody's to make up.
+        if signed_in.is_none()
+            && let Err(wait) = app.rates.take_refused(context.from).await
+        {
+            return problem::too_many(context, rates::seconds(wait));
+        }
         // First the session, so that it is over whatever the provider does.
         if let Err(error) = session.flush().await {
             return problem::store_lost(context, &error);

@@ -28,8 +28,12 @@ pub(crate) use logout::{logout, revoke, revoke_later};
 pub(crate) use provider::Provider;
 pub(crate) use renew::{Lost, Renewals, current, watched};
 
+use std::time::Duration;
+
 use axum::http::{StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
+
+use crate::http::rates;
 
 /// Why a sign-in ended. The browser is told the sentence; the log is told why.
 #[derive(Debug, thiserror::Error)]
@@ -48,7 +52,7 @@ pub(crate) enum SignInError {
     Taken,
     /// The address asks for too much.
     #[error("too many requests")]
-    TooMany,
+    TooMany(Duration),
 }
 
 impl IntoResponse for SignInError {
@@ -69,8 +73,8 @@ impl IntoResponse for SignInError {
                 tracing::warn!(event = "sign_in.refused", %why, "a sign-in was refused");
                 (StatusCode::FORBIDDEN, "You were not signed in. Try again.")
             }
-            Self::TooMany => {
-                tracing::info!(event = "http.rate_limited", "an address begins too many sign-ins");
+            Self::TooMany(_) => {
+                tracing::info!(event = "http.rate_limited", "an address asks for too many sign-ins");
                 (StatusCode::TOO_MANY_REQUESTS, "Too many requests. Try again in a minute.")
             }
             Self::Taken => {
@@ -85,8 +89,13 @@ impl IntoResponse for SignInError {
              <h1>Sign in</h1>\n<p>{sentence}</p>\n<p><a href=\"/\">Go to the start page</a></p>\n</html>\n"
         );
         let mut response = (status, Html(page)).into_response();
-        if status == StatusCode::SERVICE_UNAVAILABLE {
-            response.headers_mut().insert(header::RETRY_AFTER, http::HeaderValue::from_static("5"));
+        let wait = match &self {
+            Self::Unavailable(_) => Some(5),
+            Self::TooMany(wait) => Some(rates::seconds(*wait)),
+            Self::BadRequest(_) | Self::Refused(_) | Self::Taken => None,
+        };
+        if let Some(wait) = wait {
+            response.headers_mut().insert(header::RETRY_AFTER, wait.into());
         }
         response
     }
