@@ -11,6 +11,8 @@ use tracing_subscriber::fmt::format::FmtSpan;
 
 use crate::browser::{Browser, location};
 use crate::evil::{CANARY, Evil, Plan};
+use crate::sockets::{PROTOCOL, connect, hear, published, say};
+use crate::stack::Stack;
 
 #[derive(Clone, Default)]
 struct Seen(Arc<Mutex<Vec<u8>>>);
@@ -83,6 +85,28 @@ async fn everything(browser: &mut Browser, seen: &Seen) {
     }
 }
 
+/// What stays open, and what has a token of its own.
+async fn live(browser: &mut Browser, evil: &Evil, stack: &Stack, seen: &Seen) {
+    published(stack);
+    let watch = json!({"query": "subscription { meetingPublished { version } }"});
+    let mut socket = connect(browser, &[PROTOCOL, ("origin", &stack.origin)]).await.unwrap();
+    say(&mut socket, json!({"type": "connection_init"})).await;
+    say(&mut socket, json!({"type": "subscribe", "id": "1", "payload": watch})).await;
+    for _ in 0..2 {
+        seen.add(&hear(&mut socket).await.unwrap().to_string());
+    }
+    let request = browser.request(Method::POST, "/graphql/stream").header("x-csrf", "1").json(&watch);
+    let mut events = browser.send(request).await;
+    seen.add(&format!("{:?}", events.headers()));
+    seen.add(&String::from_utf8_lossy(&events.chunk().await.unwrap().unwrap()));
+    for token in [evil.access_token(&stack.origin, |_| {}), evil.access_token("elsewhere", |_| {})] {
+        let request = browser.client.post(format!("{}/api/graphql", stack.origin)).bearer_auth(token);
+        let answer = request.json(&json!({"query": "{ viewer { id } }"})).send().await.unwrap();
+        seen.add(&format!("phone: {}\n", answer.status().as_u16()));
+        seen.response(answer).await;
+    }
+}
+
 /// A provider that says the token it was sent.
 fn echo(plan: &mut Plan) {
     let token = plan.token["refresh_token"].as_str().unwrap().to_owned();
@@ -113,6 +137,9 @@ async fn a_token_is_seen_nowhere() {
     sign_in(&mut Browser::new(&stack), &seen).await;
     evil.be(|_| {});
 
+    let session = browser.session().unwrap().clone();
+    live(&mut browser, &evil, &stack, &seen).await;
+
     let form = [("logout_token", format!("{CANARY}.{CANARY}.{CANARY}"))];
     let request = browser.client.post(format!("{}/auth/backchannel-logout", stack.origin)).form(&form);
     seen.response(request.send().await.unwrap()).await;
@@ -130,6 +157,8 @@ async fn a_token_is_seen_nowhere() {
         let around = text.find(CANARY).map(|at| &text[at.saturating_sub(300)..(at + 40).min(text.len())]);
         assert!(around.is_none(), "a token in {place}: {around:?}");
     }
+    assert!(seen.contains("\"version\":3") && seen.contains("phone: 200"), "we have listened");
+    assert!(!logged.contains(&session), "the session's cookie in the log");
     // Any JWT begins like this: an id token, or a caller token of ours.
     assert!(!seen.contains("eyJ"), "a JWT in an answer");
     assert!(!logged.contains("eyJ"), "a JWT in the log");
