@@ -7,6 +7,7 @@ mod canary;
 mod csrf;
 mod documents;
 mod edge;
+mod events;
 mod evil;
 mod fakes;
 mod graphql;

@@ -1,4 +1,4 @@
-//! `graphql-transport-ws`: close codes, watching, and the end of a session; and the same events over SSE.
+//! `graphql-transport-ws`: close codes, watching, and the end of a session.
 
 use std::time::Duration;
 
@@ -201,7 +201,7 @@ async fn one_connection_has_only_so_many_subscriptions() {
     assert_eq!(refused["payload"][0]["extensions"]["code"], "RATE_LIMITED");
 }
 
-const WATCH: &str = "subscription { meetingPublished { version } }";
+pub(crate) const WATCH: &str = "subscription { meetingPublished { version } }";
 
 /// Over a connection of its own; the code that it was refused with.
 async fn watch(browser: &Browser, headers: &[(&'static str, &str)]) -> Result<Socket, String> {
@@ -365,38 +365,6 @@ async fn a_client_that_takes_nothing_is_let_go() {
 }
 
 #[tokio::test]
-async fn events_end_with_the_session() {
-    let Some(stack) = Stack::start().await else { return };
-    published(&stack);
-    let mut browser = Browser::new(&stack);
-    browser.sign_in("resident").await;
-    let mut other = Browser::new(&stack);
-    other.sign_in("resident").await;
-    let mut socket = connect(&other, &[PROTOCOL, ("origin", stack.origin.as_str())]).await.unwrap();
-    say(&mut socket, json!({"type": "connection_init"})).await;
-    hear(&mut socket).await.unwrap();
-    say(&mut socket, json!({"type": "subscribe", "id": "1", "payload": {"query": WATCH}})).await;
-    assert_eq!(hear(&mut socket).await.unwrap()["type"], "next");
-
-    let request = browser.request(Method::POST, "/graphql/stream").header("x-csrf", "1");
-    let mut events = browser.send(request.json(&json!({"query": WATCH}))).await.bytes_stream();
-    let next = async |events: &mut (dyn futures::Stream<Item = reqwest::Result<_>> + Unpin + Send)| {
-        let next: Option<reqwest::Result<axum::body::Bytes>> =
-            tokio::time::timeout(Duration::from_secs(15), events.next()).await.expect("in time");
-        next
-    };
-    let told = next(&mut events).await.unwrap().unwrap();
-    assert!(String::from_utf8_lossy(&told).contains("\"version\":3"));
-    let out = browser.request(Method::POST, "/auth/logout").header("x-csrf", "1");
-    browser.send(out).await;
-    assert!(next(&mut events).await.is_none(), "signed out");
-
-    // The other session runs out by itself.
-    stack.clock.advance(chrono::TimeDelta::hours(13));
-    assert_eq!(hear(&mut socket).await, Err(4401), "run out");
-}
-
-#[tokio::test]
 async fn a_run_is_told_until_it_has_ended() {
     let Some(stack) = Stack::start().await else { return };
     // The service's stream ends with the caller's token, in the middle of the run.
@@ -491,27 +459,4 @@ async fn a_token_beside_the_cookie_is_refused_here_too() {
     let request = browser.request(Method::POST, "/graphql/stream").header("x-csrf", "1");
     let request = request.header(bearer.0, bearer.1).json(&json!({"query": "{ __typename }"}));
     assert_eq!(browser.send(request).await.status().as_u16(), 400);
-}
-
-#[tokio::test]
-async fn the_same_over_server_sent_events() {
-    let Some(stack) = Stack::start().await else { return };
-    published(&stack);
-    let mut browser = Browser::new(&stack);
-    let body = |query: &str| json!({"query": query});
-    let request = browser
-        .request(Method::POST, "/graphql/stream")
-        .json(&body("subscription { meetingPublished { version } }"));
-    let response = browser.send(request).await;
-    assert_eq!(response.headers()["content-type"], "text/event-stream");
-    let mut chunks = response.bytes_stream();
-    let first = tokio::time::timeout(Duration::from_secs(5), chunks.next()).await.unwrap().unwrap().unwrap();
-    let text = String::from_utf8(first.to_vec()).unwrap();
-    assert!(text.starts_with("event: next\ndata: ") && text.contains("\"version\":3"), "{text}");
-    drop(chunks);
-    let request = browser.request(Method::POST, "/graphql/stream").json(&body("{ __typename }"));
-    let text = browser.send(request).await.text().await.unwrap();
-    assert!(text.contains("event: next\n") && text.contains("event: complete\n"), "{text}");
-    let request = browser.request(Method::POST, "/graphql/stream").body("query=x");
-    assert_eq!(browser.send(request).await.status().as_u16(), 415);
 }
