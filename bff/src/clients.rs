@@ -75,7 +75,7 @@ impl<C: Clone> Remote<C> {
         A: Future<Output = Result<Response<R>, Status>>,
     {
         match self.once(caller, until, message.clone(), &call).await {
-            Err(status) if status.code() == Code::Unavailable && until > Instant::now() => {
+            Err(status) if cs_rpc::is_unavailable(&status) && until > Instant::now() => {
                 self.once(caller, until, message, &call).await
             }
             result => result,

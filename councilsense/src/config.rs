@@ -308,7 +308,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Erro
     if cli.settings.redis_url.is_none() {
         cli.settings.redis_url = environment("COUNCILSENSE_REDIS_URL").as_deref().map(Redacted::from);
     }
-    check::check(&cli.settings)?;
+    check::check(&cli.command, &cli.settings)?;
     if cli.settings.no_workers && matches!(cli.command, Command::Up { .. }) {
         return Err(bad(
             "--no-workers: `up` is the only instance of its data directory, so nobody else would do the work; \

@@ -1,15 +1,20 @@
-//! Nothing lost, nothing twice: workers and relays are killed at random, connections to the database and to the bus are cut,
-//! reset, stalled and starved, messages are duplicated and reordered, while meetings come in; afterwards every meeting is in a
-//! terminal state with one current version, every follower was told once, the outboxes are empty, and every dead letter is
-//! explained. Once on the embedded bus, and once on SNS and SQS.
+//! Nothing lost, nothing twice: workers, relays and servers are killed at random, connections to the database, to the bus and
+//! between services are cut, reset, stalled and starved, messages are duplicated and reordered, while meetings come in;
+//! afterwards every meeting is in a terminal state with one current version and is found by search, every follower was told
+//! once, by every channel they chose, the outboxes are empty, and every dead letter is explained. Once on the embedded bus,
+//! and once on SNS and SQS.
 //!
 //! `COUNCILSENSE_CHAOS=long` is `just chaos`: 500 meetings and 10,000 followers. `COUNCILSENSE_CHAOS_BUS=postgres` or `sns`
 //! runs one of the two, `COUNCILSENSE_CHAOS_SEED` repeats a run.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod door;
 mod end;
 mod monkey;
+mod outside;
+mod rest;
+mod servers;
 mod world;
 
 use std::sync::{Mutex, PoisonError};
@@ -38,6 +43,7 @@ fn plan(sns: bool) -> Option<Plan> {
             meetings: 500,
             cities: 50,
             followers: 10_000,
+            outside: 5,
             acts: 600,
             patience: Duration::from_secs(3_600),
         }
@@ -48,7 +54,9 @@ fn plan(sns: bool) -> Option<Plan> {
             meetings: 24,
             cities: 4,
             followers: 200,
-            acts: 30,
+            outside: 5,
+            // Elsewhere everything takes longer.
+            acts: if sns { 20 } else { 30 },
             patience: Duration::from_secs(600),
         }
     })
@@ -75,15 +83,15 @@ fn run(plan: Option<Plan>) {
     let Some(world) = runtime.block_on(World::start(&plan)) else { return };
     let mut monkey = Monkey::new(&world, StdRng::seed_from_u64(plan.seed));
     let taking_in = runtime.spawn(world.door().take_in(plan.clone()));
-    // The trouble lasts for so many acts, and for as long as meetings come in.
+    // The trouble lasts for so many acts, until there was some of each kind, and for as long as meetings come in.
     let mut made = 0;
-    while made < plan.acts || !taking_in.is_finished() {
+    while made < plan.acts || !monkey.acts().of_each_kind(&world) || !taking_in.is_finished() {
         monkey.act(&runtime);
         made += 1;
         assert!(began.elapsed() < plan.patience, "{}", runtime.block_on(world.open()));
     }
     runtime.block_on(taking_in).unwrap();
-    let mut acts = monkey.acts();
+    let acts = monkey.acts();
     println!("after {:?}: {acts:?}", began.elapsed());
     // From here on nobody is killed.
     rest(&runtime, &world, began, &plan);
@@ -95,12 +103,10 @@ fn run(plan: Option<Plan>) {
     println!("dead letters sent again: {replayed}");
     rest(&runtime, &world, began, &plan);
     // And once more every fact that there was.
-    acts.duplicates += monkey.publish_again(&runtime, 1.0);
+    monkey.publish_again(&runtime, 1.0);
     rest(&runtime, &world, began, &plan);
     println!("at rest after {:?}", began.elapsed());
     runtime.block_on(end::check(&world, &plan));
-    assert!(acts.kills > 2 && acts.cuts > 0 && acts.duplicates > 0 && acts.reorderings > 0, "{acts:?}");
-    assert!(acts.faults > 0 || world.faults.is_none(), "{acts:?}");
     drop(monkey);
     runtime.shutdown_timeout(Duration::from_secs(5));
 }
@@ -108,9 +114,15 @@ fn run(plan: Option<Plan>) {
 /// Waits until all of it has come to rest.
 fn rest(runtime: &Runtime, world: &World, began: Instant, plan: &Plan) {
     let mut waited = 0;
-    while !runtime.block_on(world.at_rest()) {
+    loop {
+        // Whatever they died of, a fault at their start among it.
+        world.servers.keep();
+        if runtime.block_on(world.at_rest()) {
+            return;
+        }
         // The dead are not waited for; but who works has time to.
-        if waited % 60 == 0 {
+        if waited % 20 == 0 {
+            println!("{:?}: {}", began.elapsed(), runtime.block_on(world.open()));
             runtime.block_on(world.end_leases_of_the_dead());
         }
         waited += 1;

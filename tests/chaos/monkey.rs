@@ -1,8 +1,9 @@
-//! Makes trouble: kills workers, cuts connections, makes them fail in other ways, duplicates and reorders messages, ends
-//! leases early.
+//! Makes trouble: kills workers and servers, cuts connections, makes them fail in other ways, duplicates and reorders messages,
+//! ends leases early.
 
 use std::time::{Duration, Instant};
 
+use councilsense::wiring::Role;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use tokio::runtime::{Builder, Runtime};
@@ -11,18 +12,33 @@ use crate::world::World;
 
 /// Longest wait for messages on their way: relays look once a second, or are cut off.
 const ON_ITS_WAY: Duration = Duration::from_secs(5);
-/// Workers at once.
-const WORKERS: usize = 2;
+/// Workers at once. Between the two pairs are calls.
+const WORKERS: [&[Role]; 4] = [&[Role::Meetings], &[Role::Meetings], &BOTH, &BOTH];
+const BOTH: [Role; 2] = [Role::Summaries, Role::Notifications];
 
 /// What was done so far.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Acts {
     pub(crate) kills: u32,
+    pub(crate) servers: u32,
     pub(crate) cuts: u64,
     pub(crate) duplicates: u64,
     pub(crate) reorderings: u64,
     pub(crate) takeovers: u64,
     pub(crate) faults: u32,
+}
+
+impl Acts {
+    /// Whether there was some of each, as far as it can be had here.
+    pub(crate) fn of_each_kind(self, world: &World) -> bool {
+        let faults = self.faults > 0 || world.faults.is_none();
+        self.kills > 2
+            && self.servers > 2
+            && self.cuts > 0
+            && self.duplicates > 0
+            && self.reorderings > 0
+            && faults
+    }
 }
 
 /// What toxiproxy does to a connection: it ends it at once, stops to carry anything, carries so many bytes and ends it,
@@ -44,18 +60,19 @@ pub(crate) struct Monkey<'a> {
 
 impl<'a> Monkey<'a> {
     pub(crate) fn new(world: &'a World, random: StdRng) -> Self {
-        let workers = (0..WORKERS).map(|_| Some(worker(world))).collect();
+        let workers = WORKERS.map(|roles| Some(worker(world, roles))).into();
         Self { world, random, workers, acts: Acts::default() }
     }
 
     /// A while, then some trouble.
     pub(crate) fn act(&mut self, runtime: &Runtime) {
         std::thread::sleep(Duration::from_millis(self.random.random_range(100..1_200)));
-        match self.random.random_range(0..12) {
+        self.world.servers.keep();
+        match self.random.random_range(0..15) {
             0..=2 => {
-                let victim = self.random.random_range(0..WORKERS);
+                let victim = self.random.random_range(0..WORKERS.len());
                 kill(self.workers[victim].take());
-                self.workers[victim] = Some(worker(self.world));
+                self.workers[victim] = Some(worker(self.world, WORKERS[victim]));
                 self.acts.kills += 1;
             }
             3..=4 => {
@@ -85,21 +102,31 @@ impl<'a> Monkey<'a> {
                     std::thread::sleep(Duration::from_millis(5));
                 }
             }
-            9..=10 => self.fault(),
+            9..=11 => self.fault(),
+            12..=13 => {
+                let which = self.random.random_range(0..Role::ALL.len());
+                self.world.servers.kill(which, Duration::from_millis(self.random.random_range(0..1_500)));
+                self.acts.servers += 1;
+            }
             _ => {
-                // Two workers come to hold the same job.
-                for schema in ["meetings", "summaries", "notifications"] {
-                    let running = format!("UPDATE {schema}.jobs SET run_at = now() WHERE state = 'running'");
-                    self.acts.takeovers += runtime.block_on(self.world.run(&running));
+                // Two workers come to hold the same job, or the same message.
+                for held in [
+                    "UPDATE meetings.jobs SET run_at = now() WHERE state = 'running'",
+                    "UPDATE summaries.jobs SET run_at = now() WHERE state = 'running'",
+                    "UPDATE notifications.jobs SET run_at = now() WHERE state = 'running'",
+                    "UPDATE notifications.deliveries SET due_at = now() WHERE state = 'sending'",
+                    "UPDATE notifications.messages SET due_at = now() WHERE state = 'sending'",
+                ] {
+                    self.acts.takeovers += runtime.block_on(self.world.run(held));
                 }
             }
         }
     }
 
-    /// The ways of the workers to the database, or to the bus, fail for a while.
+    /// The ways to the database, to the bus, or to a service fail for a while.
     fn fault(&mut self) {
         let Some(faults) = &self.world.faults else { return };
-        let way = self.world.ways[self.random.random_range(0..self.world.ways.len())];
+        let way = &self.world.ways[self.random.random_range(0..self.world.ways.len())];
         let long = Duration::from_millis(self.random.random_range(200..2_000));
         let which = self.random.random_range(0..=FAULTS.len());
         if let Some((kind, attributes)) = FAULTS.get(which) {
@@ -138,12 +165,12 @@ impl Drop for Monkey<'_> {
     }
 }
 
-fn worker(world: &World) -> Runtime {
+fn worker(world: &World, roles: &'static [Role]) -> Runtime {
     let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     // The stack is kept by its own tasks; with the runtime all of it goes.
     let recipe = world.recipe.clone();
     runtime.spawn(async move {
-        let _stack = recipe.worker().await;
+        let _stack = recipe.worker(roles).await;
         std::future::pending::<()>().await;
     });
     runtime

@@ -1,27 +1,31 @@
-//! A system of several processes' worth: a door that takes meetings in, search and accounts, and workers to be killed.
+//! A system of several processes' worth: servers and workers to be killed, ways between them that can be made to fail, people
+//! to be told, and a hand that nothing happens to.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use councilsense::data_dir::DataDir;
 use councilsense::wiring::{Parts, QUEUES, Role, Stack, migrate, system_clock};
-use cs_core::{Caller, Subject, TenantId, Trace};
+use cs_core::{Caller, Ids, Subject, TenantId, Trace, UserId};
 use cs_events::{Envelope, SnsOptions};
 use cs_proto::accounts::v1::EnsureTenantRequest;
 use cs_proto::accounts::v1::accounts_client::AccountsClient;
 use cs_proto::meetings::v1 as pb;
-use cs_proto::meetings::v1::ingest_meeting_request::Part;
 use cs_proto::meetings::v1::meetings_client::MeetingsClient;
-use cs_proto::ops::v1::ReplayDeadLettersRequest;
-use cs_proto::ops::v1::dead_letters_client::DeadLettersClient;
-use cs_rpc::{Channel, Outbound, SigningKey};
+use cs_proto::notifications::v1::SaveSearchRequest;
+use cs_proto::notifications::v1::notifications_client::NotificationsClient;
+use cs_rpc::SigningKey;
 use cs_testkit::toxiproxy::Toxiproxy;
 use cs_testkit::{localstack, postgres};
-use search::index::embedded::{EmbeddedIndex, OnDamage};
-use search::rank::RankParams;
 use sqlx::{AssertSqlSafe, PgPool};
 use url::Url;
+
+use crate::door::{Door, operator, patiently};
+use crate::outside::Outside;
+use crate::servers::Servers;
 
 /// How much of it.
 #[derive(Clone, Debug)]
@@ -32,32 +36,47 @@ pub(crate) struct Plan {
     pub(crate) meetings: i64,
     pub(crate) cities: i64,
     pub(crate) followers: i64,
+    /// Of each city's followers, so many have a webhook, and as many are written to.
+    pub(crate) outside: i64,
     /// Pieces of trouble, at least.
     pub(crate) acts: u32,
     pub(crate) patience: Duration,
 }
 
-const WORKERS: [Role; 3] = [Role::Meetings, Role::Summaries, Role::Notifications];
+impl Plan {
+    /// Of each city.
+    pub(crate) fn each(&self) -> i64 {
+        self.followers / self.cities
+    }
+}
 
-/// What is needed to make another worker.
+/// People who follow no city and keep a search that every meeting matches.
+pub(crate) const SEARCHERS: i64 = 2;
+const DEADLINE: Duration = Duration::from_secs(10);
+
+/// What is needed to make another worker, or another server.
 #[derive(Clone)]
 pub(crate) struct Recipe {
+    pub(crate) database: Url,
+    pub(crate) data: PathBuf,
+    /// Where each service is, by name.
+    pub(crate) elsewhere: BTreeMap<String, String>,
+    pub(crate) sns: Option<SnsOptions>,
+    notify: notifications::Settings,
     key: SigningKey,
-    database: Url,
-    artifacts: PathBuf,
-    elsewhere: BTreeMap<String, String>,
-    sns: Option<SnsOptions>,
 }
 
 pub(crate) struct World {
     pub(crate) recipe: Recipe,
+    pub(crate) servers: Servers,
+    pub(crate) outside: Outside,
     pub(crate) admin: PgPool,
+    /// Nothing runs in it. It reaches everything by ways that do not fail.
+    pub(crate) hand: Stack,
     pub(crate) tenant: TenantId,
     /// Where it is installed; and the ways that fail by it.
     pub(crate) faults: Option<Toxiproxy>,
-    pub(crate) ways: Vec<&'static str>,
-    door: Stack,
-    _others: Stack,
+    pub(crate) ways: Vec<String>,
     _dir: tempfile::TempDir,
 }
 
@@ -71,36 +90,41 @@ impl Recipe {
             key: self.key.clone(),
             clock: system_clock(),
             sns: self.sns.clone(),
-            artifacts: self.artifacts.clone(),
+            artifacts: self.data.join("artifacts"),
             extractor: meetings::Extractor::InProcess,
             max_artifact_bytes: 1 << 20,
             thresholds: Default::default(),
             index: None,
             embedder: None,
-            notify: Default::default(),
+            notify: self.notify.clone(),
             search_indexes: true,
         }
     }
 
-    /// The same, with database and bus reached over ways that can be made to fail; gives the ways' names.
-    fn by_way_of(mut self, faults: Option<&Toxiproxy>) -> (Self, Vec<&'static str>) {
+    /// The same, with database, bus and services reached over ways that can be made to fail; gives the ways' names.
+    fn by_way_of(mut self, faults: Option<&Toxiproxy>) -> (Self, Vec<String>) {
         let Some(faults) = faults else { return (self, Vec::new()) };
         let mut ways = Vec::new();
-        let mut lead = |name: &'static str, to: &mut Url| {
-            let port = faults.to(name, to.port_or_known_default().unwrap());
+        let mut lead = |name: String, to: &mut Url| {
+            let port = faults.to(&name, to.port_or_known_default().unwrap());
             to.set_port(Some(port)).unwrap();
             ways.push(name);
         };
-        lead("database", &mut self.database);
+        lead("database".to_owned(), &mut self.database);
         if let Some(endpoint) = self.sns.as_mut().and_then(|sns| sns.endpoint.as_mut()) {
-            lead("bus", endpoint);
+            lead("bus".to_owned(), endpoint);
+        }
+        for (service, address) in &mut self.elsewhere {
+            let mut url: Url = address.parse().unwrap();
+            lead(format!("calls-of-{service}"), &mut url);
+            *address = url.as_str().trim_end_matches('/').to_owned();
         }
         (self, ways)
     }
 
-    /// A worker of three services, at work.
-    pub(crate) async fn worker(&self) -> Stack {
-        let stack = Stack::new(self.parts(&WORKERS)).await.unwrap();
+    /// A worker of these services, at work.
+    pub(crate) async fn worker(&self, roles: &[Role]) -> Stack {
+        let stack = Stack::new(self.parts(roles)).await.unwrap();
         stack.work();
         stack
     }
@@ -121,92 +145,115 @@ impl World {
             }),
             false => None,
         };
-        let database = tokio::task::spawn_blocking(|| postgres::database("chaos")).await.unwrap();
+        let name = if plan.sns { "chaos_sns" } else { "chaos" };
+        let database = tokio::task::spawn_blocking(move || postgres::database(name)).await.unwrap();
         migrate(&database, postgres::ROLE_SECRET).await.unwrap();
         let dir = tempfile::tempdir().unwrap();
-        let (front, back) = (listener().await, listener().await);
-        let address = |l: &tokio::net::TcpListener| format!("http://{}", l.local_addr().unwrap());
-        let elsewhere: BTreeMap<String, String> = Role::ALL
-            .iter()
-            .map(|role| {
-                let at = if WORKERS.contains(role) { address(&front) } else { address(&back) };
-                (role.name().to_owned(), at)
-            })
-            .collect();
+        let ports = Role::ALL.map(|role| (role, free_port()));
+        let address =
+            |(role, port): &(Role, u16)| (role.name().to_owned(), format!("http://127.0.0.1:{port}"));
+        let outside = Outside::start(plan.seed).await;
         let recipe = Recipe {
-            key: SigningKey::generate().unwrap(),
+            key: signing_key(dir.path()),
             database: database.clone(),
-            artifacts: dir.path().join("artifacts"),
-            elsewhere,
+            data: dir.path().to_owned(),
+            elsewhere: ports.iter().map(address).collect(),
             sns,
+            notify: notifications::Settings {
+                smtp_url: Some(format!("smtp://127.0.0.1:{}", outside.mail)),
+                mail_from: Some("news@chaos.example".to_owned()),
+                allow_loopback: true,
+                ..Default::default()
+            },
         };
-        let (index, _) =
-            EmbeddedIndex::open(&dir.path().join("index"), RankParams::default(), OnDamage::Refuse).unwrap();
-        let mut parts = recipe.parts(&[Role::Accounts, Role::Search]);
-        parts.index = Some(Arc::new(index));
-        let others = Stack::new(parts).await.unwrap();
-        let door = Stack::new(recipe.parts(&WORKERS)).await.unwrap();
-        for (stack, listener) in [(&door, front), (&others, back)] {
-            stack.subscribe().await.unwrap();
-            let serving =
-                cs_rpc::serve(cs_rpc::incoming(listener), stack.routes().unwrap(), stack.tasks.stopping());
-            stack.tasks.spawn(serving);
-        }
-        others.work();
-        let tenant = TenantId::of_slug("chaos");
+        let hand = Stack::new(recipe.parts(&[])).await.unwrap();
+        hand.subscribe().await.unwrap();
         let faults = tokio::task::spawn_blocking(Toxiproxy::start).await.unwrap();
         let (recipe, ways) = recipe.by_way_of(faults.as_ref());
         let world = Self {
             admin: PgPool::connect(database.as_str()).await.unwrap(),
+            servers: Servers::start(&recipe, &ports),
             recipe,
-            tenant,
+            outside,
+            hand,
+            tenant: TenantId::of_slug("chaos"),
             faults,
             ways,
-            door,
-            _others: others,
             _dir: dir,
         };
         world.people(plan).await;
         Some(world)
     }
 
-    /// The tenant, its cities and their followers.
+    /// The tenant, its cities and their followers, and those who search.
     async fn people(&self, plan: &Plan) {
-        let service = Caller::service("accounts", self.tenant, Trace::start());
-        let request = EnsureTenantRequest { slug: "chaos".into(), name: "Chaos".into(), hosts: Vec::new() };
-        let request =
-            self.door.outbound("accounts").request(&service, request, Duration::from_secs(10)).unwrap();
-        AccountsClient::new(self.door.channel(Role::Accounts).unwrap()).ensure_tenant(request).await.unwrap();
-        let mut client = MeetingsClient::new(self.door.channel(Role::Meetings).unwrap());
+        let (door, outbound) = (self.door(), self.hand.outbound("bff"));
+        patiently(async || {
+            let service = Caller::service("accounts", self.tenant, Trace::start());
+            let request =
+                EnsureTenantRequest { slug: "chaos".into(), name: "Chaos".into(), hosts: Vec::new() };
+            let call = self.hand.outbound("accounts").request(&service, request, DEADLINE)?;
+            AccountsClient::new(door.channel(Role::Accounts)).ensure_tenant(call).await
+        })
+        .await;
         for city in 0..plan.cities {
-            let request = pb::AddCityRequest {
-                slug: format!("city-{city}"),
-                name: format!("City {city}"),
-                time_zone: "UTC".into(),
-                language: "en".into(),
+            let made = patiently(async || {
+                let request = pb::AddCityRequest {
+                    slug: format!("city-{city}"),
+                    name: format!("City {city}"),
+                    time_zone: "UTC".into(),
+                    language: "en".into(),
+                };
+                let call = outbound.request(&operator(self.tenant), request, DEADLINE)?;
+                MeetingsClient::new(door.channel(Role::Meetings)).add_city(call).await
+            });
+            self.followers(plan, &made.await.into_inner().city.unwrap().id).await;
+        }
+        let ids = Ids::new(system_clock());
+        for _ in 0..SEARCHERS {
+            let searcher = Caller {
+                subject: Subject::User(ids.next::<UserId>()),
+                roles: [cs_core::Role::Resident].into(),
+                ..Caller::service("test", self.tenant, Trace::start())
             };
-            let call =
-                self.door.outbound("bff").request(&operator(self.tenant), request, Duration::from_secs(10));
-            let city = client.add_city(call.unwrap()).await.unwrap().into_inner().city.unwrap();
-            let (tenant, each) = (self.tenant.uuid(), plan.followers / plan.cities);
-            // Its triggers look for their tables in the schema, as for the service's own roles.
-            self.run(&format!(
-                "SET search_path = notifications;
-                 INSERT INTO follows (id, tenant_id, user_id, kind, target_id, origin, created_at)
-                 SELECT gen_random_uuid(), '{tenant}', gen_random_uuid(), 'city', '{}', 'resident', now() FROM generate_series(1, {each});
-                 RESET search_path",
-                city.id
-            ))
+            patiently(async || {
+                let query = "repair of the streets".to_owned();
+                let request = SaveSearchRequest { query, follow: true, ..Default::default() };
+                let call = outbound.request(&searcher, request, DEADLINE)?;
+                NotificationsClient::new(door.channel(Role::Notifications)).save_search(call).await
+            })
             .await;
         }
     }
 
+    /// A city's followers: some have a webhook, some are written to, all have an inbox.
+    async fn followers(&self, plan: &Plan, city: &str) {
+        let (tenant, each, some, web) = (self.tenant.uuid(), plan.each(), plan.outside, self.outside.web);
+        // Its triggers look for their tables in the schema, as for the service's own roles.
+        self.run(&format!(
+            "SET search_path = notifications;
+             WITH followers AS (
+                 INSERT INTO follows (id, tenant_id, user_id, kind, target_id, origin, created_at)
+                 SELECT gen_random_uuid(), '{tenant}', gen_random_uuid(), 'city', '{city}', 'resident', now()
+                 FROM generate_series(1, {each}) RETURNING user_id
+             ), outside AS (
+                 SELECT user_id, row_number() OVER () <= {some} AS by_web FROM followers LIMIT 2 * {some}
+             ), chosen AS (
+                 INSERT INTO preferences (user_id, tenant_id, channels, updated_at)
+                 SELECT user_id, '{tenant}', ARRAY['in_app', CASE WHEN by_web THEN 'webhook' ELSE 'email' END], now() FROM outside
+             ), hooks AS (
+                 INSERT INTO webhooks (id, tenant_id, user_id, url, created_at)
+                 SELECT gen_random_uuid(), '{tenant}', user_id, 'http://127.0.0.1:{web}/' || user_id, now() FROM outside WHERE by_web
+             )
+             INSERT INTO accounts.users (id, tenant_id, display_name, email, created_at, updated_at)
+             SELECT user_id, '{tenant}', 'Resident', user_id || '@chaos.example', now(), now() FROM outside WHERE NOT by_web;
+             RESET search_path"
+        ))
+        .await;
+    }
+
     pub(crate) fn door(&self) -> Door {
-        Door {
-            channel: self.door.channel(Role::Meetings).unwrap(),
-            outbound: self.door.outbound("bff"),
-            tenant: self.tenant,
-        }
+        Door::of(&self.hand, self.tenant)
     }
 
     pub(crate) async fn run(&self, sql: &str) -> u64 {
@@ -228,7 +275,7 @@ impl World {
             let later = "UPDATE bus.messages SET visible_at = now() + random() * interval '2 s' WHERE dead_at IS NULL AND random() < 0.5";
             return (self.run_by_chance(seed, later).await, 0);
         }
-        let (bus, mut sums) = (self.door.bus(), (0, 0));
+        let (bus, mut sums) = (self.hand.bus(), (0, 0));
         // Taken, and never ended.
         let taking = QUEUES.map(|(queue, _)| bus.receive(queue, 10, Duration::from_secs(2)));
         for ((queue, _), taken) in QUEUES.into_iter().zip(futures::future::join_all(taking).await) {
@@ -248,123 +295,20 @@ impl World {
     pub(crate) async fn number(&self, sql: &str) -> i64 {
         sqlx::query_scalar(AssertSqlSafe(sql.to_owned())).fetch_one(&self.admin).await.unwrap()
     }
-
-    /// What is under way, in words.
-    pub(crate) async fn open(&self) -> String {
-        let sql = "SELECT string_agg(what || ' ' || n, ', ') FROM (
-            SELECT 'outbox' AS what, (SELECT count(*) FROM meetings.outbox WHERE published_at IS NULL)
-                 + (SELECT count(*) FROM summaries.outbox WHERE published_at IS NULL)
-                 + (SELECT count(*) FROM accounts.outbox WHERE published_at IS NULL) AS n
-            UNION ALL SELECT 'messages of ' || queue, count(*) FROM bus.messages WHERE dead_at IS NULL GROUP BY queue
-            UNION ALL SELECT 'jobs ' || state || ' ' || type, count(*) FROM (SELECT * FROM meetings.jobs UNION ALL
-                SELECT * FROM summaries.jobs UNION ALL SELECT * FROM notifications.jobs) j
-                WHERE state IN ('ready', 'running') GROUP BY state, type
-            UNION ALL SELECT 'deliveries ' || state, count(*) FROM notifications.deliveries
-                WHERE state IN ('pending', 'sending') GROUP BY state) o WHERE n > 0";
-        let open: Option<String> = sqlx::query_scalar(sql).fetch_one(&self.admin).await.unwrap();
-        let mut open = open.unwrap_or_default();
-        if self.recipe.sns.is_some() {
-            for (queue, _) in QUEUES {
-                let (waiting, _) = self.door.bus().count(queue).await.unwrap();
-                if waiting > 0 {
-                    open += &format!(", messages of {queue} {waiting}");
-                }
-            }
-        }
-        open
-    }
-
-    /// Twice: what moves from a queue elsewhere into the database between the looks at the two is seen by neither.
-    pub(crate) async fn at_rest(&self) -> bool {
-        self.open().await.is_empty() && self.open().await.is_empty()
-    }
-
-    /// The dead would be waited for until their leases end: up to two minutes.
-    pub(crate) async fn end_leases_of_the_dead(&self) {
-        for sql in [
-            "UPDATE bus.messages SET visible_at = now() WHERE dead_at IS NULL AND visible_at > now() + interval '5 s'",
-            "UPDATE meetings.jobs SET run_at = now() WHERE state IN ('ready', 'running') AND run_at > now() + interval '5 s'",
-            "UPDATE summaries.jobs SET run_at = now() WHERE state IN ('ready', 'running') AND run_at > now() + interval '5 s'",
-            "UPDATE notifications.jobs SET run_at = now() WHERE state IN ('ready', 'running') AND run_at > now() + interval '5 s'",
-            "UPDATE notifications.deliveries SET due_at = now() WHERE state IN ('pending', 'sending') AND due_at > now() + interval '5 s'",
-        ] {
-            self.run(sql).await;
-        }
-    }
 }
 
-async fn listener() -> tokio::net::TcpListener {
-    tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap()
+/// The key by which the services know each other; and for the processes among them, beside it, the secret by which the tests'
+/// database knows all.
+fn signing_key(data: &std::path::Path) -> SigningKey {
+    let secrets = DataDir::open(data).unwrap().secrets().unwrap();
+    let file = data.join("secrets.toml");
+    let mut table: toml::Table = std::fs::read_to_string(&file).unwrap().parse().unwrap();
+    table.insert("role_secret".to_owned(), STANDARD.encode(postgres::ROLE_SECRET).into());
+    std::fs::write(&file, table.to_string()).unwrap();
+    secrets.internal_key().unwrap()
 }
 
-fn operator(tenant: TenantId) -> Caller {
-    Caller {
-        subject: Subject::Operator("chaos".to_owned()),
-        roles: [cs_core::Role::Operator].into(),
-        ..Caller::service("test", tenant, Trace::start())
-    }
-}
-
-/// Takes meetings in, and tries again where the monkey was in the way.
-pub(crate) struct Door {
-    channel: Channel,
-    outbound: Outbound,
-    tenant: TenantId,
-}
-
-impl Door {
-    pub(crate) async fn take_in(self, plan: Plan) {
-        for number in 0..plan.meetings {
-            let mut tries = 0;
-            while let Err(status) = self.ingest(number, number % plan.cities).await {
-                tries += 1;
-                assert!(tries < 50, "meeting {number} cannot be taken in: {status}");
-                tokio::time::sleep(Duration::from_millis(200)).await;
-            }
-        }
-    }
-
-    /// Every dead letter of every service and queue, as `councilsense dlq replay --all` does; gives how many.
-    pub(crate) async fn replay_dead_letters(&self) -> usize {
-        let request = ReplayDeadLettersRequest { all: true, ..Default::default() };
-        let call = self.outbound.request(&operator(self.tenant), request, Duration::from_secs(60)).unwrap();
-        let mut letters = DeadLettersClient::new(self.channel.clone());
-        letters.replay_dead_letters(call).await.unwrap().into_inner().ids.len()
-    }
-
-    async fn ingest(&self, number: i64, city: i64) -> Result<(), tonic::Status> {
-        let header = pb::IngestHeader {
-            city: format!("city-{city}"),
-            time_zone: "UTC".to_owned(),
-            meeting_uid: format!("m{number}"),
-            title: "Regular Meeting".to_owned(),
-            body: "City Council".to_owned(),
-            date: "2023-01-05".to_owned(),
-            file_count: 1,
-            ..Default::default()
-        };
-        let text = minutes(number);
-        let file = pb::IngestFile {
-            file_name: "minutes.txt".to_owned(),
-            kind: "minutes".to_owned(),
-            size_bytes: text.len() as u64,
-            ..Default::default()
-        };
-        let parts = [Part::Header(header), Part::File(file), Part::Chunk(text.into_bytes())];
-        let messages = parts.map(|part| pb::IngestMeetingRequest { part: Some(part) });
-        let request = self.outbound.stream(&operator(self.tenant), futures::stream::iter(messages));
-        MeetingsClient::new(self.channel.clone()).ingest_meeting(request.unwrap()).await.map(|_| ())
-    }
-}
-
-fn minutes(number: i64) -> String {
-    format!(
-        "MINUTES OF THE REGULAR MEETING OF THE CITY COUNCIL\n\nThursday, January 5, 2023\n\nROLL CALL\n\
-         Present: Councilmembers Rivera, Banks, Osei, Lindqvist, Moreau.\n\n\
-         1. CAL. NO. {}\nAn Ordinance to appropriate $250,{:03} for the repair of the streets of district {number}.\n\
-         MOVED BY: Banks SECONDED BY: Osei\nYEAS: Rivera, Banks, Osei, Lindqvist, Moreau - 5\nNAYS: 0\nABSTAIN: 0\nABSENT: 0\n\
-         AND THE ORDINANCE WAS PASSED.\n\nADJOURNMENT\nThe meeting was adjourned at 11:30 A.M.\n",
-        34_000 + number,
-        number % 1_000
-    )
+/// A port that nobody listens on now.
+fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }

@@ -76,12 +76,13 @@ impl Decoder for Raw {
     }
 }
 
-/// A method: who serves it, its path, and the full name of what it takes.
+/// A method: who serves it, its path, the full name of what it takes, and how long it is heard.
 struct Method {
     role: Role,
     name: String,
     path: String,
     takes: String,
+    heard: Duration,
 }
 
 /// The contracts: every message by its full name, and every method.
@@ -107,6 +108,8 @@ impl Contracts {
                             name: method.name().to_owned(),
                             path: format!("/{package}.{}/{}", service.name(), method.name()),
                             takes: method.input_type().to_owned(),
+                            // Whoever watches hears of what was before at once, and of nothing else until something happens.
+                            heard: if method.server_streaming() { MOMENT } else { LONGEST },
                         });
                     }
                 }
@@ -187,7 +190,10 @@ fn served_by(package: &str, service: &str) -> Vec<Role> {
     }
 }
 
-/// What a method answers, all of it that comes within a moment, or how it refuses.
+const MOMENT: Duration = Duration::from_millis(300);
+const LONGEST: Duration = Duration::from_secs(60);
+
+/// What a method answers, of what never ends all that comes within a moment, or how it refuses.
 async fn ask(h: &Harness, method: &Method, caller: &Caller, message: Vec<u8>) -> Result<Vec<u8>, Status> {
     let mut client = tonic::client::Grpc::new(h.channel(method.role));
     client.ready().await.unwrap();
@@ -195,11 +201,16 @@ async fn ask(h: &Harness, method: &Method, caller: &Caller, message: Vec<u8>) ->
     let path = method.path.parse().unwrap();
     let mut answer = client.streaming(request, path, Raw).await?.into_inner();
     let mut all = Vec::new();
-    // Whoever watches hears of what was before at once, and of nothing else until something happens.
-    while let Ok(Some(part)) = tokio::time::timeout(Duration::from_millis(300), answer.next()).await {
-        all.extend(part?);
+    loop {
+        match tokio::time::timeout(method.heard, answer.next()).await {
+            Ok(Some(part)) => all.extend(part?),
+            Ok(None) => return Ok(all),
+            Err(_) => {
+                assert!(method.heard < LONGEST, "{} does not answer", method.path);
+                return Ok(all);
+            }
+        }
     }
-    Ok(all)
 }
 
 /// A tenant's rows, all of them, by table.

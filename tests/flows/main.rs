@@ -7,6 +7,7 @@ mod admission;
 mod architecture;
 mod damaged;
 mod desk;
+mod dying;
 mod edge;
 mod embedder;
 mod erasure;

@@ -15,6 +15,7 @@ use cs_proto::search::v1::search_client::SearchClient;
 use cs_proto::summaries::v1 as sm;
 use cs_proto::summaries::v1::summaries_client::SummariesClient;
 
+use crate::erasure::sign_in;
 use crate::harness::{File, Harness, MINUTES, Mode, anonymous, operator, tenant};
 
 pub(crate) async fn summary(h: &Harness, caller: &cs_core::Caller, meeting: &str) -> Option<sm::Summary> {
@@ -50,23 +51,9 @@ pub(crate) async fn inbox(
 
 /// A resident whose home city is the city of `meeting`.
 pub(crate) async fn follower(h: &Harness, tenant: cs_core::TenantId, city_id: &str) -> cs_core::Caller {
-    let service = cs_core::Caller::service("bff", tenant, cs_core::Trace::start());
-    let mut accounts = AccountsClient::new(h.channel(Role::Accounts));
-    let identity = cs_proto::accounts::v1::ResolveIdentityRequest {
-        issuer: "https://id.example".into(),
-        subject: "rosa".into(),
-        display_name: "Rosa".into(),
-        ..Default::default()
-    };
-    let user =
-        accounts.resolve_identity(h.request(&service, identity)).await.unwrap().into_inner().user.unwrap();
-    let caller = cs_core::Caller {
-        subject: cs_core::Subject::User(user.id.parse().unwrap()),
-        roles: [cs_core::Role::Resident].into(),
-        ..service
-    };
+    let caller = sign_in(h, tenant, "rosa").await;
     let home = SetHomeCityRequest { city_id: city_id.to_owned(), ..Default::default() };
-    accounts.set_home_city(h.request(&caller, home)).await.unwrap();
+    AccountsClient::new(h.channel(Role::Accounts)).set_home_city(h.request(&caller, home)).await.unwrap();
     h.drain().await;
     caller
 }

@@ -13,7 +13,7 @@ use cs_proto::summaries::v1::{BatchGetClaimsRequest, GetSummaryRequest, Summary}
 
 use crate::harness::{Harness, MINUTES, Mode, anonymous, operator, tenant};
 
-async fn total(h: &Harness, caller: &cs_core::Caller) -> u64 {
+pub(crate) async fn total(h: &Harness, caller: &cs_core::Caller) -> u64 {
     let request = SearchRequest { query: "Riverside".to_owned(), ..Default::default() };
     let mut client = SearchClient::new(h.channel(Role::Search));
     client.search(h.request(caller, request)).await.unwrap().into_inner().total

@@ -4,9 +4,7 @@
 use std::sync::{Arc, LazyLock, Mutex};
 
 use councilsense::wiring::Role;
-use cs_core::{Caller, Subject, TenantId, Trace};
-use cs_proto::accounts::v1::accounts_client::AccountsClient;
-use cs_proto::accounts::v1::{ResolveIdentityRequest, SetHomeCityRequest};
+use cs_core::{TenantId, Trace};
 use cs_proto::notifications::v1::notifications_client::NotificationsClient;
 use cs_proto::notifications::v1::{Channels, UpdatePreferencesRequest};
 use cs_proto::ops::v1::AddSourceRequest;
@@ -21,6 +19,7 @@ use tracing_subscriber::registry::LookupSpan;
 
 use crate::edge::Edge;
 use crate::harness::{Harness, MINUTES, Mode, operator};
+use crate::pipeline::follower;
 
 /// A span's name or what triggered it, or what an event is called; and its trace.
 #[derive(Clone, Debug, Default)]
@@ -133,28 +132,11 @@ impl Mail {
 
 /// A resident of the city who is told in the application and by e-mail.
 async fn reader(h: &Harness, tenant: TenantId, city_id: &str) {
-    let service = Caller::service("bff", tenant, Trace::start());
-    let mut accounts = AccountsClient::new(h.channel(Role::Accounts));
-    let identity = ResolveIdentityRequest {
-        issuer: "https://id.example".into(),
-        subject: "rosa".into(),
-        display_name: "Rosa".into(),
-        email: "rosa@example.org".into(),
-        ..Default::default()
-    };
-    let known = accounts.resolve_identity(h.request(&service, identity)).await.unwrap().into_inner();
-    let rosa = Caller {
-        subject: Subject::User(known.user.unwrap().id.parse().unwrap()),
-        roles: [cs_core::Role::Resident].into(),
-        ..service
-    };
-    let home = SetHomeCityRequest { city_id: city_id.to_owned(), ..Default::default() };
-    accounts.set_home_city(h.request(&rosa, home)).await.unwrap();
+    let rosa = follower(h, tenant, city_id).await;
     let channels = Some(Channels { names: vec!["in_app".into(), "email".into()] });
     let wish = UpdatePreferencesRequest { channels, ..Default::default() };
     let mut preferences = NotificationsClient::new(h.channel(Role::Notifications));
     preferences.update_preferences(h.request(&rosa, wish)).await.unwrap();
-    h.drain().await;
 }
 
 async fn from_a_mutation_to_what_a_resident_is_told(name: &str, mode: Mode) {
@@ -246,7 +228,7 @@ async fn from_a_mutation_to_what_a_resident_is_told(name: &str, mode: Mode) {
     let letters = mail.letters.lock().unwrap().clone();
     assert_eq!(letters.len(), 1);
     assert!(letters[0].contains(&format!("<{}@council.example>", keys[0])), "{}", letters[0]);
-    assert!(letters[0].contains("rosa@example.org"), "{}", letters[0]);
+    assert!(letters[0].contains("rosa@mail.example"), "{}", letters[0]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -14,7 +14,7 @@ use axum::response::{Html, IntoResponse, Response};
 use tower_sessions::Session;
 
 use super::body::{self, Unread};
-use super::{RequestContext, problem};
+use super::{RequestContext, problem, rates};
 use crate::app::App;
 use crate::auth::Visitor;
 use crate::graphql::{Execution, GraphqlRequest, Prepared, execute, prepare, refusal, too_many};
@@ -260,7 +260,7 @@ pub(super) async fn unexecuted(
 ) -> Response {
     match app.rates.take_refused(context.from).await {
         Ok(()) => refusal,
-        Err(wait) => rate_limited(media, context, wait.as_secs().saturating_add(1)),
+        Err(wait) => rate_limited(media, context, rates::seconds(wait)),
     }
 }
 
@@ -295,7 +295,7 @@ pub(super) async fn spend_points(
     };
     app.rates.take(session, context.from, cost).await.map_err(|wait| {
         tracing::info!(event = "http.rate_limited", cost, "a caller asks for too much");
-        wait.as_secs().saturating_add(1)
+        rates::seconds(wait)
     })
 }
 

@@ -80,7 +80,7 @@ pub(crate) fn source(
     from
 }
 
-/// What `Retry-After` says: whole seconds, of which the last is over.
+/// What `Retry-After` says: whole seconds, rounded up.
 pub(crate) fn seconds(wait: Duration) -> u64 {
     wait.as_secs().saturating_add(1)
 }

@@ -18,7 +18,7 @@ use cs_proto::notifications::v1::UnsubscribeRequest;
 use cs_rpc::Failure;
 use serde::Deserialize;
 
-use super::{RequestContext, problem};
+use super::{RequestContext, problem, rates};
 use crate::app::App;
 
 const DEADLINE: Duration = Duration::from_secs(5);
@@ -72,7 +72,7 @@ pub(crate) async fn stop(
     }
     // Each asks a service whether the token is one.
     if let Err(wait) = app.rates.take_refused(context.from).await {
-        return problem::too_many(&context, wait.as_secs().saturating_add(1));
+        return problem::too_many(&context, rates::seconds(wait));
     }
     // Nobody has signed in: we ask for ourselves, and the token says whose it is.
     let tenant = TenantId::of_slug(&app.config.default_tenant);

@@ -79,10 +79,12 @@ async fn signing_out_takes_the_tokens_back() {
     let Some(stack) = evil.stack().await else { return };
     let mut browser = Browser::new(&stack);
     sign_in(&mut browser).await;
-    evil.be(|plan| plan.delay = Some(("revoke", Duration::from_millis(600))));
+    evil.be(|plan| plan.held = Some("revoke"));
     let waiting = tokio::spawn(browser.request(Method::POST, "/auth/logout").header("x-csrf", "1").send());
     until(async || evil.count("revoke") == 1, "the provider is asked").await;
     waiting.abort();
+    noticed().await;
+    evil.go.add_permits(1);
     // Whoever is hung up on at the provider takes nothing back either.
     until(async || evil.revoked.lock().unwrap().len() == 1, "revoked").await;
 }
@@ -92,12 +94,14 @@ async fn a_code_becomes_a_session() {
     let evil = Evil::start().await;
     let Some(stack) = evil.stack().await else { return };
     let mut browser = Browser::new(&stack);
-    evil.be(|plan| plan.delay = Some(("token", Duration::from_millis(600))));
+    evil.be(|plan| plan.held = Some("token"));
     let page = browser.begin("/auth/login?return_to=/").await;
     let back = location(browser.get(page.as_str()).await.headers());
     let waiting = tokio::spawn(browser.request(Method::GET, back.as_str()).send());
     until(async || evil.count("token") == 1, "the code is redeemed").await;
     waiting.abort();
+    noticed().await;
+    evil.go.add_permits(1);
     until(async || sessions(&stack).await == 1, "the session begins").await;
 }
 

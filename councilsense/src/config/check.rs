@@ -2,9 +2,9 @@
 
 use url::{Host, Url};
 
-use super::{Settings, bad};
+use super::{Command, Settings, bad};
 
-pub(super) fn check(settings: &Settings) -> Result<(), clap::Error> {
+pub(super) fn check(command: &Command, settings: &Settings) -> Result<(), clap::Error> {
     let (pass, reject) = (settings.gate_pass_ecr, settings.gate_reject_ecr);
     if !(0.0..=1.0).contains(&pass) || !(0.0..=1.0).contains(&reject) || reject > pass {
         return Err(bad(format!(
@@ -41,12 +41,18 @@ pub(super) fn check(settings: &Settings) -> Result<(), clap::Error> {
     {
         return Err(bad(format!("--tenant {tenant:?}: a slug is lower-case letters, digits and hyphens")));
     }
-    partners(settings)?;
-    mail(settings)
+    // One file may serve every role, and secrets be given to those alone that use them.
+    if matches!(command, Command::Up { .. } | Command::Bff) {
+        provider(settings)?;
+    }
+    if matches!(command, Command::Up { .. } | Command::Notifications) {
+        mail(settings)?;
+    }
+    Ok(())
 }
 
 /// Options that are of no use without another one, wherever either stands: clap's `requires` does not see the file.
-fn partners(settings: &Settings) -> Result<(), clap::Error> {
+fn provider(settings: &Settings) -> Result<(), clap::Error> {
     for (there, option) in [
         (settings.oidc_client_id.is_some(), "--oidc-client-id"),
         (settings.oidc_client_secret.is_some(), "--oidc-client-secret"),
@@ -55,15 +61,15 @@ fn partners(settings: &Settings) -> Result<(), clap::Error> {
             return Err(bad(format!("--oidc-issuer needs {option}, as the provider gave it to you")));
         }
     }
-    if settings.smtp_url.is_some() && settings.mail_from.is_none() {
-        return Err(bad(notifications::SettingsError::NoSender.to_string()));
-    }
     Ok(())
 }
 
 /// E-mails carry links, one of them to unsubscribe with a click, which mail programs follow over https only (RFC 8058,
 /// section 3.1). Who gets them is not on this machine, unless somebody tries it there, and says so.
 fn mail(settings: &Settings) -> Result<(), clap::Error> {
+    if settings.smtp_url.is_some() && settings.mail_from.is_none() {
+        return Err(bad(notifications::SettingsError::NoSender.to_string()));
+    }
     let public = settings.public_url.first();
     let usable = |url: &Url| url.scheme() == "https" || is_loopback(url);
     if settings.smtp_url.is_none() || public.is_some_and(usable) {
@@ -146,6 +152,10 @@ mod tests {
         ] {
             let told = parse_with(file, line).unwrap_err().to_string();
             assert!(told.contains(named), "{told}");
+        }
+        let file = "oidc-issuer = \"https://id.example\"\nsmtp-url = \"smtp://mail.example\"";
+        for command in ["accounts", "meetings", "migrate", "doctor"] {
+            assert!(parse_with(file, command).is_ok(), "{command} uses neither a provider nor e-mail");
         }
     }
 }

@@ -20,6 +20,8 @@ pub(crate) struct Takes {
     /// This time included.
     pub(crate) attempt: u32,
     pub(crate) lost: u32,
+    /// And how often that was cut short by the stop of its process.
+    pub(crate) handed_back: u32,
 }
 
 /// What is to be done with a piece of work after a try.
@@ -36,9 +38,10 @@ pub(crate) enum Next {
 }
 
 impl Takes {
-    /// Tries that came to an end: a worker's death is mostly not the work's fault, and has a bound of its own.
+    /// Tries that came to an end. A worker's death is mostly not the work's fault, and has a bound of its own; the stop of
+    /// a process never is, and has none.
     fn tries(self) -> u32 {
-        self.attempt.saturating_sub(self.lost)
+        self.attempt.saturating_sub(self.lost).saturating_sub(self.handed_back)
     }
 
     /// Why it is not tried any more, where it has cost too many workers their lives.
@@ -95,4 +98,23 @@ pub(crate) async fn caught(work: impl Future<Output = Result<(), HandlerError>>)
 pub(crate) async fn out_of_time(stop: &CancellationToken) {
     stop.cancelled().await;
     tokio::time::sleep(HAND_BACK).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn after(takes: Takes) -> Next {
+        let failed = Err(HandlerError::Transient("not now".to_owned()));
+        takes.next(failed, RetryPolicy { attempts: 2, ..RetryPolicy::STANDARD }, async |_| Ok(())).await
+    }
+
+    #[tokio::test]
+    async fn neither_deaths_nor_stops_are_tries() {
+        let takes = Takes { attempt: 109, lost: LOST_MOST, handed_back: 100 };
+        assert!(takes.killed("workers").is_none() && matches!(after(takes).await, Next::Again { .. }));
+        let takes = Takes { attempt: 110, ..takes };
+        assert!(matches!(after(takes).await, Next::Bury(_)), "the second try was the last");
+        assert!(Takes { lost: LOST_MOST + 1, ..takes }.killed("workers").is_some());
+    }
 }

@@ -6,19 +6,16 @@ use std::time::Duration;
 use async_trait::async_trait;
 use cs_db::Wakeups;
 use cs_rpc::Tasks;
-use futures::{StreamExt, stream};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use crate::attempt::{Next, Takes, caught, out_of_time};
+use crate::hand::{Hand, SLOTS};
 use crate::told::{Ended, Telling};
 use crate::{Bus, BusError, Delivery, Envelope, HandlerError, RetryPolicy, fault, lanes};
 
-/// Messages taken, and handled, at once by one lane.
-const BATCH: u32 = 8;
-/// A consumer that died is waited for this long; one that works renews it.
+/// A consumer that died is waited for this long; one that works renews it three times as often.
 const LEASE: Duration = Duration::from_secs(60);
-const RENEW: Duration = Duration::from_secs(20);
 /// How often what is parked is given back, by a bus in the database, and by one that is asked over the network.
 const UNPARK: Duration = Duration::from_secs(60);
 const UNPARK_REMOTE: Duration = Duration::from_secs(300);
@@ -48,17 +45,24 @@ pub trait EventHandler: Send + Sync + 'static {
 /// Takes from one queue.
 #[derive(Clone)]
 pub struct Consumer {
-    bus: Arc<dyn Bus>,
+    pub(crate) bus: Arc<dyn Bus>,
     queue: String,
     handler: Arc<dyn EventHandler>,
     policy: RetryPolicy,
-    stop: CancellationToken,
+    lease: Duration,
+    pub(crate) stop: CancellationToken,
 }
 
 impl Consumer {
     /// From `queue` to `handler`.
     pub fn new(bus: Arc<dyn Bus>, queue: &str, handler: Arc<dyn EventHandler>, policy: RetryPolicy) -> Self {
-        Self { bus, queue: queue.to_owned(), handler, policy, stop: CancellationToken::new() }
+        let (queue, stop) = (queue.to_owned(), CancellationToken::new());
+        Self { bus, queue, handler, policy, lease: LEASE, stop }
+    }
+
+    /// Waits for another time for a consumer that died with a message in hand.
+    pub fn with_lease(self, lease: Duration) -> Self {
+        Self { lease, ..self }
     }
 
     /// The queue's name and the types it gets.
@@ -92,16 +96,10 @@ impl Consumer {
         let name = format!("queue.{}", self.queue);
         self.clone().keep_unparking(tasks);
         self.clone().keep_holding(tasks);
-        lanes::run(tasks, wakeups, &name, lanes, idle, move || {
-            let consumer = self.clone();
-            async move {
-                tokio::select! {
-                    // What a long poll brings after the word to stop comes again when its lease ends.
-                    () = consumer.stop.cancelled(), if consumer.bus.waits() => Ok(0),
-                    deliveries = consumer.receive() => consumer.handle(deliveries?).await,
-                }
-            }
-        });
+        for _ in 0..lanes {
+            let (consumer, wake) = (self.clone(), wakeups.get(&name));
+            tasks.spawn(async move { consumer.lane(&wake, idle).await });
+        }
     }
 
     /// Asks again for what it wants, and gives back what can be read, now and then: an older replica parks events for as
@@ -120,52 +118,37 @@ impl Consumer {
     /// Keeps what the bus has in hand for this consumer ahead of its turn; gives it back at the end.
     fn keep_holding(self, tasks: &Tasks) {
         tasks.spawn(async move {
-            while tokio::time::timeout(RENEW, self.stop.cancelled()).await.is_err() {
-                self.bus.hold(&self.queue, LEASE).await;
+            while tokio::time::timeout(self.lease / 3, self.stop.cancelled()).await.is_err() {
+                self.bus.hold(&self.queue, self.lease).await;
             }
             self.bus.let_go(&self.queue).await;
         });
     }
 
-    /// Handles what is there now, up to one batch; gives its size.
+    /// Handles what is there now, up to what a lane has in hand at once; gives how much.
     pub async fn step(&self) -> Result<usize, BusError> {
-        let deliveries = self.receive().await?;
-        self.handle(deliveries).await
-    }
-
-    async fn receive(&self) -> Result<Vec<Delivery>, BusError> {
-        self.bus.receive(&self.queue, BATCH, LEASE).await
-    }
-
-    /// A slow one does not hold up the ends of the others; those that end together are ended in one call.
-    async fn handle(&self, deliveries: Vec<Delivery>) -> Result<usize, BusError> {
+        let deliveries = self.receive(SLOTS).await?;
         let size = deliveries.len();
-        if size > 0 {
+        let mut hand = Hand::new(self);
+        hand.take(deliveries);
+        let mut outcome = Ok(size);
+        while !hand.is_empty() {
+            if let Err(error) = hand.progress().await {
+                outcome = Err(error);
+            }
+        }
+        outcome
+    }
+
+    pub(crate) async fn receive(&self, most: u32) -> Result<Vec<Delivery>, BusError> {
+        let deliveries = self.bus.receive(&self.queue, most, self.lease).await?;
+        if !deliveries.is_empty() {
             fault!("consumer.received");
         }
-        let mut ended = stream::iter(deliveries)
-            .map(|delivery| self.deliver(delivery))
-            .buffer_unordered(BATCH as usize)
-            .ready_chunks(BATCH as usize);
-        let mut failure = None;
-        while let Some(chunk) = ended.next().await {
-            let mut done = Vec::new();
-            for outcome in chunk {
-                match outcome {
-                    Ok(delivery) => done.extend(delivery),
-                    Err(error) => failure = Some(error),
-                }
-            }
-            if !done.is_empty()
-                && let Err(error) = self.end(&done).await
-            {
-                failure = Some(error);
-            }
-        }
-        failure.map_or(Ok(size), Err)
+        Ok(deliveries)
     }
 
-    async fn end(&self, done: &[Delivery]) -> Result<(), BusError> {
+    pub(crate) async fn end(&self, done: &[Delivery]) -> Result<(), BusError> {
         fault!("consumer.handled");
         self.bus.done(done).await?;
         fault!("consumer.done");
@@ -173,7 +156,7 @@ impl Consumer {
     }
 
     /// Gives the delivery back where it was handled and is to be ended.
-    async fn deliver(&self, delivery: Delivery) -> Result<Option<Delivery>, BusError> {
+    pub(crate) async fn deliver(&self, delivery: Delivery) -> Result<Option<Delivery>, BusError> {
         let told = Telling::of_event(delivery.envelope.as_ref().ok(), &self.queue, delivery.attempt);
         let span = told.span.clone();
         let worked = self.work(&delivery).instrument(span).await;
@@ -197,10 +180,12 @@ impl Consumer {
         };
         if let Some(why) = self.unreadable(envelope) {
             self.bus.park(delivery, &why).await?;
+            fault!("consumer.parked");
             return Ok(Ended::Parked(why));
         }
         let policy = self.handler.policy(&envelope.kind).unwrap_or(self.policy);
-        let takes = Takes { attempt: delivery.attempt, lost: delivery.lost };
+        let Delivery { attempt, lost, handed_back, .. } = *delivery;
+        let takes = Takes { attempt, lost, handed_back };
         let handled = if let Some(killed) = takes.killed("consumers") {
             Err(killed)
         } else {
@@ -208,7 +193,7 @@ impl Consumer {
                 handled = caught(self.handler.handle(envelope)) => handled,
                 never = self.renew(delivery) => never,
                 () = out_of_time(&self.stop) => {
-                    self.bus.retry(delivery, Duration::ZERO, "handed back: the process stopped").await?;
+                    self.bus.hand_back(delivery).await?;
                     return Ok(Ended::HandedBack);
                 }
             }
@@ -218,6 +203,7 @@ impl Consumer {
             Next::End => Ok(Ended::Done),
             Next::Leave => Ok(Ended::Lost),
             Next::Again { error, wait } => {
+                fault!("consumer.failed");
                 self.bus.retry(delivery, wait, &error).await?;
                 fault!("consumer.retried");
                 Ok(Ended::Retried { error, wait })
@@ -245,8 +231,8 @@ impl Consumer {
     /// Keeps the message in hand while the handler works; never ends.
     async fn renew(&self, delivery: &Delivery) -> Result<(), HandlerError> {
         loop {
-            tokio::time::sleep(RENEW).await;
-            match self.bus.extend(delivery, LEASE).await {
+            tokio::time::sleep(self.lease / 3).await;
+            match self.bus.extend(delivery, self.lease).await {
                 Ok(true) => {}
                 Ok(false) => {
                     tracing::warn!("another consumer has the message now");

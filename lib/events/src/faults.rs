@@ -1,12 +1,13 @@
 //! Points at which a test stops a worker as if its process had died: nothing after the point runs.
 //!
-//! Compiled with the feature `faults` only, which only tests switch on; one point at a time is armed.
+//! Compiled with the feature `faults` only, which only tests switch on; one point at a time is armed. Other crates set
+//! points of their own with [`fault!`](crate::fault).
 
 use std::sync::{Mutex, PoisonError};
 
 use cs_db::DbError;
 
-/// Every point, between a commit or a call and the next.
+/// Every point of this crate, between a commit or a call and the next.
 pub const POINTS: &[&str] = &[
     "relay.claimed",
     "relay.published",
@@ -14,13 +15,27 @@ pub const POINTS: &[&str] = &[
     "consumer.received",
     "consumer.handled",
     "consumer.done",
+    "consumer.failed",
     "consumer.retried",
+    "consumer.parked",
     "consumer.told",
     "consumer.buried",
     "worker.claimed",
     "worker.handled",
     "worker.told",
     "worker.given_back",
+];
+
+/// Those inside the bus over SNS and SQS, which keeps payloads, letters and counts beside it.
+pub const SNS: &[&str] = &[
+    "sns.payload_kept",
+    "sns.part_published",
+    "sns.counted",
+    "sns.given_back",
+    "sns.deleted",
+    "sns.letter_kept",
+    "sns.fetched",
+    "sns.sent_again",
 ];
 
 static ARMED: Mutex<Option<&'static str>> = Mutex::new(None);
@@ -35,8 +50,11 @@ pub fn disarm() -> bool {
     ARMED.lock().unwrap_or_else(PoisonError::into_inner).take().is_some()
 }
 
-/// An error where `point` is armed.
-pub(crate) fn at(point: &'static str) -> Result<(), DbError> {
+/// Where tests may stop a worker as if its process had died.
+///
+/// # Errors
+/// `point` is armed; it is disarmed with this.
+pub fn at(point: &'static str) -> Result<(), DbError> {
     let mut armed = ARMED.lock().unwrap_or_else(PoisonError::into_inner);
     if armed.is_some_and(|a| a == point) {
         *armed = None;

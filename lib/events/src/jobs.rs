@@ -19,6 +19,8 @@ pub struct Job {
     pub attempt: i32,
     /// How often a worker died with it in hand.
     pub lost: i32,
+    /// How often a process that stopped handed it back.
+    pub handed_back: i32,
     /// What takes turns with others.
     pub(crate) lane: String,
 }
@@ -70,8 +72,8 @@ pub(crate) async fn claim(
     lease: TimeDelta,
     after: &str,
 ) -> Result<Option<Job>, DbError> {
-    let row: Option<(Uuid, Json<Envelope>, i32, i32, String)> =
-        sqlx::query_as("SELECT * FROM claim_job($1, $2, $3, $4, $5)")
+    let row: Option<(Uuid, Json<Envelope>, i32, i32, i32, String)> =
+        sqlx::query_as("SELECT * FROM claim_due_job($1, $2, $3, $4, $5)")
             .bind(readable.types)
             .bind(readable.newest)
             .bind(now)
@@ -79,11 +81,12 @@ pub(crate) async fn claim(
             .bind(after)
             .fetch_optional(tx.conn())
             .await?;
-    Ok(row.map(|(id, Json(envelope), attempt, lost, lane)| Job {
+    Ok(row.map(|(id, Json(envelope), attempt, lost, handed_back, lane)| Job {
         id: id.into(),
         envelope,
         attempt,
         lost,
+        handed_back,
         lane,
     }))
 }
@@ -99,6 +102,20 @@ pub(crate) async fn extend(tx: &mut SystemTx, job: &Job, until: DateTime<Utc>) -
     .execute(tx.conn())
     .await?;
     Ok(kept.rows_affected() == 1)
+}
+
+/// Gives a job back untried, to be taken again at once.
+pub(crate) async fn hand_back(tx: &mut SystemTx, job: &Job, now: DateTime<Utc>) -> Result<(), DbError> {
+    sqlx::query(
+        "UPDATE jobs SET state = 'ready', run_at = $3, leased_until = NULL, handed_back = handed_back + 1
+         WHERE id = $1 AND attempt = $2 AND state = 'running'",
+    )
+    .bind(job.id.uuid())
+    .bind(job.attempt)
+    .bind(now)
+    .execute(tx.conn())
+    .await?;
+    Ok(())
 }
 
 /// Gives a job back until `at`, or to the dead letters where `at` is `None`.

@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 /// Longest sleep: notifications can be lost with a connection, and retries become due without one.
 pub(crate) const POLL: Duration = Duration::from_millis(1000);
 /// Sleep after a step that failed, so that a database that is away is not hammered.
-const AFTER_FAILURE: Duration = Duration::from_secs(1);
+pub(crate) const AFTER_FAILURE: Duration = Duration::from_secs(1);
 
 /// Runs `count` lanes. A lane repeats `step` while it finds work, then sleeps until woken by `name`, or for `idle`.
 pub(crate) fn run<F, Fut, E>(

@@ -12,10 +12,13 @@ pub mod bus;
 pub mod chores;
 mod consumer;
 mod dead_letters;
+#[cfg(feature = "faults")]
+pub mod dying;
 mod envelope;
 #[cfg(feature = "faults")]
 pub mod faults;
 pub mod gauges;
+mod hand;
 pub mod inbox;
 pub mod jobs;
 mod lanes;
@@ -25,18 +28,37 @@ mod retry;
 mod told;
 mod worker;
 
-/// A point at which a test may stop the worker as if its process had died.
+/// A point at which a test may stop the worker as if its process had died: the function around it gives an error.
+/// Nothing at all without the feature `faults`.
 #[cfg(feature = "faults")]
+#[macro_export]
 macro_rules! fault {
     ($point:literal) => {
-        crate::faults::at($point)?
+        $crate::faults::at($point)?
     };
 }
+/// A point at which a test may stop the worker as if its process had died; nothing at all without the feature `faults`.
 #[cfg(not(feature = "faults"))]
+#[macro_export]
 macro_rules! fault {
     ($point:literal) => {};
 }
-pub(crate) use fault;
+
+/// A point behind which a test drops the worker as if its process had died, so that no error comes of it; see `dying.rs`.
+/// Nothing at all without the feature `faults`.
+#[cfg(feature = "faults")]
+#[macro_export]
+macro_rules! dies_at {
+    ($point:literal) => {
+        $crate::dying::at($point).await
+    };
+}
+/// A point behind which a test drops the worker as if its process had died; nothing at all without the feature `faults`.
+#[cfg(not(feature = "faults"))]
+#[macro_export]
+macro_rules! dies_at {
+    ($point:literal) => {};
+}
 
 pub use bus::{Bus, BusError, Delivery, PostgresBus, SnsBus, SnsOptions};
 pub use consumer::{Consumer, EventHandler};

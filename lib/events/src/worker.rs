@@ -93,7 +93,8 @@ impl JobWorker {
     }
 
     async fn work(&self, job: &Job) -> Result<Ended, DbError> {
-        let takes = Takes { attempt: job.attempt.unsigned_abs(), lost: job.lost.unsigned_abs() };
+        let [attempt, lost, handed_back] = [job.attempt, job.lost, job.handed_back].map(i32::unsigned_abs);
+        let takes = Takes { attempt, lost, handed_back };
         let outcome = if let Some(killed) = takes.killed("workers") {
             Err(killed)
         } else {
@@ -101,7 +102,9 @@ impl JobWorker {
                 outcome = caught(self.handler.handle(job)) => outcome,
                 never = self.renew(job) => never,
                 () = out_of_time(&self.stop) => {
-                    self.give_back(job, Some(self.clock.now()), "handed back: the process stopped").await?;
+                    let mut tx = self.db.system(Reason::Jobs).await?;
+                    jobs::hand_back(&mut tx, job, self.clock.now()).await?;
+                    tx.commit().await?;
                     return Ok(Ended::HandedBack);
                 }
             }

@@ -92,7 +92,7 @@ impl Answer {
         text.trim().parse().ok().map(Duration::from_secs)
     }
 
-    /// `Retry-After` from `now` on, given in seconds or as a date (RFC 9110, 10.2.3). Nothing, where the date is over.
+    /// `Retry-After` from `now` on, given in seconds or as a date (RFC 9110, 10.2.3). Zero, where the date is over.
     pub fn retry_after_at(&self, now: SystemTime) -> Option<Duration> {
         self.retry_after().or_else(|| {
             let text = self.headers.get(header::RETRY_AFTER)?.to_str().ok()?;

@@ -112,6 +112,11 @@ pub fn deadline_exceeded() -> Status {
     status(Reason::Unavailable, "this took longer than it may; try again", &[])
 }
 
+/// Whether the call may be made again: the service is not there, or its connection died with the call in hand.
+pub fn is_unavailable(status: &Status) -> bool {
+    Failure::from(status).code == Code::Unavailable
+}
+
 /// What a status says, for the side that called.
 #[derive(Clone, Debug)]
 pub struct Failure {
@@ -232,6 +237,6 @@ mod tests {
         });
         let mut client = tonic_health::pb::health_client::HealthClient::new(channel);
         let died = client.check(tonic_health::pb::HealthCheckRequest::default()).await.unwrap_err();
-        assert!(Failure::from(&died).retryable, "{died:?}");
+        assert!(Failure::from(&died).retryable && is_unavailable(&died), "{died:?}");
     }
 }

@@ -12,7 +12,9 @@ mod tasks;
 mod token;
 
 pub use channel::{Channel, ChannelError, InMemory, connect};
-pub use failure::{Failure, FieldViolation, chain, code, deadline_exceeded, is_retryable, report, status};
+pub use failure::{
+    Failure, FieldViolation, chain, code, deadline_exceeded, is_retryable, is_unavailable, report, status,
+};
 pub use health::{HealthReporter, health, set_health, watch_health};
 pub use outbound::Outbound;
 pub use server::{GRACE, Guard, caller, incoming, reflection, serve};

@@ -44,8 +44,10 @@ pub async fn extract(
         && error.is_transient()
     {
         // Of a document that the reader dies of each time, its meeting does not wait as long as for a store that is away.
-        let tries = u32::try_from(job.attempt).unwrap_or_default();
-        let of = if tries < RetryPolicy::STANDARD.attempts {
+        let mut tx = deps.db.tenant(caller).await?;
+        let reads = artifacts::count_failed_read(&mut tx, artifact.id).await?;
+        tx.commit().await?;
+        let of = if reads < RetryPolicy::STANDARD.attempts {
             HandlerError::Transient
         } else {
             HandlerError::Permanent

@@ -3,7 +3,7 @@
 use cs_core::{Caller, CityId, Ids, SourceId};
 use cs_db::{Db, Reason, TenantTx};
 use cs_events::jobs::{self, Job};
-use cs_events::{Envelope, Fact, HandlerError};
+use cs_events::{Envelope, Fact, HandlerError, dies_at};
 use cs_policy::{Action, allow};
 use cs_proto::events::v1::{CityScanRequested, MeetingIngestRequested};
 use tracing::Span;
@@ -176,6 +176,7 @@ pub async fn ingest_listed(
     let zone = city.time_zone.parse().unwrap_or(chrono_tz::UTC);
     let meeting =
         connector.fetch(&request.meeting_uid, zone, deps.objects.as_ref(), deps.max_artifact_bytes).await?;
+    dies_at!("ingest.stored");
     let city = crate::ingest::NewCity {
         slug: city.slug,
         name: city.name,

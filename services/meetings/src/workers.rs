@@ -1,4 +1,5 @@
-//! What runs in the background: the job chain, the consumer of verdicts, the scheduler.
+//! What runs in the background: the job chain, the consumer of verdicts, the scheduler. What each writes is one transaction
+//! with the job's end, the event's inbox or the window that is taken; documents alone are stored before it, under their hash.
 
 use std::sync::Arc;
 

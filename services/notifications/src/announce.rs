@@ -6,7 +6,7 @@
 
 use cs_core::{BodyId, Caller, CityId, Ids, MeetingId, Visibility};
 use cs_db::TenantTx;
-use cs_events::{Envelope, Fact, HandlerError, inbox, jobs};
+use cs_events::{Envelope, Fact, HandlerError, dies_at, inbox, jobs};
 use cs_proto::events::v1::{MeetingPublished, NotificationFanOutRequested, NotificationMatchRequested};
 
 use crate::home::parse;
@@ -39,6 +39,7 @@ pub async fn published(deps: &Deps, caller: &Caller, envelope: &Envelope) -> Res
     let city_name = places::city_name(deps, caller, city).await?.unwrap_or_else(|| "this city".to_owned());
     // It may have been taken back while its summary was under way, and that have been told before this.
     let gone = places::standing(deps, caller, &[meeting]).await?.is_empty();
+    dies_at!("announce.asked");
     let version = i64::try_from(event.version).map_err(|e| HandlerError::Permanent(e.to_string()))?;
     let title = title(&event);
     let mut notice = NewNotice {
@@ -86,7 +87,10 @@ pub async fn published(deps: &Deps, caller: &Caller, envelope: &Envelope) -> Res
         let first = NotificationFanOutRequested { meeting: Some(event), r#type: kind, ..Default::default() };
         ask(&mut tx, caller, &deps.ids, &first).await?;
     }
-    Ok(tx.commit().await?)
+    dies_at!("announce.written");
+    tx.commit().await?;
+    dies_at!("announce.committed");
+    Ok(())
 }
 
 /// Asks for a batch of followers to be told, once a batch.

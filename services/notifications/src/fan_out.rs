@@ -4,8 +4,8 @@
 //! batch, and the dedupe keys make the repeat nothing.
 
 use cs_core::{Caller, DeliveryId, MeetingId, UserId};
-use cs_events::HandlerError;
 use cs_events::jobs::{self, Job};
+use cs_events::{HandlerError, dies_at};
 use cs_proto::events::v1::NotificationFanOutRequested;
 
 use crate::announce::{MEETING_PUBLISHED, ask};
@@ -75,8 +75,10 @@ pub async fn fan_out(
         let next = NotificationFanOutRequested { after_user_id: last.to_string(), ..request.clone() };
         ask(&mut tx, caller, &deps.ids, &next).await?;
     }
+    dies_at!("fan_out.made");
     jobs::finish(&mut tx, job, now).await?;
     tx.commit().await?;
+    dies_at!("fan_out.committed");
     tracing::info!(meeting_id = %meeting, followers = asked, new, kind, "a batch of followers is to be told");
     Ok(())
 }

@@ -16,6 +16,7 @@ use std::time::Instant;
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use cs_core::{Caller, MeetingId, MessageId, TenantId, Trace, UserId};
 use cs_db::{Reason, TenantTx};
+use cs_events::dies_at;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
@@ -42,6 +43,7 @@ pub(crate) async fn step(deps: &Deps, turn: &Turn) -> Result<usize, Error> {
     let mut tx = deps.db.system(Reason::Jobs).await?;
     let claims = deliveries::claim(&mut tx, turn, BATCH, now, now + LEASE).await?;
     tx.commit().await?;
+    dies_at!("hand_over.claimed");
     let size = claims.len();
     let mut by_tenant: BTreeMap<TenantId, Vec<Claim>> = BTreeMap::new();
     for claim in claims {
@@ -68,6 +70,7 @@ async fn hand_over_all(deps: &Deps, tenant: TenantId, claims: Vec<Claim>) -> Res
             continue;
         }
         let Err(error) = hand_over(deps, tenant, &part).await else { continue };
+        dies_at!("hand_over.failed");
         let deliveries = part.len();
         tracing::warn!(%error, tenant_id = %tenant, deliveries, "notifications could not be handed over");
         if matches!(&error, Error::Db(db) if db.is_transient()) {
@@ -91,7 +94,9 @@ async fn hand_over(deps: &Deps, tenant: TenantId, claims: &[Claim]) -> Result<()
     let mut tx = deps.db.tenant(&caller).await?;
     let meetings = deliveries::meetings(&mut tx, claims).await?;
     tx.commit().await?;
+    dies_at!("hand_over.read");
     let gone = gone(deps, &caller, meetings).await;
+    dies_at!("hand_over.asked");
     let mut tx = deps.db.tenant(&caller).await?;
     erasure::hold_off(&mut tx).await?;
     let mut ready = deliveries::ready(&mut tx, claims).await?;
@@ -128,7 +133,9 @@ async fn hand_over(deps: &Deps, tenant: TenantId, claims: &[Claim]) -> Result<()
         })
         .collect();
     messages::put(&mut tx, again, now).await?;
+    dies_at!("hand_over.written");
     tx.commit().await?;
+    dies_at!("hand_over.committed");
     tell_traces(tenant, &told);
     let duration_ms = began.elapsed().as_millis();
     tracing::info!(event = "deliveries.handed_over", tenant_id = %tenant, told = told.len(), messages = count, claimed = claims.len(),

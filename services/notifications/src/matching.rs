@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use cs_core::{Caller, MeetingId};
-use cs_events::HandlerError;
 use cs_events::jobs::{self, Job};
+use cs_events::{HandlerError, dies_at};
 use cs_proto::events::v1::{MeetingPublished, NotificationFanOutRequested, NotificationMatchRequested};
 use cs_proto::search::v1::search_client::SearchClient;
 use cs_proto::search::v1::{
@@ -43,6 +43,7 @@ pub async fn matching(
     }
     let tried = searches::followed(&mut tx, &request.after_key, BATCH).await?;
     tx.commit().await?;
+    dies_at!("matching.read");
     let asked: Vec<&Followed> =
         tried.iter().filter(|search| readable(search) && concerns(search, event)).collect();
     let answer = if asked.is_empty() { all_there() } else { ask_search(deps, &us, event, &asked).await? };
@@ -50,6 +51,7 @@ pub async fn matching(
     if !answer.indexed && !event.text_sha256.is_empty() {
         return Err(HandlerError::Transient("the index does not have the meeting yet".to_owned()));
     }
+    dies_at!("matching.asked");
     let matched: Vec<String> = answer.matches.into_iter().map(|matched| matched.id).collect();
     let now = deps.ids.now();
     let mut tx = deps.db.tenant(caller).await?;
@@ -70,8 +72,10 @@ pub async fn matching(
             ask(&mut tx, caller, &deps.ids, &first).await?;
         }
     }
+    dies_at!("matching.kept");
     jobs::finish(&mut tx, job, now).await?;
     tx.commit().await?;
+    dies_at!("matching.committed");
     tracing::info!(meeting_id = %meeting, searches = tried.len(), matched = matched.len(), "saved searches were tried");
     Ok(())
 }

@@ -80,7 +80,8 @@ pub async fn update(
     let changed = store::put(tx, user, &wanted, now).await?;
     if changed.schedule() != before {
         let schedule = changed.schedule();
-        let leased = now + hand_over::LEASE.max(send::LEASE);
+        // A sender may have taken, or renewed, one since `now`; which of two clocks is ahead is not known either.
+        let leased = now + hand_over::LEASE.max(send::LEASE) * 2;
         store::hold_again(tx, user, schedule.due(now), schedule.after_quiet(now), leased).await?;
     }
     Ok(changed)

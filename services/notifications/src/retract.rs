@@ -1,5 +1,5 @@
 //! What was told is taken back: a meeting that was withdrawn, a document that fewer may see, a person who deleted their
-//! account.
+//! account. Each is one transaction, the event's inbox included: a worker that dies leaves all of it or nothing.
 
 use cs_core::{ArtifactId, Caller, MeetingId, UserId, Visibility};
 use cs_events::{Envelope, HandlerError, inbox};

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use chrono::TimeDelta;
 use cs_core::{Caller, TenantId, Trace, UserId};
 use cs_db::{Reason, Wakeups};
-use cs_events::RetryPolicy;
+use cs_events::{RetryPolicy, dies_at};
 use cs_rpc::Tasks;
 use futures::future::join_all;
 use tokio::sync::{Semaphore, mpsc};
@@ -120,6 +120,7 @@ impl Sender {
         if size == 0 {
             return Ok(0);
         }
+        dies_at!("send.claimed");
         let lease = Lease::new(&self.deps, &claims, until);
         tokio::select! {
             sent = self.send_all(channel, claims, &lease) => sent.map(|()| size),
@@ -200,6 +201,7 @@ impl Sender {
         let ids: Vec<Uuid> = outgoing.iter().map(|message| message.id).collect();
         let contents = outgoing::contents(&mut tx, &ids).await?;
         tx.commit().await?;
+        dies_at!("send.read");
         let people = if channel.name() == EMAIL {
             let users: Vec<UserId> = outgoing.iter().map(|message| message.user_id.into()).collect();
             Some(people::named(&self.deps, &caller, users).await)
@@ -254,7 +256,9 @@ impl Sender {
         };
         // How long is waited is the channel's to know: dropped in between, nobody knows whether it was taken.
         let began = Instant::now();
+        dies_at!("send.begun");
         let sent = channel.send(&message).await;
+        dies_at!("send.taken");
         let gone = matches!(sent, Err(ChannelError::Gone(_))).then_some(target).flatten();
         let outcome = match sent {
             Ok(()) => Outcome::Sent,

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use cs_core::{ArtifactId, Caller, MeetingId};
-use cs_events::{Bus, Consumer, Envelope, EventHandler, HandlerError, RetryPolicy};
+use cs_events::{Bus, Consumer, Envelope, EventHandler, HandlerError, RetryPolicy, dies_at};
 use cs_proto::common::v1::{BatchGetRequest, PageRequest};
 use cs_proto::events::v1::{ArtifactVisibilityChanged, MeetingPublished, MeetingWithdrawn, SummaryGated};
 use cs_proto::meetings::v1 as meetings;
@@ -77,6 +77,7 @@ async fn visibility(deps: &Deps, caller: &Caller, envelope: &Envelope) -> Result
     let tag = event.visibility.parse().unwrap_or(Visibility::Reviewer);
     let version = envelope.occurred_at.timestamp_millis();
     let applied = deps.index.set_visibility(caller.tenant.uuid(), artifact, version, tag).await?;
+    dies_at!("indexer.tagged");
     // A claim bears the tag of the most hidden of its documents. Now one is shown, and the others' tags decide.
     if event.previous_visibility.parse().is_ok_and(|before: Visibility| tag < before)
         && let Some(meeting) = meeting(deps, caller, &event.meeting_id).await?
@@ -104,6 +105,7 @@ async fn withdrawn(deps: &Deps, caller: &Caller, envelope: &Envelope) -> Result<
         .uuid();
     let (tenant, at) = (caller.tenant.uuid(), envelope.occurred_at.timestamp_millis());
     deps.index.remove_part(tenant, meeting, Part::Documents, at).await?;
+    dies_at!("indexer.removed");
     let version = i64::try_from(event.version).unwrap_or(i64::MAX);
     deps.index.remove_part(tenant, meeting, Part::Claims, version).await?;
     tracing::info!(
@@ -125,6 +127,7 @@ async fn index_documents(
     let base = Base::new(caller, meeting)?;
     let count = docs.len();
     let applied = put(deps, caller, &base, Part::Documents, at.timestamp_millis(), docs, unembedded).await?;
+    dies_at!("indexer.documents");
     tracing::info!(
         event = "meeting.indexed",
         meeting_id = meeting.id,
@@ -169,6 +172,7 @@ async fn index_claims(
     let docs = claim_docs(deps, caller, meeting, summary).await?;
     let count = docs.len();
     let applied = put(deps, caller, &base, Part::Claims, version, docs, unembedded).await?;
+    dies_at!("indexer.claims");
     tracing::info!(
         event = "summary.indexed",
         meeting_id = meeting.id,

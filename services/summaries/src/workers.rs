@@ -1,4 +1,5 @@
-//! What runs in the background: the consumer that summarizes and the job that publishes.
+//! What runs in the background: the consumer that summarizes and the job that publishes. Of other services they only ask;
+//! what they write is one transaction with the event's inbox or the job's end, so nothing is half done when one dies.
 
 use std::sync::Arc;
 

@@ -115,9 +115,10 @@ async fn end(app: &App, issuer: &str, token: &LogoutToken) -> Result<(), Refusal
         (None, Some(subject)) => app.sessions.end_all(Which::Subject { issuer, subject }).await,
         (None, None) => return Err(Wrong::Nobody.into()),
     };
+    // What failed half-way has ended some.
+    app.memory.forget();
     match ended {
         Ok(ended) => {
-            app.memory.forget();
             tracing::info!(event = "logout_token.done", sessions = ended.len(), "a provider ended sessions");
             Ok(())
         }

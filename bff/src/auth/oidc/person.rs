@@ -210,8 +210,10 @@ pub(super) async fn begin(
     let mut ended: Vec<SignedIn> = carried.into_iter().collect();
     if let Some(previous) = previous {
         let which = crate::auth::session::Which::Named(previous);
-        ended.extend(app.sessions.end_all(which).await.map_err(|e| SignInError::Unavailable(e.to_string()))?);
+        let sessions = app.sessions.end_all(which).await;
+        // What failed half-way has ended some.
         app.memory.forget();
+        ended.extend(sessions.map_err(|e| SignInError::Unavailable(e.to_string()))?);
     }
     let new = who.standing();
     ended.retain(|old| !old.standing().may_be(&new));

@@ -33,7 +33,7 @@ where
                     State::Ended => return None,
                     State::Closed => match open(cursor.clone()).await {
                         Ok(stream) => State::Open(Box::new(stream)),
-                        Err(status) if passes(&status) => {
+                        Err(status) if cs_rpc::is_unavailable(&status) => {
                             tokio::time::sleep(PAUSE).await;
                             State::Closed
                         }
@@ -57,7 +57,7 @@ where
                         // The token ran out: a new request brings a new one.
                         None => State::Closed,
                         Some(Err(status)) if status.code() == Code::Unauthenticated => State::Closed,
-                        Some(Err(status)) if passes(&status) => {
+                        Some(Err(status)) if cs_rpc::is_unavailable(&status) => {
                             tokio::time::sleep(PAUSE).await;
                             State::Closed
                         }
@@ -69,8 +69,4 @@ where
             }
         },
     )
-}
-
-fn passes(status: &Status) -> bool {
-    matches!(status.code(), Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled | Code::Aborted)
 }

@@ -23,6 +23,7 @@ use cs_devidp::SigningKey;
 use ring::digest::{SHA256, digest};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 
 use crate::stack::{MovedClock, Stack};
 
@@ -62,6 +63,8 @@ pub(crate) struct Plan {
     pub(crate) instead: Option<(&'static str, Response)>,
     /// Before the answer, by endpoint.
     pub(crate) delay: Option<(&'static str, Duration)>,
+    /// Before the answer, until [`Evil::go`] has a permit: an endpoint.
+    pub(crate) held: Option<&'static str>,
 }
 
 pub(crate) type Wrong = fn(&mut Plan);
@@ -82,6 +85,8 @@ pub(crate) struct Evil {
     pub(crate) revoked: Mutex<Vec<String>>,
     pub(crate) asked: Mutex<Vec<HashMap<String, String>>>,
     pub(crate) subject: Mutex<String>,
+    /// A permit for each answer that is held.
+    pub(crate) go: Semaphore,
 }
 
 impl Evil {
@@ -99,6 +104,7 @@ impl Evil {
             revoked: Mutex::default(),
             asked: Mutex::default(),
             subject: Mutex::new("mallory".into()),
+            go: Semaphore::new(0),
         });
         let router = Router::new()
             .route("/.well-known/openid-configuration", get(metadata))
@@ -190,6 +196,7 @@ impl Evil {
             answer: vec![("iss", issuer.clone())],
             instead: None,
             delay: None,
+            held: None,
         };
         (self.wrong.lock().unwrap())(&mut plan);
         plan
@@ -208,6 +215,9 @@ impl Evil {
         *self.counts.lock().unwrap().entry(endpoint).or_default() += 1;
         if let Some((_, delay)) = plan.delay.filter(|(which, _)| *which == endpoint) {
             tokio::time::sleep(delay).await;
+        }
+        if plan.held == Some(endpoint) {
+            self.go.acquire().await.unwrap().forget();
         }
         if plan.instead.as_ref().is_some_and(|(which, _)| *which == endpoint) {
             return plan.instead.take().map(|(_, response)| response);

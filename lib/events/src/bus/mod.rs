@@ -62,8 +62,10 @@ pub struct Delivery {
     pub envelope: Result<Envelope, Malformed>,
     /// How often it was taken, this time included.
     pub attempt: u32,
-    /// How often a consumer died with it in hand, where the bus knows.
+    /// How often a consumer died with it in hand.
     pub lost: u32,
+    /// How often it was given back untried.
+    pub handed_back: u32,
     pub(crate) queue: String,
     pub(crate) receipt: Receipt,
 }
@@ -73,8 +75,8 @@ pub struct Delivery {
 pub(crate) enum Receipt {
     /// A row; the attempt is the receipt.
     Row(i64),
-    /// A receipt handle, and what a copy for the dead letters needs.
-    Handle { handle: String, body: String, attributes: HashMap<String, String> },
+    /// A receipt handle, the server's name of the message, and what a copy for the dead letters needs.
+    Handle { handle: String, message: String, body: String, attributes: HashMap<String, String> },
 }
 
 /// A message that was given up, or parked.
@@ -171,6 +173,8 @@ pub trait Bus: Send + Sync {
     async fn extend(&self, delivery: &Delivery, lease: Duration) -> Result<bool, BusError>;
     /// Gives a message back, to come again after `wait`.
     async fn retry(&self, delivery: &Delivery, wait: Duration, error: &str) -> Result<(), BusError>;
+    /// Gives a message back untried, to come again at once: the process stops.
+    async fn hand_back(&self, delivery: &Delivery) -> Result<(), BusError>;
     /// Puts a message to the dead letters.
     async fn bury(&self, delivery: &Delivery, error: &str) -> Result<(), BusError>;
     /// Keeps a message for a version that can read it.

@@ -15,7 +15,7 @@ use uuid::Uuid;
 use super::{Bus, BusError, DeadFilter, DeadMessage, Delivery, Malformed, Receipt, Unpublished};
 use crate::Envelope;
 
-type TakenRow = (i64, Json<Value>, i32, i32, String);
+type TakenRow = (i64, Json<Value>, i32, i32, i32, String);
 type DeadRow = (Uuid, String, Json<Value>, i32, Option<String>, DateTime<Utc>, bool);
 
 /// The bus over a Postgres schema of its own.
@@ -43,8 +43,8 @@ impl PostgresBus {
 
     /// The taken lanes are those after the last one, and then those from the first on.
     fn turn(&self, queue: &str, after: &str, rows: &[TakenRow]) {
-        let wrapped = rows.iter().map(|row| row.4.as_str()).filter(|lane| *lane <= after).max();
-        let last = wrapped.or_else(|| rows.iter().map(|row| row.4.as_str()).max());
+        let wrapped = rows.iter().map(|row| row.5.as_str()).filter(|lane| *lane <= after).max();
+        let last = wrapped.or_else(|| rows.iter().map(|row| row.5.as_str()).max());
         if let Some(last) = last {
             let mut turns = self.after.lock().unwrap_or_else(PoisonError::into_inner);
             turns.insert(queue.to_owned(), last.to_owned());
@@ -102,7 +102,7 @@ impl Bus for PostgresBus {
         let after = self.last_lane(queue);
         let mut taken: Vec<TakenRow> = call!(
             self,
-            sqlx::query_as("SELECT * FROM bus_take($1, $2, $3, $4, $5)")
+            sqlx::query_as("SELECT * FROM bus_take_in_turn($1, $2, $3, $4, $5)")
                 .bind(queue)
                 .bind(i32::try_from(most).unwrap_or(i32::MAX))
                 .bind(self.clock.now())
@@ -115,10 +115,11 @@ impl Bus for PostgresBus {
         taken.sort_unstable_by_key(|row| row.0);
         Ok(taken
             .into_iter()
-            .map(|(message, Json(value), attempt, lost, _)| Delivery {
+            .map(|(message, Json(value), attempt, lost, handed_back, _)| Delivery {
                 envelope: read(value),
                 attempt: attempt.unsigned_abs(),
                 lost: lost.unsigned_abs(),
+                handed_back: handed_back.unsigned_abs(),
                 queue: queue.to_owned(),
                 receipt: Receipt::Row(message),
             })
@@ -151,6 +152,14 @@ impl Bus for PostgresBus {
             .bind(receipt)
             .bind(self.after(wait))
             .bind(error.replace('\0', ""));
+        call!(self, query, execute);
+        Ok(())
+    }
+
+    async fn hand_back(&self, delivery: &Delivery) -> Result<(), BusError> {
+        let (id, receipt) = receipt(delivery);
+        let query =
+            sqlx::query("SELECT bus_hand_back($1, $2, $3)").bind(id).bind(receipt).bind(self.clock.now());
         call!(self, query, execute);
         Ok(())
     }

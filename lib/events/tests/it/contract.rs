@@ -74,12 +74,12 @@ impl Fixture {
     }
 
     /// A lease that is waited for, and does not end while it is looked whether anything is there.
-    fn short(&self) -> Duration {
+    pub(crate) fn short(&self) -> Duration {
         if self.sqs.is_some() { SHORT_ELSEWHERE } else { SHORT }
     }
 
     /// Takes until `count` have come, or the patience ends.
-    async fn take(&self, queue: &str, count: usize, lease: Duration) -> Vec<Delivery> {
+    pub(crate) async fn take(&self, queue: &str, count: usize, lease: Duration) -> Vec<Delivery> {
         let mut taken = Vec::new();
         for _ in 0..20 {
             taken.extend(self.bus.receive(queue, 10, lease).await.unwrap());
@@ -96,7 +96,7 @@ impl Fixture {
         assert!(self.bus.receive(queue, 10, SHORT).await.unwrap().is_empty(), "{queue} should be empty");
     }
 
-    async fn dead(&self, queue: &str) -> Vec<cs_events::bus::DeadMessage> {
+    pub(crate) async fn dead(&self, queue: &str) -> Vec<cs_events::bus::DeadMessage> {
         let which = DeadFilter::new(TenantId::of_slug("default"), "");
         self.bus.dead(queue, which, 100).await.unwrap()
     }
@@ -144,16 +144,17 @@ macro_rules! promises {
     ($($name:ident),* $(,)?) => {
         mod on_postgres { $(
             #[tokio::test(flavor = "multi_thread")]
-            async fn $name() { super::$name(super::Fixture::postgres(stringify!($name)).await).await }
+            async fn $name() { super::$name(crate::contract::Fixture::postgres(stringify!($name)).await).await }
         )* }
         mod on_sns { $(
             #[tokio::test(flavor = "multi_thread")]
             async fn $name() {
-                if let Some(fixture) = super::Fixture::sns(stringify!($name)).await { super::$name(fixture).await }
+                if let Some(fixture) = crate::contract::Fixture::sns(stringify!($name)).await { super::$name(fixture).await }
             }
         )* }
     };
 }
+pub(crate) use promises;
 promises!(
     filters,
     batches,

@@ -5,10 +5,12 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use async_trait::async_trait;
 use chrono::TimeDelta;
+use cs_db::Wakeups;
 use cs_events::jobs::{self, Job};
 use cs_events::{
     Bus, Consumer, Envelope, EventHandler, HandlerError, JobHandler, JobWorker, PostgresBus, RetryPolicy,
 };
+use cs_rpc::Tasks;
 
 use crate::support::World;
 
@@ -175,6 +177,36 @@ impl JobHandler for Slow {
     }
 }
 
+async fn in_hand(world: &World) {
+    while world.text("SELECT state FROM toy.jobs").await != "running" {
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+}
+
+/// However often processes stop with it in hand, it has its tries.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_was_handed_back_was_not_tried() {
+    let world = World::new("handed_back_job").await;
+    let mut tx = world.db.tenant(&world.caller()).await.unwrap();
+    jobs::put(&mut tx, &world.envelope("a", "city")).await.unwrap();
+    tx.commit().await.unwrap();
+    let tasks = Tasks::default();
+    let slow = JobWorker::new(world.db.clone(), Arc::new(Slow), world.clock.clone());
+    slow.run(&tasks, &Wakeups::default(), "toy", 1);
+    in_hand(&world).await;
+    assert!(tasks.drain(std::time::Duration::from_secs(60)).await, "what does not end is handed back");
+    let counts = "SELECT state || attempt || lost || handed_back FROM toy.jobs";
+    assert_eq!(world.text(counts).await, "ready101");
+    world.admin("UPDATE toy.jobs SET attempt = 100, handed_back = 100").await;
+    let handler = Arc::new(Shaky::default());
+    let worker = JobWorker::new(world.db.clone(), handler.clone(), world.clock.clone());
+    while world.text("SELECT state FROM toy.jobs").await != "dead" {
+        worker.step().await.unwrap();
+        world.admin("UPDATE toy.jobs SET run_at = now() WHERE state = 'ready'").await;
+    }
+    assert_eq!(handler.tries.load(Ordering::SeqCst), RetryPolicy::STANDARD.attempts);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_that_lost_its_job_stops() {
     let world = World::manual("lost_job").await;
@@ -183,12 +215,7 @@ async fn a_worker_that_lost_its_job_stops() {
     tx.commit().await.unwrap();
     let slow = JobWorker::new(world.db.clone(), Arc::new(Slow), world.clock.clone());
     let working = tokio::spawn(async move { slow.step().await.unwrap() });
-    for _ in 0..100 {
-        if world.text("SELECT state FROM toy.jobs").await == "running" {
-            break;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-    }
+    in_hand(&world).await;
     world.manual.advance(TimeDelta::seconds(31));
     let other = JobWorker::new(world.db.clone(), Arc::new(Hopeless::default()), world.clock.clone());
     assert_eq!(other.step().await.unwrap(), 1, "the lease has run out");

@@ -72,6 +72,9 @@ impl Bus for Notes {
     async fn retry(&self, delivery: &Delivery, wait: Duration, error: &str) -> Result<(), BusError> {
         self.inner.retry(delivery, wait, error).await
     }
+    async fn hand_back(&self, delivery: &Delivery) -> Result<(), BusError> {
+        self.inner.hand_back(delivery).await
+    }
     async fn bury(&self, delivery: &Delivery, error: &str) -> Result<(), BusError> {
         self.inner.bury(delivery, error).await
     }

@@ -55,7 +55,7 @@ async fn of_messages_only_the_poisonous_one_is_taken_for_the_cause() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_jobs_only_the_poisonous_one_is_taken_for_the_cause() {
-    type Taken = (sqlx::types::Uuid, Json<serde_json::Value>, i32, i32, String);
+    type Taken = (sqlx::types::Uuid, Json<serde_json::Value>, i32, i32, i32, String);
     let world = World::manual("suspect_jobs").await;
     let mut tx = world.db.tenant(&world.caller()).await.unwrap();
     for name in ["c0", "c1", "poison", "c2", "c3"] {
@@ -69,14 +69,14 @@ async fn of_jobs_only_the_poisonous_one_is_taken_for_the_cause() {
         let mut hand = Vec::new();
         for _ in 0..4 {
             let taken: Option<Taken> =
-                sqlx::query_as("SELECT * FROM claim_job(ARRAY['a'], ARRAY[1], $1, $2, $3)")
+                sqlx::query_as("SELECT * FROM claim_due_job(ARRAY['a'], ARRAY[1], $1, $2, $3)")
                     .bind(world.clock.now())
                     .bind(world.clock.now() + LEASE)
                     .bind(&after)
                     .fetch_optional(&mut connection)
                     .await
                     .unwrap();
-            if let Some((id, Json(envelope), _, deaths, lane)) = taken {
+            if let Some((id, Json(envelope), _, deaths, _, lane)) = taken {
                 lost.insert(city(&envelope), deaths);
                 hand.push((id, city(&envelope)));
                 after = lane;

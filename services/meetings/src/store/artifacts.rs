@@ -192,9 +192,20 @@ pub(crate) async fn retry(tx: &mut TenantTx, id: Uuid) -> Result<(), DbError> {
     Ok(())
 }
 
+/// Counts a try at which the reader failed, and not the document; gives how many that makes.
+pub(crate) async fn count_failed_read(tx: &mut TenantTx, id: Uuid) -> Result<u32, DbError> {
+    let reads: i32 = sqlx::query_scalar(
+        "UPDATE artifacts SET failed_reads = failed_reads + 1 WHERE id = $1 RETURNING failed_reads",
+    )
+    .bind(id)
+    .fetch_one(tx.conn())
+    .await?;
+    Ok(reads.unsigned_abs())
+}
+
 /// Could not be read: kept, marked, with the reason.
 pub(crate) async fn unread(tx: &mut TenantTx, id: Uuid, status: &str, reason: &str) -> Result<(), DbError> {
-    sqlx::query("UPDATE artifacts SET status = $2, reason = $3 WHERE id = $1 AND status = 'fetched'")
+    sqlx::query("UPDATE artifacts SET status = $2, reason = $3, failed_reads = 0 WHERE id = $1 AND status = 'fetched'")
         .bind(id)
         .bind(status)
         .bind(reason)

@@ -65,7 +65,7 @@ pub struct Message {
     pub address: Address,
     /// What it tells, oldest first; never nothing. Of a long digest the newest.
     pub items: Vec<Item>,
-    /// How many it does not spell out; they stand in the list.
+    /// How many it does not spell out; they stand in the list. A push has room for a few: its title counts all.
     pub more: u64,
     /// Whether it is a digest, and of when.
     pub digest_at: Option<DateTime<Utc>>,

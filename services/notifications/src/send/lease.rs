@@ -8,6 +8,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use cs_core::{Caller, TenantId, Trace};
 use cs_db::Reason;
+use cs_events::dies_at;
 use tokio::sync::Mutex;
 use uuid::Uuid;
 
@@ -71,6 +72,7 @@ impl<'a> Lease<'a> {
         let mut tx = self.deps.db.system(Reason::Jobs).await?;
         let kept = messages::renew(&mut tx, &claims, until).await?;
         tx.commit().await?;
+        dies_at!("send.renewed");
         // What another sender has by now is not begun here.
         left.retain(|id, _| kept.contains(id));
         *self.until.lock().unwrap_or_else(PoisonError::into_inner) = until;
@@ -126,7 +128,9 @@ impl<'a> Lease<'a> {
         if !gone.is_empty() {
             addresses::forget(&mut tx, &gone).await?;
         }
+        dies_at!("send.writing");
         tx.commit().await?;
+        dies_at!("send.written");
         tracing::info!(tenant_id = %tenant, tries = tried.len(), kept, gone = gone.len(), "messages sent");
         Ok(())
     }

@@ -1,4 +1,8 @@
 //! Deliveries on their way into inboxes and to channels.
+//!
+//! The statistics of a queue are those of another moment, and a plan that is kept from when it was empty reads all of it for
+//! each batch. What was claimed is therefore found by its key: such a statement is planned anew each time
+//! (`persistent(false)`), and its condition on the state is written so that an index of what waits cannot serve it.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -203,6 +207,7 @@ pub(crate) async fn meetings(tx: &mut TenantTx, claims: &[Claim]) -> Result<Vec<
     Ok(sqlx::query_scalar(
         "SELECT DISTINCT n.meeting_id FROM deliveries d JOIN notices n ON n.id = d.notice_id WHERE d.id = ANY ($1)",
     )
+    .persistent(false)
     .bind(claims.iter().map(|c| c.id).collect::<Vec<_>>())
     .fetch_all(tx.conn())
     .await?)
@@ -217,11 +222,12 @@ pub(crate) async fn ready(tx: &mut TenantTx, claims: &[Claim]) -> Result<Vec<Rea
                 w.meeting_id IS NOT NULL AS withdrawn, ",
         columns!(),
         " FROM unnest($1::uuid[], $2::integer[]) AS c (id, attempt)
-         JOIN deliveries d ON d.id = c.id AND d.attempt = c.attempt AND d.state = 'sending'
+         JOIN deliveries d ON d.id = c.id AND d.attempt = c.attempt AND d.state || '' = 'sending'
          JOIN notices n ON n.id = d.notice_id
          LEFT JOIN withdrawals w ON w.meeting_id = n.meeting_id AND n.summary_version <= w.version
          LEFT JOIN preferences p ON p.user_id = d.user_id ORDER BY d.id"
     ))
+    .persistent(false)
     .bind(ids)
     .bind(attempts)
     .fetch_all(tx.conn())
@@ -284,8 +290,10 @@ pub(crate) async fn end(
                 sent_at = CASE WHEN u.state = 'sent' THEN $6::timestamptz END
          FROM unnest($1::uuid[], $2::integer[], $3::text[], $4::text[], $5::timestamptz[], $7::boolean[])
               AS u (id, attempt, state, reason, due, in_app)
-         WHERE d.id = u.id AND d.attempt = u.attempt AND d.state = 'sending' RETURNING d.id, d.attempt, d.state, d.in_app",
+         WHERE d.id = u.id AND d.attempt = u.attempt AND d.state || '' = 'sending'
+         RETURNING d.id, d.attempt, d.state, d.in_app",
     )
+    .persistent(false)
     .bind(rows)
     .bind(receipts)
     .bind(states)

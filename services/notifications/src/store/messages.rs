@@ -204,7 +204,7 @@ pub(crate) async fn end(tx: &mut TenantTx, ids: &Ids, mut ended: Vec<&Ended>) ->
     // What a server says may hold anything; a text of Postgres holds no NUL.
     let text = |said: &str| said.replace('\0', "");
     let now = ids.now();
-    let (mut states, mut reasons, mut dues) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut states, mut reasons, mut dues, mut held) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for Ended { outcome, .. } in &ended {
         let (state, reason, due) = match outcome {
             Outcome::Sent => ("sent", None, None),
@@ -218,22 +218,26 @@ pub(crate) async fn end(tx: &mut TenantTx, ids: &Ids, mut ended: Vec<&Ended>) ->
         states.push(state);
         reasons.push(reason);
         dues.push(due);
+        held.push(matches!(outcome, Outcome::Held(_)));
     }
     let kept: Vec<Uuid> = sqlx::query_scalar(
         "UPDATE messages m SET state = u.state, state_reason = u.reason, due_at = coalesce(u.due, m.due_at),
+                tries_from = m.tries_from + u.held::integer,
                 sent_at = CASE WHEN u.state = 'sent' THEN $6::timestamptz END,
                 failed_at = CASE WHEN u.state = 'failed' THEN $6::timestamptz END,
                 ended_at = CASE WHEN u.state <> 'sending' THEN $6::timestamptz END
-         FROM unnest($1::uuid[], $2::integer[], $3::text[], $4::text[], $5::timestamptz[])
-              AS u (id, attempt, state, reason, due)
-         WHERE m.id = u.id AND m.attempt = u.attempt AND m.state = 'sending' RETURNING m.id",
+         FROM unnest($1::uuid[], $2::integer[], $3::text[], $4::text[], $5::timestamptz[], $7::boolean[])
+              AS u (id, attempt, state, reason, due, held)
+         WHERE m.id = u.id AND m.attempt = u.attempt AND m.state || '' = 'sending' RETURNING m.id",
     )
+    .persistent(false)
     .bind(ended.iter().map(|e| e.id).collect::<Vec<_>>())
     .bind(ended.iter().map(|e| e.attempt).collect::<Vec<_>>())
     .bind(states)
     .bind(reasons)
     .bind(dues)
     .bind(now)
+    .bind(held)
     .fetch_all(tx.conn())
     .await?;
     let tried: Vec<(Uuid, i32, &str, Option<String>)> = ended

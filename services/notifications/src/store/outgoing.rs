@@ -1,4 +1,6 @@
 //! What a claimed message says and where it goes.
+//!
+//! Found by their keys: see the head of `store/deliveries.rs`.
 
 use std::collections::HashMap;
 
@@ -61,11 +63,12 @@ pub(crate) async fn messages(tx: &mut TenantTx, claims: &[Claim]) -> Result<Vec<
                 s.endpoint, s.p256dh, s.auth, h.url, ",
         columns!(),
         " FROM unnest($1::uuid[], $2::integer[]) AS c (id, attempt)
-         JOIN messages m ON m.id = c.id AND m.attempt = c.attempt AND m.state = 'sending'
+         JOIN messages m ON m.id = c.id AND m.attempt = c.attempt AND m.state || '' = 'sending'
          LEFT JOIN push_subscriptions s ON m.channel = 'push' AND s.id = m.target_id AND s.user_id = m.user_id
          LEFT JOIN webhooks h ON m.channel = 'webhook' AND h.id = m.target_id AND h.user_id = m.user_id
          LEFT JOIN preferences p ON p.user_id = m.user_id ORDER BY m.id"
     ))
+    .persistent(false)
     .bind(claims.iter().map(|c| c.id).collect::<Vec<_>>())
     .bind(claims.iter().map(|c| c.attempt).collect::<Vec<_>>())
     .fetch_all(tx.conn())
@@ -108,6 +111,7 @@ pub(crate) async fn contents(
         ", t.reason, n.summary_version, n.created_at
          FROM told t JOIN notices n ON n.id = t.notice_id WHERE t.place <= $2 ORDER BY t.id"
     ))
+    .persistent(false)
     .bind(messages)
     .bind(MOST)
     .fetch_all(tx.conn())

@@ -106,8 +106,8 @@ pub(crate) async fn put(
 }
 
 /// Gives what waits for a person a new time: a delivery that of `due`, a message `awake`, the end of quiet hours. What a
-/// sender found quiet hours for stays in its state, and has a time beyond `leased`, where every lease from now has ended;
-/// a message that waits for its next try says why. Who holds one all the same has its attempt for a receipt.
+/// sender found quiet hours for stays in its state, and has a time beyond `leased`, where every lease has ended; what
+/// waits for its next try says why. Who holds one all the same has its attempt for a receipt.
 pub(crate) async fn hold_again(
     tx: &mut TenantTx,
     user: UserId,
@@ -117,7 +117,7 @@ pub(crate) async fn hold_again(
 ) -> Result<(), DbError> {
     sqlx::query(
         "UPDATE deliveries SET due_at = $2, digest_at = $3
-         WHERE user_id = $1 AND (state = 'pending' OR state = 'sending' AND failures = 0 AND due_at > $4)",
+         WHERE user_id = $1 AND (state = 'pending' OR state = 'sending' AND state_reason IS NULL AND due_at > $4)",
     )
     .bind(user.uuid())
     .bind(due.at)

@@ -27,7 +27,7 @@ const GONE: &str =
     "SELECT a.error FROM messages m JOIN message_attempts a ON a.message_id = m.id AND a.outcome = 'failed'
      WHERE m.state = 'suppressed' AND m.state_reason = 'the address is gone' ORDER BY 1";
 
-async fn follower(world: &World, channels: &[&str]) -> UserId {
+pub(crate) async fn follower(world: &World, channels: &[&str]) -> UserId {
     let user: UserId = world.ids.next();
     world.follow(user, &Target::City(world.places.city)).await;
     let channels = channels.iter().map(|name| (*name).to_owned()).collect();
@@ -47,7 +47,7 @@ async fn until_done(sender: &Sender) {
     while sender.step().await.unwrap() > 0 {}
 }
 
-async fn browser(world: &World, user: UserId, receivers: &Receivers, path: &str) {
+pub(crate) async fn browser(world: &World, user: UserId, receivers: &Receivers, path: &str) {
     let caller = world.person(user);
     let browser = Browser {
         endpoint: receivers.url(path),

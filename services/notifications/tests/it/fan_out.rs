@@ -77,7 +77,7 @@ async fn what_residents_may_not_see_is_told_when_they_may() {
 }
 
 /// Makes `count` people who follow the city, every tenth of them also the body.
-async fn crowd(world: &World, count: i64) {
+pub(crate) async fn crowd(world: &World, count: i64) {
     let mut tx = world.tx(&world.service()).await;
     sqlx::query(
         "INSERT INTO follows (id, tenant_id, user_id, kind, target_id, origin, created_at)

@@ -94,24 +94,31 @@ async fn in_quiet_hours_nothing_is_told_and_afterwards_once() {
     assert_eq!(world.count("deliveries WHERE state = 'sent'").await, 2);
 }
 
+/// A person with quiet hours, and two meetings at the last moment before those: one is in the inbox, with its mail to be
+/// sent; the other is claimed when they have begun.
+async fn late(world: &World) -> (UserId, Arc<Post>) {
+    let user = person(world, night()).await;
+    to(world, "2023-01-10T03:59:00Z");
+    publish(world).await;
+    let post = Arc::new(Post::default());
+    world.sender(vec![]).step().await.unwrap();
+    publish(world).await;
+    to(world, "2023-01-10T04:01:00Z");
+    steps(world, &post).await;
+    (user, post)
+}
+
 #[tokio::test]
 async fn a_sender_that_is_late_keeps_quiet_hours_too() {
     let world = World::start("late_quiet").await;
-    person(&world, night()).await;
-    to(&world, "2023-01-10T03:59:00Z");
-    publish(&world).await;
-    let post = Arc::new(Post::default());
-    // In the inbox before ten, and the mail would go after it.
-    world.sender(vec![]).step().await.unwrap();
-    publish(&world).await;
-    to(&world, "2023-01-10T04:01:00Z");
-    steps(&world, &post).await;
+    let (_, post) = late(&world).await;
     assert_eq!(post.0.lock().unwrap().len(), 0);
     assert_eq!(world.count("deliveries WHERE state = 'sent'").await, 1);
     to(&world, "2023-01-10T13:00:00Z");
     steps(&world, &post).await;
     assert_eq!(post.0.lock().unwrap().len(), 2);
     assert_eq!(world.count("message_attempts").await, 2, "waiting is no try");
+    assert_eq!(world.count("messages WHERE attempt - tries_from = 1").await, 2, "and uses none");
 }
 
 #[tokio::test]
@@ -128,15 +135,10 @@ async fn who_changes_their_mind_waits_for_the_new_time() {
 #[tokio::test]
 async fn what_quiet_hours_held_at_the_last_moment_follows_a_new_time_too() {
     let world = World::start("new_time_late").await;
-    let user = person(&world, night()).await;
-    to(&world, "2023-01-10T03:59:00Z");
-    publish(&world).await;
-    let post = Arc::new(Post::default());
-    // One is in the inbox before ten, with its mail to be sent; another is claimed after it.
-    world.sender(vec![]).step().await.unwrap();
-    publish(&world).await;
-    to(&world, "2023-01-10T04:01:00Z");
-    steps(&world, &post).await;
+    let (user, post) = late(&world).await;
+    // That it failed once does not tie it to the old time.
+    let failed = "UPDATE notifications.deliveries SET failures = 1 WHERE state = 'sending'";
+    sqlx::raw_sql(failed).execute(&mut world.owner().await).await.unwrap();
     let held = "SELECT state || ' ' || due_at::text FROM deliveries WHERE state <> 'sent'
                 UNION ALL SELECT state || ' ' || due_at::text FROM messages";
     assert_eq!(world.texts(held).await, ["sending 2023-01-10 13:00:00+00"; 2]);
@@ -160,11 +162,15 @@ async fn what_a_sender_has_in_hand_is_not_given_a_new_time() {
     let mut owner = world.owner().await;
     let claimed = format!(
         "UPDATE notifications.deliveries SET state = 'sending', attempt = 1, due_at = '{}'",
-        (world.now() + LEASE).to_rfc3339()
+        (world.now() + LEASE + TimeDelta::minutes(1)).to_rfc3339()
     );
     sqlx::raw_sql(sqlx::AssertSqlSafe(claimed)).execute(&mut owner).await.unwrap();
     world.prefer(user, &Change { quiet: Some(None), ..Change::default() }).await;
-    assert_eq!(steps(&world, &Arc::new(Post::default())).await, 0, "the lease holds");
+    assert_eq!(
+        steps(&world, &Arc::new(Post::default())).await,
+        0,
+        "taken while the person chose, the lease holds"
+    );
 }
 
 #[tokio::test]

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod channels;
+mod desk;
+mod dying;
 mod fan_out;
 mod follows;
 mod holding;

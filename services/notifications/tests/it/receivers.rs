@@ -63,18 +63,33 @@ impl Receivers {
 
     /// The next thing they got, which has to be a `kind`.
     pub(crate) async fn next(&mut self, kind: &str) -> Value {
-        let line = tokio::time::timeout(Duration::from_secs(60), self.lines.next_line()).await;
-        let line = line.expect("something is received in time").unwrap().expect("the receivers run");
-        let mut got: Value = serde_json::from_str(&line).unwrap();
-        assert!(got.get(kind).is_some(), "{kind}: {line}");
-        got[kind].take()
+        let mut got = self.line().await;
+        got.remove(kind).unwrap_or_else(|| panic!("{kind}: {got:?}"))
     }
 
     /// Verifies webhooks with this secret from now on.
     pub(crate) async fn secret(&mut self, secret: &str) {
+        assert_eq!(self.all(secret).await, []);
+    }
+
+    /// What they got since they were last asked, each with its kind. What a sender was answered for is there by then.
+    pub(crate) async fn all(&mut self, secret: &str) -> Vec<(String, Value)> {
         let line = format!("{{\"secret\": {secret:?}}}\n");
         self.input.write_all(line.as_bytes()).await.unwrap();
-        self.next("secret").await;
+        let mut got = Vec::new();
+        loop {
+            let (kind, value) = self.line().await.into_iter().next().unwrap();
+            if kind == "secret" {
+                return got;
+            }
+            got.push((kind, value));
+        }
+    }
+
+    async fn line(&mut self) -> serde_json::Map<String, Value> {
+        let line = tokio::time::timeout(Duration::from_secs(60), self.lines.next_line()).await;
+        let line = line.expect("something is received in time").unwrap().expect("the receivers run");
+        serde_json::from_str(&line).unwrap()
     }
 
     pub(crate) fn url(&self, path: &str) -> String {

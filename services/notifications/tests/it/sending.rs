@@ -7,9 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chrono::TimeDelta;
 use cs_core::{MeetingId, UserId};
-use cs_events::{DeadLetterPart, DeadLetters, Ledger, PostgresBus};
-use cs_proto::ops::v1 as pb;
-use cs_proto::ops::v1::dead_letters_server::DeadLetters as _;
+use cs_events::PostgresBus;
 use notifications::Sender;
 use notifications::channel::{Channel, ChannelError, Message};
 use notifications::follow::Target;
@@ -17,6 +15,7 @@ use notifications::preferences::Change;
 use notifications::send::{LEASE, POLICY};
 use tokio::sync::{Notify, Semaphore};
 
+use crate::desk::Desk;
 use crate::support::{World, until};
 
 /// Keeps what it got; each send waits for its turn, and answers as told.
@@ -352,29 +351,17 @@ async fn a_failed_message_is_a_dead_letter_that_is_sent_again_or_discarded() {
     let world = World::start("dead_messages").await;
     waiting(&world, 2).await;
     by(&world, Arc::new(Scripted { refuse: true, ..Default::default() })).step().await.unwrap();
-    let bus_db = world.bus().await;
-    let bus = Arc::new(PostgresBus::new(bus_db.clone(), world.clock.clone()));
-    let part = DeadLetterPart { db: Some(world.deps.db.clone()), queue: String::new() };
-    let desk = DeadLetters::new(vec![part], bus, Ledger::new(bus_db, world.ids.clone()), world.clock.clone());
-    fn ask<T>(world: &World, message: T) -> tonic::Request<T> {
-        let mut request = tonic::Request::new(message);
-        request.extensions_mut().insert(world.service());
-        request
-    }
-    let list = async |world: &World| {
-        let request = pb::ListDeadLettersRequest { r#type: "message.email".into(), ..Default::default() };
-        desk.list_dead_letters(ask(world, request)).await.unwrap().into_inner().dead_letters
-    };
-    assert!(list(&world.neighbour()).await.is_empty(), "another tenant's are not shown");
-    let letters = list(&world).await;
+    let desk = Desk::of(&world).await;
+    assert!(
+        desk.list(&world.neighbour(), "message.email").await.is_empty(),
+        "another tenant's are not shown"
+    );
+    let letters = desk.list(&world, "message.email").await;
     assert_eq!(letters.len(), 2);
     assert_eq!((letters[0].error.as_str(), letters[0].place.as_str()), ("gone", "notifications"));
-    let discard = pb::DiscardDeadLetterRequest { id: letters[0].id.clone(), reason: "moved".into() };
-    desk.discard_dead_letter(ask(&world, discard)).await.unwrap();
+    desk.discard(&world, &letters[0], "moved").await;
     world.clock.advance(TimeDelta::seconds(1));
-    let all = || pb::ReplayDeadLettersRequest { all: true, ..Default::default() };
-    let replayed = desk.replay_dead_letters(ask(&world, all())).await.unwrap().into_inner().ids;
-    assert_eq!(replayed, [letters[1].id.as_str()]);
+    assert_eq!(desk.replay(&world).await, [letters[1].id.as_str()]);
     let channel = Arc::new(Scripted { fail: AtomicUsize::new(1), ..Default::default() });
     for _ in 0..2 {
         assert_eq!(by(&world, channel.clone()).step().await.unwrap(), 1);
@@ -388,7 +375,7 @@ async fn a_failed_message_is_a_dead_letter_that_is_sent_again_or_discarded() {
             .await,
         ["sent 3", "suppressed 1 discarded: moved"]
     );
-    assert!(list(&world).await.is_empty());
+    assert!(desk.list(&world, "message.email").await.is_empty());
 }
 
 #[tokio::test]

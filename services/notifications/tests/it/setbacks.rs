@@ -1,20 +1,16 @@
 //! What cannot be handed over: it comes again soon, holds up nobody else, and is given up in the end.
 
-use std::sync::Arc;
-
 use chrono::TimeDelta;
-use cs_events::{DeadLetterPart, DeadLetters, Ledger, PostgresBus};
-use cs_proto::ops::v1 as pb;
-use cs_proto::ops::v1::dead_letters_server::DeadLetters as _;
 use notifications::follow::Target;
 use notifications::gauges::{self, Behind};
 use notifications::send::POLICY;
 use sqlx::AssertSqlSafe;
 
+use crate::desk::Desk;
 use crate::support::World;
 
 /// That many deliveries of a meeting, due now.
-async fn due(world: &World, count: usize) {
+pub(crate) async fn due(world: &World, count: usize) {
     for _ in 0..count {
         world.follow(world.ids.next(), &Target::City(world.places.city)).await;
     }
@@ -23,7 +19,7 @@ async fn due(world: &World, count: usize) {
 }
 
 /// The database refuses, with this code, to write that these were told.
-async fn refuse(world: &World, code: &str, which: &str) {
+pub(crate) async fn refuse(world: &World, code: &str, which: &str) {
     let sql = format!(
         "CREATE FUNCTION notifications.refuse() RETURNS trigger LANGUAGE plpgsql AS $$
          BEGIN RAISE EXCEPTION 'a row like no other' USING ERRCODE = '{code}'; END $$;
@@ -33,7 +29,7 @@ async fn refuse(world: &World, code: &str, which: &str) {
     sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut world.owner().await).await.unwrap();
 }
 
-async fn relent(world: &World) {
+pub(crate) async fn relent(world: &World) {
     let sql = "DROP TRIGGER refuse ON notifications.delivery_attempts; DROP FUNCTION notifications.refuse()";
     sqlx::raw_sql(sql).execute(&mut world.owner().await).await.unwrap();
 }
@@ -68,32 +64,17 @@ async fn one_that_breaks_its_transaction_stops_no_other_and_is_given_up_in_the_e
 
     // Dead letters like any other: one is discarded, the other told after all.
     relent(&world).await;
-    let bus_db = world.bus().await;
-    let bus = Arc::new(PostgresBus::new(bus_db.clone(), world.clock.clone()));
-    let part = DeadLetterPart { db: Some(world.deps.db.clone()), queue: String::new() };
-    let desk = DeadLetters::new(vec![part], bus, Ledger::new(bus_db, world.ids.clone()), world.clock.clone());
-    fn ask<T>(world: &World, message: T) -> tonic::Request<T> {
-        let mut request = tonic::Request::new(message);
-        request.extensions_mut().insert(world.service());
-        request
-    }
-    let list = async |world: &World| {
-        let request = pb::ListDeadLettersRequest { r#type: "delivery".into(), ..Default::default() };
-        desk.list_dead_letters(ask(world, request)).await.unwrap().into_inner().dead_letters
-    };
-    assert!(list(&world.neighbour()).await.is_empty(), "another tenant's are not shown");
-    let letters = list(&world).await;
+    let desk = Desk::of(&world).await;
+    assert!(desk.list(&world.neighbour(), "delivery").await.is_empty(), "another tenant's are not shown");
+    let letters = desk.list(&world, "delivery").await;
     assert_eq!(letters.len(), 2);
     assert!(letters[0].error.contains("a row like no other"), "{}", letters[0].error);
     assert_eq!(letters[0].place, "notifications");
-    let discard = pb::DiscardDeadLetterRequest { id: letters[0].id.clone(), reason: "nobody".into() };
-    desk.discard_dead_letter(ask(&world, discard)).await.unwrap();
+    desk.discard(&world, &letters[0], "nobody").await;
     world.clock.advance(TimeDelta::seconds(1));
-    let all = pb::ReplayDeadLettersRequest { all: true, ..Default::default() };
-    let replayed = desk.replay_dead_letters(ask(&world, all)).await.unwrap().into_inner().ids;
-    assert_eq!(replayed, [letters[1].id.as_str()]);
+    assert_eq!(desk.replay(&world).await, [letters[1].id.as_str()]);
     assert_eq!(sender.step().await.unwrap(), 1);
-    assert!(list(&world).await.is_empty());
+    assert!(desk.list(&world, "delivery").await.is_empty());
     assert_eq!(world.count("deliveries WHERE state = 'sent'").await, 39);
     assert_eq!(
         world.texts("SELECT state_reason FROM deliveries WHERE state = 'suppressed'").await,

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::{Progress, ReindexError, id, remove};
 use crate::index::{
-    Counts, Filters, Held, MAX_FIRST, Mode, PassageDoc, SearchRequest, Visibility, VisibleTags,
+    Counts, Filters, Held, MAX_FIRST, Mode, PassageDoc, SearchRequest, VisibleTags,
 };
 use crate::query::analysis::tokens;
 use crate::query::{ParsedQuery, parse};
@@ -197,7 +197,8 @@ async fn odd(deps: &Deps, wanted: PassageDoc) -> Result<Option<String>, Error> {
     let query = ParsedQuery { words: words.join(" "), ..parse("") };
     let request = SearchRequest {
         tenant: wanted.tenant_id,
-        visible: VisibleTags::of(Visibility::ALL),
+        // A passage keeps the tag that it was indexed with; the one that holds is that by which it is found.
+        visible: VisibleTags::of([wanted.visibility]),
         query,
         vector: None,
         mode: Mode::Keyword,
@@ -208,10 +209,12 @@ async fn odd(deps: &Deps, wanted: PassageDoc) -> Result<Option<String>, Error> {
     };
     let answer = deps.index.search(request).await?;
     let Some(hit) = answer.hits.into_iter().find(|hit| hit.passage.id == wanted.id) else {
-        return Ok(Some(format!("passage {} is not found by its words", wanted.id)));
+        let tag = wanted.visibility.as_str();
+        return Ok(Some(format!("passage {} is not found by its words, or not as {tag}", wanted.id)));
     };
     // The services know no embedder.
-    let wanted = PassageDoc { embedder: hit.passage.embedder.clone(), ..wanted };
+    let (embedder, visibility) = (hit.passage.embedder.clone(), hit.passage.visibility);
+    let wanted = PassageDoc { embedder, visibility, ..wanted };
     let fields = unlike(&wanted, &hit.passage);
     Ok((!fields.is_empty()).then(|| {
         format!("passage {} has another {} in it than in the services", wanted.id, fields.join(", "))

@@ -2,8 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use cs_events::dying::dying;
 use search::index::opensearch::{Generation, OpenSearchIndex, Options};
-use search::index::{Applied, IndexError, Part, SearchIndex, Visibility};
+use search::index::{Applied, Filters, IndexError, Part, SearchIndex, SearchRequest, Visibility};
 use uuid::Uuid;
 
 use crate::place::Place;
@@ -139,6 +140,47 @@ async fn writers_in_two_processes_agree() {
         assert_eq!(found.total, 2, "the newest has two: {:?}", texts);
     }
     one.remove_everything().await.unwrap();
+}
+
+/// A write is several calls; who dies between two of them leaves what the same event, taken again, makes whole.
+#[tokio::test]
+async fn a_write_that_was_broken_off_anywhere_is_made_whole_by_the_same_again() {
+    let Some(options) = place() else { return };
+    let index = OpenSearchIndex::connect(options.clone()).await.unwrap();
+    let points = ["opensearch.entered", "opensearch.put", "opensearch.swept"];
+    let tenant = uuid(1);
+    for (meeting, point) in (10..).map(uuid).zip(points) {
+        // The first time, and in the place of what stands there.
+        for version in 1..=2 {
+            let texts = [format!("zoning {version} of the river"), format!("zoning {version} of the hill")];
+            let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+            let dead = OpenSearchIndex::connect(options.clone()).await.unwrap();
+            let ended = dying(point, put(&dead, tenant, meeting, version, &texts)).await;
+            assert!(ended.is_none(), "{point} was never reached");
+            let whole = index.version(tenant, meeting, Part::Documents).await.unwrap();
+            assert_eq!(
+                whole,
+                (version > 1).then_some(version - 1),
+                "it is not taken for whole after {point}"
+            );
+            put(&index, tenant, meeting, version, &texts).await;
+            let of_meeting = Filters { meetings: vec![meeting], ..Filters::default() };
+            let found = index.search(SearchRequest { filters: of_meeting, ..words(tenant, "zoning") }).await;
+            let found = found.unwrap();
+            let mut there = self::texts(&found);
+            there.sort_unstable();
+            assert_eq!(there, [texts[1], texts[0]], "after {point}");
+            assert_eq!(index.version(tenant, meeting, Part::Documents).await.unwrap(), Some(version));
+        }
+    }
+    let dead = OpenSearchIndex::connect(options).await.unwrap();
+    let hidden = |index: OpenSearchIndex| async move {
+        index.set_visibility(tenant, uuid(300), 1, Visibility::Reviewer).await.unwrap();
+    };
+    assert!(dying("opensearch.told", hidden(dead)).await.is_none(), "never reached");
+    index.set_visibility(tenant, uuid(300), 1, Visibility::Reviewer).await.unwrap();
+    assert_eq!(index.search(words(tenant, "zoning")).await.unwrap().total, 0, "hidden in the end");
+    index.remove_everything().await.unwrap();
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! What a process takes from a queue ahead of its turn, so that cities take turns.
 //!
 //! SQS gives out what it likes, in the main the oldest, so that whoever comes behind one city's backlog waits for the end of
-//! it. A consumer therefore looks ahead: while fewer cities than it serves at once are in hand, it takes more, keeps them in
+//! it. A consumer therefore looks ahead: while few cities are in hand, it takes more, keeps them in
 //! hand, and hands them out by cities in turn. How far it looks is bounded, and what is beyond is the server's to order:
 //! every message names its city as its group, by which Amazon's own queues are fair.
 
@@ -20,6 +20,8 @@ use crate::bus::BusError;
 const MESSAGES: usize = 1_000;
 /// And their bytes.
 const BYTES: usize = 16 << 20;
+/// Lanes to have in hand, where there are so many: as many as a consumer's lane serves at once.
+const LANES: usize = 8;
 /// Calls in one look.
 const CALLS: usize = 10;
 
@@ -84,7 +86,7 @@ impl Ahead {
         self.lanes().messages == 0
     }
 
-    /// Whether to look further: fewer lanes are in hand than are served at once, and there is room.
+    /// Whether to look further: fewer than `most` lanes are in hand, and there is room.
     fn is_short(&self, most: usize) -> bool {
         let held = self.lanes();
         held.lanes.len() < most && held.messages + ENTRIES <= MESSAGES && held.bytes < BYTES
@@ -136,15 +138,15 @@ impl SnsBus {
         let asked = most.min(ENTRIES);
         let found = self.ask(queue, ahead, asked, self.options.wait, lease).await?;
         if found == asked {
-            self.look(queue, ahead, most, lease).await;
+            self.look(queue, ahead, lease).await;
         }
         Ok(())
     }
 
     /// Looks further, until nothing more comes or enough is in hand. What was found before is served whatever happens.
-    pub(super) async fn look(&self, queue: &str, ahead: &Ahead, most: usize, lease: Duration) {
+    pub(super) async fn look(&self, queue: &str, ahead: &Ahead, lease: Duration) {
         for _ in 0..CALLS {
-            if !ahead.is_short(most) {
+            if !ahead.is_short(LANES) {
                 return;
             }
             match self.ask(queue, ahead, ENTRIES, Duration::ZERO, lease).await {
@@ -209,7 +211,7 @@ impl SnsBus {
         self.renew(queue, taken.iter().filter_map(Held::handle).collect(), Duration::ZERO).await;
     }
 
-    async fn renew(&self, queue: &str, handles: Vec<String>, lease: Duration) -> Renewed {
+    pub(super) async fn renew(&self, queue: &str, handles: Vec<String>, lease: Duration) -> Renewed {
         let mut renewed = Renewed::default();
         for chunk in handles.chunks(ENTRIES) {
             match self.change_all(queue, chunk, lease).await {
@@ -253,7 +255,7 @@ impl SnsBus {
 
 /// What became of receipts; of those in neither nobody knows.
 #[derive(Default)]
-struct Renewed {
+pub(super) struct Renewed {
     kept: HashSet<String>,
     lost: HashSet<String>,
 }

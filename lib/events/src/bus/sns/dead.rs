@@ -15,8 +15,8 @@ use uuid::Uuid;
 
 use super::wire::{self, Wire};
 use super::{ENTRIES, SnsBus, failed};
-use crate::Envelope;
 use crate::bus::{Bus, BusError, DeadFilter, DeadMessage, Delivery, Receipt};
+use crate::{Envelope, fault};
 
 /// How long what is fetched is out of others' sight: it is kept and ended within that.
 const FETCHED: i32 = 30;
@@ -50,6 +50,7 @@ impl SnsBus {
             Story { attempts: delivery.attempt, error: error.to_owned(), parked, at: self.clock.now() };
         let wire = Wire { body: body.clone(), attributes: attributes.clone() };
         self.keep(&delivery.queue, &[(wire, story)]).await?;
+        fault!("sns.letter_kept");
         self.done(std::slice::from_ref(delivery)).await.map(|_| ())
     }
 
@@ -119,6 +120,7 @@ impl SnsBus {
                 letters.push(self.told(message));
             }
             self.keep(queue, &letters).await?;
+            fault!("sns.fetched");
             self.delete(&name, &handles).await?;
         }
         tracing::warn!(queue, letters = fetched, "SQS gave messages up; they are among the dead letters");
@@ -200,6 +202,7 @@ impl SnsBus {
         // First sent, then forgotten: a crash in between leaves both, and the second delivery has no effect. What a
         // consumer has given up again meanwhile is another story, and stays.
         self.send_wires(&self.queue_url(queue).await?, &wires).await?;
+        fault!("sns.sent_again");
         let mut tx = self.db.system(Reason::Operations).await?;
         sqlx::query("SELECT bus_forget_letters_sent($1, $2, $3)")
             .bind(queue)

@@ -14,8 +14,9 @@ const RETENTION: &str = "1209600";
 const VISIBILITY: &str = "60";
 /// Long polling for who does not say.
 const WAIT: &str = "10";
-/// SQS gives up what was taken this often: more than any retry policy tries, so it only meets what kills its consumers.
-const RECEIVES: u32 = 100;
+/// SQS gives up what was taken this often, which is the most that it can be told: consumers give up long before, by what
+/// they know of tries and deaths.
+const RECEIVES: u32 = 1000;
 /// A filter is read, added to and written; how often where another replica writes in between.
 const TRIES: usize = 5;
 

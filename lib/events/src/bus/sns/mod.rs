@@ -3,6 +3,7 @@
 //! Queues are standard ones: SQS may deliver twice and in any order, which consumers bear by their inbox and versions.
 //! That cities take turns is seen to by [`ahead`] and by the groups of messages.
 
+mod again;
 mod ahead;
 mod dead;
 mod ensure;
@@ -29,8 +30,9 @@ use cs_db::Db;
 use tokio::sync::OnceCell;
 
 use super::{Bus, BusError, DeadFilter, DeadMessage, Delivery, Receipt, Unpublished};
-use crate::Envelope;
+use crate::{Envelope, fault};
 
+use again::Counted;
 use ahead::Ahead;
 pub use ensure::{Names, QueueReport};
 
@@ -195,20 +197,21 @@ impl Bus for SnsBus {
                 self.first(queue, &ahead, most, lease).await?;
             }
         } else if let Ok(_asking) = ahead.asking.try_lock() {
-            self.look(queue, &ahead, most, lease).await;
+            self.look(queue, &ahead, lease).await;
         }
         let mut deliveries = Vec::new();
-        for message in self.still_held(queue, ahead.take(most), lease).await {
-            let attempt = wire::receive_count(&message);
+        let messages = self.still_held(queue, ahead.take(most), lease).await;
+        for Counted { message, receives, lost, handed_back } in self.counted(queue, messages, lease).await? {
             let Some(handle) = message.receipt_handle.clone() else { continue };
+            let name = message.message_id.clone().unwrap_or_default();
             let (body, attributes) = wire::parts(message);
             deliveries.push(Delivery {
                 envelope: self.read(&body).await?,
-                attempt,
-                // SQS does not say who died; its redrive policy ends what kills its consumers.
-                lost: 0,
+                attempt: receives,
+                lost,
+                handed_back,
                 queue: queue.to_owned(),
-                receipt: Receipt::Handle { handle, body, attributes },
+                receipt: Receipt::Handle { handle, message: name, body, attributes },
             });
         }
         Ok(deliveries)
@@ -238,16 +241,29 @@ impl Bus for SnsBus {
                 })
                 .collect();
             ended += self.delete(&self.names.queue(&first.queue), &handles).await?;
+            fault!("sns.deleted");
+            self.forget_comebacks(&first.queue, chunk).await;
         }
         Ok(ended)
     }
 
     async fn extend(&self, delivery: &Delivery, lease: Duration) -> Result<bool, BusError> {
+        if delivery.lost > 1 {
+            self.stay_alone(delivery, lease).await?;
+        }
         self.change_visibility(delivery, lease).await
     }
 
     async fn retry(&self, delivery: &Delivery, wait: Duration, _error: &str) -> Result<(), BusError> {
+        // Noted first: given back, it may be in somebody else's hands at once.
+        self.come_back(delivery, true).await?;
+        fault!("sns.given_back");
         self.change_visibility(delivery, wait).await.map(|_| ())
+    }
+
+    async fn hand_back(&self, delivery: &Delivery) -> Result<(), BusError> {
+        self.come_back(delivery, false).await?;
+        self.change_visibility(delivery, Duration::ZERO).await.map(|_| ())
     }
 
     async fn bury(&self, delivery: &Delivery, error: &str) -> Result<(), BusError> {
@@ -291,7 +307,7 @@ impl Bus for SnsBus {
     }
 
     async fn tidy(&self, before: DateTime<Utc>) -> Result<u64, BusError> {
-        self.forget_payloads(before).await
+        Ok(self.forget_payloads(before).await? + self.forget_old_comebacks(before).await?)
     }
 }
 

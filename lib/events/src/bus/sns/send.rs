@@ -12,6 +12,7 @@ use super::wire::{self, Wire};
 use super::{SnsBus, failed, internal, remote};
 use crate::bus::{BusError, Unpublished};
 use crate::envelope::{Envelope, Resource};
+use crate::fault;
 
 impl SnsBus {
     fn group(&self, wire: &Wire) -> Option<String> {
@@ -75,6 +76,9 @@ impl SnsBus {
             let (wires, events) = left.hold_back(wires, events);
             if events.is_empty() {
                 continue;
+            }
+            if sent {
+                fault!("sns.part_published");
             }
             match self.publish_batch(topic, &wires, &events).await {
                 Ok(unpublished) => left.add(&events, unpublished),

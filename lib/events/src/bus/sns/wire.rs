@@ -11,8 +11,8 @@ use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::{BYTES, ENTRIES, SnsBus, internal};
-use crate::Envelope;
 use crate::bus::{BusError, Malformed};
+use crate::{Envelope, fault};
 
 /// Above this a payload goes by reference: room is left for attributes and for a dead letter's error.
 const INLINE: usize = BYTES - (16 << 10);
@@ -113,6 +113,7 @@ impl SnsBus {
             let mut body = encoded(envelope)?;
             if body.len() > INLINE {
                 self.keep_payload(envelope).await?;
+                fault!("sns.payload_kept");
                 let mut value = serde_json::to_value(envelope).map_err(|e| internal("encoding", &e))?;
                 value["payload"] = Value::Null;
                 value[REFERENCE] = Value::Bool(true);

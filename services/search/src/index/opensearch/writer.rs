@@ -9,6 +9,7 @@ mod retag;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex as StdMutex, PoisonError};
 
+use cs_events::dies_at;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::{Mutex, Semaphore, oneshot};
@@ -199,9 +200,12 @@ impl Writer {
 
     async fn replace(&self, index: &str, batch: &mut [Replacing]) -> Result<(), IndexError> {
         self.enter(index, batch).await?;
+        dies_at!("opensearch.entered");
         let before = self.overrides(index, batch).await?;
         self.put(index, batch, &before).await?;
+        dies_at!("opensearch.put");
         self.sweep(index, batch).await?;
+        dies_at!("opensearch.swept");
         self.refresh(index).await?;
         // A change of visibility in another process may have passed by in between; the stricter word holds.
         let after = self.overrides(index, batch).await?;

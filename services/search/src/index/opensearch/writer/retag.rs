@@ -1,5 +1,6 @@
 //! A document becomes more or less visible: its entry first, then everything drawn from it.
 
+use cs_events::dies_at;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -30,6 +31,7 @@ impl Writer {
             200..=299 => {}
             _ => return Err(refused(&artifact.to_string(), item)),
         }
+        dies_at!("opensearch.told");
         self.tag_passages(index, artifact, bit(visibility)).await?;
         Ok(Applied::Yes)
     }
