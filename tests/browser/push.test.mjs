@@ -30,7 +30,21 @@ test('a push is shown, and a click on it leads to the meeting', async (t) => {
   });
   const registrationId = await registered;
   const inside = await worker;
-  const deliver = (data) => session.send('ServiceWorker.deliverPushMessage', { origin: baseUrl, registrationId, data });
+  await inside.evaluate(() => {
+    self.shown = 0;
+    const show = self.registration.showNotification.bind(self.registration);
+    self.registration.showNotification = async (...told) => {
+      await show(...told);
+      self.shown += 1;
+    };
+  });
+  // Chromium forgets a notification that is listed while it is on its way to the screen: between its list and what it shows
+  // it takes the screen's word. So nothing is listed before it is there.
+  const deliver = async (data) => {
+    const before = await inside.evaluate(() => self.shown);
+    await session.send('ServiceWorker.deliverPushMessage', { origin: baseUrl, registrationId, data });
+    await until(async () => (await inside.evaluate(() => self.shown)) > before);
+  };
 
   const told = {
     title: 'City Council: Regular Meeting (2023-03-09)',
