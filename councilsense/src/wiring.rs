@@ -264,7 +264,9 @@ impl Stack {
                     };
                     stack.relay(notifications::SCHEMA, &deps.db);
                     stack.consumers.push(notifications::consumer(&deps, bus.clone()));
-                    stack.jobs.push((notifications::SCHEMA, notifications::job_worker(&deps, clock.clone())));
+                    for worker in [notifications::job_worker, notifications::match_worker] {
+                        stack.jobs.push((notifications::SCHEMA, worker(&deps, clock.clone())));
+                    }
                     dead_letters.push(DeadLetterPart {
                         db: Some(deps.db.clone()),
                         queue: notifications::QUEUE.to_owned(),

@@ -31,8 +31,11 @@ fn plan(sns: bool) -> Option<Plan> {
     #[expect(clippy::disallowed_methods, reason = "a test's own switches")]
     let said = |name: &str| std::env::var(name).ok();
     let bus = if sns { "sns" } else { "postgres" };
-    if said("COUNCILSENSE_CHAOS_BUS").is_some_and(|chosen| chosen != bus) {
-        return None;
+    if let Some(chosen) = said("COUNCILSENSE_CHAOS_BUS") {
+        assert!(["postgres", "sns"].contains(&chosen.as_str()), "COUNCILSENSE_CHAOS_BUS={chosen}");
+        if chosen != bus {
+            return None;
+        }
     }
     let long = said("COUNCILSENSE_CHAOS").is_some_and(|size| size == "long");
     let seed = said("COUNCILSENSE_CHAOS_SEED").and_then(|seed| seed.parse().ok()).unwrap_or(20_231_105);

@@ -7,6 +7,8 @@ use cs_proto::meetings::v1::meetings_client::MeetingsClient;
 use cs_proto::ops::v1 as ops;
 use cs_proto::ops::v1::runs_client::RunsClient;
 use cs_proto::ops::v1::sources_client::SourcesClient;
+use sqlx::{Connection, PgConnection};
+use tonic::transport::Channel;
 
 use crate::harness::{Harness, MINUTES, Mode, operator, tenant};
 
@@ -62,6 +64,51 @@ async fn a_meeting_that_was_given_up_stands_at_its_source_until_it_is_mended() {
     assert_eq!(told.last_scan_status, "ok", "{}", told.last_scan_reason);
     assert!(!told.last_scan_reason.contains("given up"), "{}", told.last_scan_reason);
     assert!(told.last_scan_reason.contains("1 files are ignored: undated.txt"), "{}", told.last_scan_reason);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_that_is_away_is_looked_at_again_and_follows_its_city_s_clock() {
+    let h = Harness::start("away", Mode::Together).await;
+    let clerk = operator(tenant());
+    let dir = tempfile::tempdir().unwrap();
+    let share = dir.path().join("share");
+    let city = |time_zone: &str| mt::AddCityRequest {
+        slug: "springfield".to_owned(),
+        name: "Springfield".to_owned(),
+        time_zone: time_zone.to_owned(),
+        language: "en".to_owned(),
+    };
+    let mut meetings = MeetingsClient::new(h.channel(Role::Meetings));
+    meetings.add_city(h.request(&clerk, city("UTC"))).await.unwrap();
+    let source = ops::AddSourceRequest {
+        city: "springfield".to_owned(),
+        kind: "folder".to_owned(),
+        location: share.display().to_string(),
+        schedule: "30 6 * * *".to_owned(),
+    };
+    let mut sources = SourcesClient::new(h.channel(Role::Meetings));
+    sources.add_source(h.request(&clerk, source)).await.unwrap();
+    let at = "SELECT to_char(next_scan_at AT TIME ZONE time_zone, 'HH24:MI') FROM meetings.sources";
+    let mut admin = PgConnection::connect(h.database.as_str()).await.unwrap();
+    let local: String = sqlx::query_scalar(at).fetch_one(&mut admin).await.unwrap();
+    meetings.add_city(h.request(&clerk, city("America/Anchorage"))).await.unwrap();
+    let moved: String = sqlx::query_scalar(at).fetch_one(&mut admin).await.unwrap();
+    assert_eq!(moved, local, "half past six, and its jitter, by the city's clock");
+
+    let scan = ops::ScanCityRequest { city: "springfield".to_owned() };
+    sources.scan_city(h.request(&clerk, scan)).await.unwrap();
+    h.drain_what_is_due().await;
+    let listed = async |sources: &mut SourcesClient<Channel>| {
+        let all = sources.list_sources(h.request(&clerk, ops::ListSourcesRequest::default())).await;
+        all.unwrap().into_inner().sources.pop().unwrap()
+    };
+    let told = listed(&mut sources).await;
+    assert_eq!(told.last_scan_status, "failed");
+    assert!(told.last_scan_reason.contains("no such file or folder"), "{}", told.last_scan_reason);
+    std::fs::create_dir(&share).unwrap();
+    std::fs::write(share.join("2023-02-02-city-council.txt"), MINUTES).unwrap();
+    h.drain().await;
+    assert_eq!(listed(&mut sources).await.last_scan_status, "ok", "nobody had to ask again");
 }
 
 #[tokio::test(flavor = "multi_thread")]

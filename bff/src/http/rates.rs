@@ -80,7 +80,7 @@ pub(crate) fn source(
     from
 }
 
-/// What `Retry-After` says: whole seconds, rounded up.
+/// What `Retry-After` says: the next whole second, by which the wait is over.
 pub(crate) fn seconds(wait: Duration) -> u64 {
     wait.as_secs().saturating_add(1)
 }

@@ -3,7 +3,7 @@
 use anyhow::Context;
 use cs_db::{Db, DbOptions};
 use cs_events::bus::Names;
-use cs_events::{Bus, PostgresBus, SnsBus};
+use cs_events::{Bus, BusError, PostgresBus, SnsBus};
 use serde_json::json;
 
 use super::operate::print;
@@ -29,9 +29,24 @@ pub(crate) async fn bus(settings: &Settings, verb: BusVerb) -> anyhow::Result<()
     for (queue, types) in QUEUES {
         let ensured =
             if prune { bus.ensure(queue, types).await } else { bus.ensure_also(queue, types).await };
-        let report = ensured.with_context(|| {
-            format!("the queue {} cannot be made: `councilsense bus ensure --print` says what somebody else has to make", bus.names().queue(queue))
-        })?;
+        let ensured = match ensured {
+            // What somebody else made may be right.
+            Err(denied @ BusError::Denied { .. }) => {
+                let verified = bus.verify(queue, types).await;
+                verified.map_err(|wrong| anyhow::Error::from(denied).context(wrong))
+            }
+            ensured => ensured.map_err(Into::into),
+        };
+        let report = match ensured {
+            Ok(report) => report,
+            Err(error) => {
+                print!("{}", bus.names().terraform(&QUEUES));
+                let name = bus.names().queue(queue);
+                return Err(error.context(format!(
+                    "the queue {name} cannot be made, and is not as it has to be; what somebody else has to make was printed"
+                )));
+            }
+        };
         let line = format!("{:<32} {:<16} {}", report.name, report.outcome, types.join(", "));
         rows.push((line, json!({ "queue": report.name, "dead_letters": report.dead_letters, "outcome": report.outcome, "types": types })));
     }

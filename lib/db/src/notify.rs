@@ -25,15 +25,27 @@ pub struct Wakeups {
 
 #[derive(Default)]
 struct Call {
-    one: Arc<Notify>,
+    groups: HashMap<String, Arc<Notify>>,
     all: watch::Sender<()>,
+}
+
+impl Call {
+    fn wake(&self) {
+        self.groups.values().for_each(|group| group.notify_one());
+        self.all.send_replace(());
+    }
 }
 
 impl Wakeups {
     /// The wake-up call of a name for lanes that share the work: one of them is woken.
     pub fn get(&self, name: &str) -> Arc<Notify> {
+        self.of_group(name, "")
+    }
+
+    /// The same for lanes that share a part of the work: one of each group is woken.
+    pub fn of_group(&self, name: &str, group: &str) -> Arc<Notify> {
         let mut named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
-        named.entry(name.to_owned()).or_default().one.clone()
+        named.entry(name.to_owned()).or_default().groups.entry(group.to_owned()).or_default().clone()
     }
 
     /// The wake-up call of a name for any number of waiters: each is woken, also by a call that came since it last
@@ -43,20 +55,17 @@ impl Wakeups {
         named.entry(name.to_owned()).or_default().all.subscribe()
     }
 
-    /// Wakes one lane and every watcher of `name`.
+    /// Wakes one lane of each group and every watcher of `name`.
     pub fn wake(&self, name: &str) {
         let mut named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
-        let call = named.entry(name.to_owned()).or_default();
-        call.one.notify_one();
-        call.all.send_replace(());
+        named.entry(name.to_owned()).or_default().wake();
     }
 
     /// Wakes everybody: nobody knows what was missed.
     fn wake_all(&self) {
         let named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
         for call in named.values() {
-            call.one.notify_one();
-            call.all.send_replace(());
+            call.wake();
         }
     }
 
@@ -127,4 +136,23 @@ fn closed() -> sqlx::Error {
 
 fn silent() -> sqlx::Error {
     std::io::Error::new(std::io::ErrorKind::TimedOut, "the database does not answer").into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn of_each_group_one_is_woken() {
+        let wakeups = Wakeups::default();
+        let (one, other) = (wakeups.of_group("jobs", "a"), wakeups.of_group("jobs", "b"));
+        let (shared, elsewhere) = (wakeups.of_group("jobs", "b"), wakeups.get("outbox"));
+        wakeups.wake("jobs");
+        one.notified().await;
+        other.notified().await;
+        let woken = |call: Arc<Notify>| async move {
+            timeout(Duration::from_millis(1), call.notified()).await.is_ok()
+        };
+        assert!(!woken(shared).await && !woken(elsewhere).await);
+    }
 }

@@ -13,6 +13,9 @@ use crate::{HandlerError, RetryPolicy};
 const LOST_MOST: u32 = 8;
 /// What is still being handled this long after the word to stop is handed back.
 const HAND_BACK: Duration = Duration::from_secs(10);
+/// Longest that a handler may take. A connection whose other end is gone without a word is waited at for ever, and the lease
+/// would be renewed all the while.
+pub(crate) const LONGEST: Duration = Duration::from_secs(30 * 60);
 
 /// How often a piece of work was taken, and how often that ended with the death of whoever took it.
 #[derive(Clone, Copy, Debug)]
@@ -94,6 +97,16 @@ pub(crate) async fn caught(work: impl Future<Output = Result<(), HandlerError>>)
     })
 }
 
+/// What a handler does within `longest`; a try that takes longer may go better the next time.
+pub(crate) async fn handled(
+    longest: Duration,
+    work: impl Future<Output = Result<(), HandlerError>>,
+) -> Result<(), HandlerError> {
+    tokio::time::timeout(longest, caught(work)).await.unwrap_or_else(|_| {
+        Err(HandlerError::Transient(format!("it was not done within {} s", longest.as_secs())))
+    })
+}
+
 /// Ends a while after the word to stop.
 pub(crate) async fn out_of_time(stop: &CancellationToken) {
     stop.cancelled().await;
@@ -107,6 +120,12 @@ mod tests {
     async fn after(takes: Takes) -> Next {
         let failed = Err(HandlerError::Transient("not now".to_owned()));
         takes.next(failed, RetryPolicy { attempts: 2, ..RetryPolicy::STANDARD }, async |_| Ok(())).await
+    }
+
+    #[tokio::test]
+    async fn what_never_ends_is_a_try_that_failed() {
+        let outcome = handled(Duration::from_millis(1), std::future::pending()).await;
+        assert!(matches!(outcome, Err(HandlerError::Transient(_))), "{outcome:?}");
     }
 
     #[tokio::test]

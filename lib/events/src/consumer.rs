@@ -9,7 +9,7 @@ use cs_rpc::Tasks;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use crate::attempt::{Next, Takes, caught, out_of_time};
+use crate::attempt::{LONGEST, Next, Takes, handled, out_of_time};
 use crate::hand::{Hand, SLOTS};
 use crate::told::{Ended, Telling};
 use crate::{Bus, BusError, Delivery, Envelope, HandlerError, RetryPolicy, fault, lanes};
@@ -19,6 +19,18 @@ const LEASE: Duration = Duration::from_secs(60);
 /// How often what is parked is given back, by a bus in the database, and by one that is asked over the network.
 const UNPARK: Duration = Duration::from_secs(60);
 const UNPARK_REMOTE: Duration = Duration::from_secs(300);
+/// Longest that a call to the bus may take: over a connection whose other end is gone without a word it never ends.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+async fn within<T>(
+    longest: Duration,
+    call: impl Future<Output = Result<T, BusError>>,
+) -> Result<T, BusError> {
+    tokio::time::timeout(longest, call).await.unwrap_or_else(|_| {
+        let message = format!("no answer within {} s", longest.as_secs());
+        Err(BusError::Remote { action: "the call to the bus", message })
+    })
+}
 
 /// Has the effect of an event, once, however often it comes: it records [`crate::inbox::first_time`] in the
 /// transaction of the effect.
@@ -108,7 +120,7 @@ impl Consumer {
         let every = if self.bus.waits() { UNPARK_REMOTE } else { UNPARK };
         tasks.spawn(async move {
             while tokio::time::timeout(every, self.stop.cancelled()).await.is_err() {
-                if let Err(error) = self.subscribe().await {
+                if let Err(error) = within(PATIENCE, self.subscribe()).await {
                     tracing::warn!(%error, queue = self.queue, "what is parked could not be looked through; it is tried again");
                 }
             }
@@ -141,7 +153,8 @@ impl Consumer {
     }
 
     pub(crate) async fn receive(&self, most: u32) -> Result<Vec<Delivery>, BusError> {
-        let deliveries = self.bus.receive(&self.queue, most, self.lease).await?;
+        let deliveries =
+            within(PATIENCE, self.bus.receive_until(&self.stop, &self.queue, most, self.lease)).await?;
         if !deliveries.is_empty() {
             fault!("consumer.received");
         }
@@ -150,7 +163,7 @@ impl Consumer {
 
     pub(crate) async fn end(&self, done: &[Delivery]) -> Result<(), BusError> {
         fault!("consumer.handled");
-        self.bus.done(done).await?;
+        within(PATIENCE, self.bus.done(done)).await?;
         fault!("consumer.done");
         Ok(())
     }
@@ -159,7 +172,8 @@ impl Consumer {
     pub(crate) async fn deliver(&self, delivery: Delivery) -> Result<Option<Delivery>, BusError> {
         let told = Telling::of_event(delivery.envelope.as_ref().ok(), &self.queue, delivery.attempt);
         let span = told.span.clone();
-        let worked = self.work(&delivery).instrument(span).await;
+        // Beside the handler, what became of it is told and written.
+        let worked = within(LONGEST * 2, self.work(&delivery)).instrument(span).await;
         let outcome = match &worked {
             Ok(ended) => told.end(ended),
             Err(error) => told.end(&Ended::Unwritten(error.to_string())),
@@ -190,7 +204,7 @@ impl Consumer {
             Err(killed)
         } else {
             tokio::select! {
-                handled = caught(self.handler.handle(envelope)) => handled,
+                handled = handled(LONGEST, self.handler.handle(envelope)) => handled,
                 never = self.renew(delivery) => never,
                 () = out_of_time(&self.stop) => {
                     self.bus.hand_back(delivery).await?;

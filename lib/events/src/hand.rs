@@ -108,10 +108,6 @@ impl Consumer {
         let (mut look_at, mut settled_at, mut not_before) = (started, started, started);
         loop {
             let stopping = self.stop.is_cancelled();
-            if stopping && self.bus.waits() {
-                // What a long poll brings after the word to stop comes again when its lease ends.
-                taking = Fuse::terminated();
-            }
             if stopping && taking.is_terminated() && hand.is_empty() {
                 return;
             }

@@ -10,7 +10,7 @@ use cs_rpc::Tasks;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use crate::attempt::{Next, Takes, caught, out_of_time};
+use crate::attempt::{LONGEST, Next, Takes, handled, out_of_time};
 use crate::jobs::{self, Job, Readable};
 use crate::told::{Ended, Telling};
 use crate::{HandlerError, RetryPolicy, fault, lanes};
@@ -60,7 +60,11 @@ impl JobWorker {
     /// Works until the tasks drain, `lanes` jobs at once. `schema` names the jobs whose inserts wake it.
     pub fn run(mut self, tasks: &Tasks, wakeups: &Wakeups, schema: &str, lanes: usize) {
         self.stop = tasks.stopping();
-        lanes::run(tasks, wakeups, &format!("{schema}.jobs"), lanes, lanes::POLL, move || {
+        let name = format!("{schema}.jobs");
+        // Of several workers of one schema each is woken: the others do not do its types.
+        let wake = wakeups.of_group(&name, &self.handler.types().join(","));
+        // Beside the handler, what became of it is told and written.
+        lanes::run(tasks, &wake, &name, lanes, LONGEST * 2, move || {
             let worker = self.clone();
             async move { worker.step().await }
         });
@@ -99,7 +103,7 @@ impl JobWorker {
             Err(killed)
         } else {
             tokio::select! {
-                outcome = caught(self.handler.handle(job)) => outcome,
+                outcome = handled(LONGEST, self.handler.handle(job)) => outcome,
                 never = self.renew(job) => never,
                 () = out_of_time(&self.stop) => {
                     let mut tx = self.db.system(Reason::Jobs).await?;

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use futures::StreamExt;
 use http::{HeaderMap, Method, StatusCode, header};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use tokio::time::Instant;
 use url::{Host, Url};
 
 use crate::address::{is_own, is_public};
@@ -52,6 +53,14 @@ pub enum NetError {
     /// Nobody answered in time, or the connection broke.
     #[error("no answer: {0}")]
     Failed(String),
+    /// An answer had begun, and did not come to its end.
+    #[error("the answer broke off: {why}")]
+    BrokenOff {
+        /// What went wrong.
+        why: String,
+        /// Status, headers and as much of the body as was read: what happened there is known all the same.
+        cut: Box<Answer>,
+    },
     /// The answer is larger than allowed.
     #[error("the answer is larger than {most} bytes")]
     TooLarge {
@@ -68,7 +77,7 @@ pub enum NetError {
 impl NetError {
     /// Whether the same request may succeed later.
     pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Failed(_))
+        matches!(self, Self::Failed(_) | Self::BrokenOff { .. })
     }
 }
 
@@ -235,29 +244,26 @@ impl Guarded {
         body: impl Into<Bytes>,
         limits: Limits,
     ) -> Result<Answer, NetError> {
-        let exchange = self.once(Method::POST, url, headers, Some(body.into()), limits.bytes);
-        bounded(limits.time, exchange).await
+        let until = Until::after(limits.time);
+        self.once(Method::POST, url, headers, Some(body.into()), limits.bytes, until).await
     }
 
     /// Fetches, following redirects as far as allowed; each is looked at like the first address.
     pub async fn get(&self, url: &Url, headers: HeaderMap, limits: Limits) -> Result<Answer, NetError> {
-        bounded(limits.time, async {
-            let mut url = url.clone();
-            for _ in 0..=limits.redirects {
-                let answer = self.once(Method::GET, &url, headers.clone(), None, limits.bytes).await?;
-                let to = answer.headers.get(header::LOCATION).and_then(|to| to.to_str().ok());
-                match to {
-                    Some(to) if answer.status.is_redirection() && limits.redirects > 0 => {
-                        url = url
-                            .join(to)
-                            .map_err(|_| NetError::Refused("redirected to what is no address".to_owned()))?;
-                    }
-                    _ => return Ok(answer),
+        let (mut url, until) = (url.clone(), Until::after(limits.time));
+        for _ in 0..=limits.redirects {
+            let answer = self.once(Method::GET, &url, headers.clone(), None, limits.bytes, until).await?;
+            let to = answer.headers.get(header::LOCATION).and_then(|to| to.to_str().ok());
+            match to {
+                Some(to) if answer.status.is_redirection() && limits.redirects > 0 => {
+                    url = url
+                        .join(to)
+                        .map_err(|_| NetError::Refused("redirected to what is no address".to_owned()))?;
                 }
+                _ => return Ok(answer),
             }
-            Err(NetError::TooManyRedirects)
-        })
-        .await
+        }
+        Err(NetError::TooManyRedirects)
     }
 
     async fn once(
@@ -267,13 +273,14 @@ impl Guarded {
         headers: HeaderMap,
         body: Option<Bytes>,
         most: usize,
+        until: Until,
     ) -> Result<Answer, NetError> {
         self.trust.check(url)?;
         let mut request = self.client.request(method, url.clone()).headers(headers);
         if let Some(body) = body {
             request = request.body(body);
         }
-        let response = request.send().await.map_err(failed)?;
+        let response = until.wait(request.send()).await.map_err(NetError::Failed)?.map_err(failed)?;
         let (status, headers) = (response.status(), response.headers().clone());
         let told = response.content_length();
         let answer = |body: Vec<u8>| Answer { status, headers, body: body.into(), url: url.clone() };
@@ -282,24 +289,40 @@ impl Guarded {
             return Err(NetError::TooLarge { most, cut: Box::new(answer(body)) });
         }
         let mut chunks = response.bytes_stream();
-        while let Some(chunk) = chunks.next().await {
-            let chunk = chunk.map_err(failed)?;
+        loop {
+            let chunk = match until.wait(chunks.next()).await {
+                Ok(None) => return Ok(answer(body)),
+                Ok(Some(Ok(chunk))) => chunk,
+                Ok(Some(Err(error))) => {
+                    let why = failed(error).to_string();
+                    return Err(NetError::BrokenOff { why, cut: Box::new(answer(body)) });
+                }
+                Err(why) => return Err(NetError::BrokenOff { why, cut: Box::new(answer(body)) }),
+            };
             if body.len() + chunk.len() > most {
                 return Err(NetError::TooLarge { most, cut: Box::new(answer(body)) });
             }
             body.extend_from_slice(&chunk);
         }
-        Ok(answer(body))
     }
 }
 
-async fn bounded(
+/// When an exchange has to be over.
+#[derive(Clone, Copy)]
+struct Until {
+    at: Instant,
     time: Duration,
-    exchange: impl Future<Output = Result<Answer, NetError>>,
-) -> Result<Answer, NetError> {
-    match tokio::time::timeout(time, exchange).await {
-        Ok(answer) => answer,
-        Err(_) => Err(NetError::Failed(format!("not within {} s", time.as_secs_f32()))),
+}
+
+impl Until {
+    fn after(time: Duration) -> Self {
+        Self { at: Instant::now() + time, time }
+    }
+
+    /// What comes before then, or how long was waited.
+    async fn wait<T>(self, comes: impl Future<Output = T>) -> Result<T, String> {
+        let late = |_| format!("not within {} s", self.time.as_secs_f32());
+        tokio::time::timeout_at(self.at, comes).await.map_err(late)
     }
 }
 

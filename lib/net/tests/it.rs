@@ -12,6 +12,8 @@ use axum::Router;
 use axum::response::Redirect;
 use axum::routing::{get, post};
 use cs_net::{Guarded, Limits, Lookup, NetError, Trust};
+use futures::StreamExt;
+use futures::stream::BoxStream;
 use http::HeaderMap;
 use url::Url;
 
@@ -39,6 +41,23 @@ async fn server() -> (u16, Arc<AtomicUsize>) {
         .route("/large", get(|| async { "x".repeat(100_000) }))
         .route("/error", get(|| async { (http::StatusCode::SERVICE_UNAVAILABLE, "x".repeat(100_000)) }))
         .route("/slow", get(|| async { tokio::time::sleep(Duration::from_secs(20)).await }))
+        .route(
+            "/breaks",
+            post(|| async {
+                // What was begun has left before it breaks off.
+                let breaks = futures::stream::once(async {
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                    Err("gone")
+                });
+                begun(futures::stream::iter([Ok("x")]).chain(breaks).boxed())
+            }),
+        )
+        .route(
+            "/drips",
+            post(|| async {
+                begun(futures::stream::iter([Ok("x")]).chain(futures::stream::pending()).boxed())
+            }),
+        )
         .route("/loop", get(|| async { Redirect::temporary("/loop") }))
         .route("/inside", get(|| async { Redirect::temporary("http://169.254.169.254/latest/meta-data") }))
         .route(
@@ -53,6 +72,11 @@ async fn server() -> (u16, Arc<AtomicUsize>) {
     let port = listener.local_addr().unwrap().port();
     tokio::spawn(async move { axum::serve(listener, router).await });
     (port, asked)
+}
+
+/// An answer that begins.
+fn begun(body: BoxStream<'static, Result<&'static str, &'static str>>) -> axum::body::Body {
+    axum::body::Body::from_stream(body)
 }
 
 fn here(port: u16, path: &str) -> Url {
@@ -193,6 +217,10 @@ async fn size_and_time_are_bounded() {
     let limits = Limits { time: Duration::from_millis(200), ..Limits::default() };
     let slow = client.get(&here(port, "/slow"), HeaderMap::new(), limits).await.unwrap_err();
     assert!(slow.is_transient(), "{slow}");
+    let cut = client.post(&here(port, "/breaks"), HeaderMap::new(), "", Limits::default()).await;
+    assert!(matches!(&cut, Err(NetError::BrokenOff { cut, .. }) if cut.status == 200), "{cut:?}");
+    let drips = client.post(&here(port, "/drips"), HeaderMap::new(), "", limits).await;
+    assert!(matches!(&drips, Err(NetError::BrokenOff { cut, .. }) if cut.status == 200), "{drips:?}");
     let gone = client.get(&here(1, "/"), HeaderMap::new(), Limits::default()).await.unwrap_err();
     assert!(gone.is_transient(), "{gone}");
 }

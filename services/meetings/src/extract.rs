@@ -45,13 +45,10 @@ pub async fn extract(
     {
         // Of a document that the reader dies of each time, its meeting does not wait as long as for a store that is away.
         let mut tx = deps.db.tenant(caller).await?;
-        let reads = artifacts::count_failed_read(&mut tx, artifact.id).await?;
+        let most = RetryPolicy::STANDARD.attempts;
+        let reads = artifacts::count_failed_read(&mut tx, artifact.id, most).await?;
         tx.commit().await?;
-        let of = if reads < RetryPolicy::STANDARD.attempts {
-            HandlerError::Transient
-        } else {
-            HandlerError::Permanent
-        };
+        let of = if reads < most { HandlerError::Transient } else { HandlerError::Permanent };
         return Err(of(error.to_string()));
     }
     let now = deps.ids.now();

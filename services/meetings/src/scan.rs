@@ -57,6 +57,9 @@ pub async fn schedule_one(db: &Db, ids: &Ids) -> Result<bool, Error> {
     Ok(true)
 }
 
+/// How often a source that is away is looked at for one window: for some four minutes.
+const LOOKS: i32 = 10;
+
 /// Does the job `city.scan.requested`: lists the source and asks for each meeting that is new or changed.
 pub async fn scan(
     deps: &Deps,
@@ -105,10 +108,15 @@ pub async fn scan(
                 "source scanned"
             );
         }
-        // What the source said is kept where operators look; the next window tries again.
+        // What the source said is kept where operators look. One that is away for a moment is looked at again soon, and in
+        // the end at the next window.
         Err(error) => {
             let reason = error.to_string();
             sources::scanned(&mut tx, id.uuid(), (false, Some(&reason)), deps.ids.now()).await?;
+            if matches!(error, Error::Files(_)) && job.attempt < LOOKS {
+                tx.commit().await?;
+                return Err(HandlerError::Transient(reason));
+            }
         }
     }
     jobs::finish(&mut tx, job, deps.ids.now()).await?;

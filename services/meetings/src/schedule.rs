@@ -33,6 +33,9 @@ impl Schedule {
             return Err(Error::invalid("schedule", advice));
         }
         match Cron::from_str(text) {
+            Ok(cron) if cron.find_next_occurrence(&DateTime::UNIX_EPOCH, false).is_err() => {
+                Err(Error::invalid("schedule", format!("no day is ever like that: {advice}")))
+            }
             Ok(cron) => Ok(Self::Cron(Box::new(cron), text.to_owned())),
             Err(error) => Err(Error::invalid("schedule", format!("{error}: {advice}"))),
         }
@@ -122,7 +125,7 @@ mod tests {
 
     #[test]
     fn what_is_neither_is_refused_with_advice() {
-        for bad in ["", "often", "61 * * * *", "* * * *", "* * * * * *", "0 6 * * 9"] {
+        for bad in ["", "often", "61 * * * *", "* * * *", "* * * * * *", "0 6 * * 9", "0 6 31 2 *"] {
             let error = Schedule::parse(bad).unwrap_err().to_string();
             assert!(error.contains("as in 15m"), "{bad}: {error}");
         }

@@ -6,11 +6,16 @@ DO $$ BEGIN
          DECLARE old uuid[]; closed bigint;
          BEGIN
              PERFORM set_config(''app.forgetting'', ''on'', true), set_config(''app.erasing'', ''on'', true);
-             INSERT INTO closed_notices SELECT n.tenant_id, n.id, at FROM notices n
-             WHERE n.created_at < before
-             AND NOT EXISTS (SELECT FROM closed_notices c WHERE c.tenant_id = n.tenant_id AND c.notice_id = n.id)
-             LIMIT most ON CONFLICT DO NOTHING;
-             GET DIAGNOSTICS closed = ROW_COUNT;
+             -- Which searches found its meeting nobody asks any more.
+             WITH fresh AS (
+                 INSERT INTO closed_notices AS c SELECT n.tenant_id, n.id, at FROM notices n
+                 WHERE n.created_at < before
+                 AND NOT EXISTS (SELECT FROM closed_notices c WHERE c.tenant_id = n.tenant_id AND c.notice_id = n.id)
+                 LIMIT most ON CONFLICT DO NOTHING RETURNING c.tenant_id, c.notice_id
+             ), forgotten AS (
+                 DELETE FROM search_matches m USING fresh f WHERE m.tenant_id = f.tenant_id AND m.notice_id = f.notice_id
+             )
+             SELECT count(*) INTO closed FROM fresh;
              old := ARRAY(SELECT d.id FROM deliveries d JOIN closed_notices c ON c.tenant_id = d.tenant_id AND c.notice_id = d.notice_id
                           WHERE d.created_at < before AND d.state IN (''sent'', ''suppressed'')
                           AND NOT EXISTS (SELECT FROM message_deliveries l WHERE l.tenant_id = d.tenant_id AND l.delivery_id = d.id)

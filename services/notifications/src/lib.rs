@@ -46,7 +46,7 @@ pub use error::Error;
 pub use grpc::NotificationsService;
 pub use send::Sender;
 pub use settings::{Settings, SettingsError, sender};
-pub use workers::{EVENTS, QUEUE, consumer, job_worker};
+pub use workers::{EVENTS, QUEUE, consumer, job_worker, match_worker};
 
 /// The schema.
 pub const SCHEMA: &str = "notifications";

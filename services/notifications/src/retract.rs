@@ -1,13 +1,17 @@
 //! What was told is taken back: a meeting that was withdrawn, a document that fewer may see, a person who deleted their
-//! account. Each is one transaction, the event's inbox included: a worker that dies leaves all of it or nothing.
+//! account. Each is one transaction, the event's inbox included: a worker that dies leaves all of it or nothing. What still waits
+//! to be told of a withdrawn meeting is stopped after that, and else when it is due.
 
 use cs_core::{ArtifactId, Caller, MeetingId, UserId, Visibility};
-use cs_events::{Envelope, HandlerError, inbox};
+use cs_events::{Envelope, HandlerError, dies_at, inbox};
 use cs_proto::events::v1::{AccountDeleted, ArtifactVisibilityChanged, MeetingWithdrawn};
 
 use crate::home::parse;
 use crate::store::{erasure, notices};
 use crate::{Deps, Error};
+
+/// Deliveries that are stopped in one transaction.
+const BATCH: i64 = 5_000;
 
 const WITHDRAW: &str = "notifications.withdraw";
 const HIDE: &str = "notifications.hide";
@@ -28,8 +32,20 @@ pub async fn withdrawn(deps: &Deps, caller: &Caller, envelope: &Envelope) -> Res
         (0, Some(told)) => told.summary_version,
         (version, _) => version,
     };
-    let stopped = erasure::withdraw(&mut tx, meeting, version, deps.ids.now()).await?;
+    erasure::withdraw(&mut tx, meeting, version, deps.ids.now()).await?;
     tx.commit().await?;
+    dies_at!("retract.withdrawn");
+    // Of a whole city's followers this takes longer than a statement may.
+    let mut stopped = 0;
+    loop {
+        let mut tx = deps.db.tenant(caller).await?;
+        let some = erasure::stop_withdrawn(&mut tx, meeting, version, BATCH).await?;
+        tx.commit().await?;
+        stopped += some;
+        if some < BATCH.unsigned_abs() {
+            break;
+        }
+    }
     tracing::info!(meeting_id = %meeting, stopped, "a meeting was withdrawn");
     Ok(())
 }

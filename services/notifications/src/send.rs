@@ -41,11 +41,18 @@ const READING: usize = 4;
 /// A sender that died is waited for this long; one that works renews it.
 pub const LEASE: TimeDelta = TimeDelta::seconds(120);
 const RENEW: Duration = Duration::from_secs(30);
+/// Longest that a batch may take: over a connection whose other end is gone without a word it never ends.
+const LONGEST: Duration = Duration::from_secs(30 * 60);
 /// Longest sleep: a wake-up call can be lost with its connection.
 const POLL: Duration = Duration::from_secs(1);
 /// Mail servers ask for minutes of patience, and may be down for an hour: some three hours in all.
 pub const POLICY: RetryPolicy =
     RetryPolicy { attempts: 20, base: Duration::from_secs(5), most: Duration::from_secs(30 * 60) };
+
+/// How long is waited after that many tries.
+pub(crate) fn wait(tries: u32) -> TimeDelta {
+    TimeDelta::from_std(POLICY.wait(tries)).unwrap_or(LEASE)
+}
 
 /// Hands over what is due, and sends it by every channel.
 #[derive(Clone)]
@@ -171,9 +178,8 @@ impl Sender {
                 // One tenant's trouble is no other's; what was claimed is given back.
                 tracing::warn!(%error, tenant_id = %tenant, "messages could not be read");
                 for Claim { id, attempt, .. } in claims {
-                    let wait = POLICY.wait(attempt.unsigned_abs());
-                    let at = self.deps.ids.now() + TimeDelta::from_std(wait).unwrap_or(LEASE);
-                    let ended = Ended { id, attempt, outcome: Outcome::Held(at) };
+                    let outcome = Outcome::Held(self.deps.ids.now() + wait(attempt.unsigned_abs()));
+                    let ended = Ended { id, attempt, outcome };
                     // The other end goes with the batch only.
                     let _ = batch.tried.send(Tried { tenant, ended, gone: None });
                 }
@@ -263,12 +269,11 @@ impl Sender {
         let outcome = match sent {
             Ok(()) => Outcome::Sent,
             Err(ChannelError::Transient(error)) => {
-                let wait = TimeDelta::from_std(POLICY.wait(tries)).unwrap_or(TimeDelta::MAX);
-                again(tries, Outcome::Again(error, self.deps.ids.now() + wait))
+                again(tries, Outcome::Again(error, self.deps.ids.now() + wait(tries)))
             }
             // Who says "at once" is given the usual time all the same: else twenty tries are over in a second.
-            Err(ChannelError::Later(error, wait)) => {
-                let wait = TimeDelta::from_std(wait.max(POLICY.wait(tries))).unwrap_or(TimeDelta::MAX);
+            Err(ChannelError::Later(error, asked)) => {
+                let wait = TimeDelta::from_std(asked).unwrap_or(LEASE).max(wait(tries));
                 again(tries, Outcome::Again(error, self.deps.ids.now() + wait))
             }
             Err(ChannelError::Gone(error)) => Outcome::Gone(error),
@@ -310,8 +315,7 @@ impl Sender {
         let address = match people {
             Some(Err(error)) => {
                 let tries = (out.attempt - out.tries_from).unsigned_abs();
-                let wait = TimeDelta::from_std(POLICY.wait(tries)).unwrap_or(TimeDelta::MAX);
-                return Err(Outcome::Again(format!("no address: {error}"), now + wait));
+                return Err(Outcome::Again(format!("no address: {error}"), now + wait(tries)));
             }
             Some(Ok(people)) => match people.get(&user) {
                 Some(Person { name, email: Some(email) }) => {
@@ -373,24 +377,23 @@ where
         while !stop.is_cancelled() {
             // What came until here is seen by the step that follows.
             wake.borrow_and_update();
-            let rest = match step().await {
-                Ok(0) => true,
-                Ok(_) => false,
-                Err(error) => {
-                    tracing::warn!(%error, "notifications could not be sent; they are tried again");
+            let error = match tokio::time::timeout(LONGEST, step()).await {
+                Ok(Ok(0)) => {
                     tokio::select! {
+                        _ = wake.changed() => {}
                         () = tokio::time::sleep(POLL) => {}
                         () = stop.cancelled() => {}
                     }
-                    false
+                    continue;
                 }
+                Ok(Ok(_)) => continue,
+                Ok(Err(error)) => error.to_string(),
+                Err(_) => format!("nothing came of it within {} minutes", LONGEST.as_secs() / 60),
             };
-            if rest {
-                tokio::select! {
-                    _ = wake.changed() => {}
-                    () = tokio::time::sleep(POLL) => {}
-                    () = stop.cancelled() => {}
-                }
+            tracing::warn!(error, "notifications could not be sent; they are tried again");
+            tokio::select! {
+                () = tokio::time::sleep(POLL) => {}
+                () = stop.cancelled() => {}
             }
         }
     });

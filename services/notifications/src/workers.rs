@@ -43,30 +43,37 @@ impl EventHandler for Facts {
     }
 }
 
-struct Jobs(Deps);
+struct FanOut(Deps);
 
 #[async_trait]
-impl JobHandler for Jobs {
+impl JobHandler for FanOut {
     fn types(&self) -> &'static [&'static str] {
-        &[announce::FAN_OUT, announce::MATCH]
-    }
-
-    fn policy(&self, kind: &str) -> RetryPolicy {
-        if kind == announce::MATCH {
-            // The index has a meeting seconds after it is published. Where search is away, or lags by an hour's
-            // backlog, some four hours are waited; then an operator finds it among the dead letters.
-            RetryPolicy { attempts: 60, base: Duration::from_secs(1), most: Duration::from_secs(600) }
-        } else {
-            RetryPolicy::STANDARD
-        }
+        &[announce::FAN_OUT]
     }
 
     async fn handle(&self, job: &Job) -> Result<(), HandlerError> {
         let caller = job.envelope.caller(SCHEMA);
-        if job.envelope.kind == announce::MATCH {
-            return matching::matching(&self.0, &caller, job, &job.envelope.payload()?).await;
-        }
         fan_out::fan_out(&self.0, &caller, job, &job.envelope.payload()?).await
+    }
+}
+
+struct Match(Deps);
+
+#[async_trait]
+impl JobHandler for Match {
+    fn types(&self) -> &'static [&'static str] {
+        &[announce::MATCH]
+    }
+
+    fn policy(&self, _kind: &str) -> RetryPolicy {
+        // The index has a meeting seconds after it is published. Where search is away, or lags by an hour's
+        // backlog, some four hours are waited; then an operator finds it among the dead letters.
+        RetryPolicy { attempts: 60, base: Duration::from_secs(1), most: Duration::from_secs(600) }
+    }
+
+    async fn handle(&self, job: &Job) -> Result<(), HandlerError> {
+        let caller = job.envelope.caller(SCHEMA);
+        matching::matching(&self.0, &caller, job, &job.envelope.payload()?).await
     }
 }
 
@@ -75,7 +82,12 @@ pub fn consumer(deps: &Deps, bus: Arc<dyn Bus>) -> Consumer {
     Consumer::new(bus, QUEUE, Arc::new(Facts(deps.clone())), RetryPolicy::PATIENT)
 }
 
-/// The worker of this service's jobs.
+/// The worker of fan-out.
 pub fn job_worker(deps: &Deps, clock: Arc<dyn Clock>) -> JobWorker {
-    JobWorker::new(deps.db.clone(), Arc::new(Jobs(deps.clone())), clock)
+    JobWorker::new(deps.db.clone(), Arc::new(FanOut(deps.clone())), clock)
+}
+
+/// The worker of saved searches, apart: search may be slow, and those who follow the city do not wait for it.
+pub fn match_worker(deps: &Deps, clock: Arc<dyn Clock>) -> JobWorker {
+    JobWorker::new(deps.db.clone(), Arc::new(Match(deps.clone())), clock)
 }

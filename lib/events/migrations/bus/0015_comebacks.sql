@@ -57,9 +57,16 @@ CREATE FUNCTION bus_come_back(q text, name text, tried boolean, at timestamptz) 
         begun = greatest(0, c.begun - 1), alone_until = NULL, changed_at = excluded.changed_at;
 $$;
 
+-- Messages are given back that were with no handler.
+CREATE FUNCTION bus_go_back(q text, names text[], at timestamptz) RETURNS void LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+    INSERT INTO comebacks AS c (queue, message, handed_back, changed_at)
+    SELECT q, name, 1, at FROM unnest(names) AS name
+    ON CONFLICT (queue, message) DO UPDATE SET handed_back = c.handed_back + 1, changed_at = excluded.changed_at;
+$$;
+
 -- A suspect stays in hand.
 CREATE FUNCTION bus_stay_alone(q text, name text, until timestamptz) RETURNS void LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT AS $$
-    UPDATE comebacks SET alone_until = until WHERE queue = q AND message = name AND alone_until IS NOT NULL;
+    UPDATE comebacks SET alone_until = until WHERE queue = q AND message = name;
 $$;
 
 -- They have ended.
@@ -75,7 +82,7 @@ DO $$
 DECLARE f regprocedure;
 BEGIN
     FOR f IN SELECT p.oid::regprocedure FROM pg_proc p WHERE p.pronamespace = current_schema()::regnamespace
-             AND p.proname IN ('bus_come_again', 'bus_come_back', 'bus_stay_alone', 'bus_forget_comebacks', 'bus_forget_old_comebacks') LOOP
+             AND p.proname IN ('bus_come_again', 'bus_come_back', 'bus_go_back', 'bus_stay_alone', 'bus_forget_comebacks', 'bus_forget_old_comebacks') LOOP
         EXECUTE format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', f);
         EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO %I', f, current_schema() || '_system');
     END LOOP;

@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use cs_core::{EventId, TenantId};
 use serde::{Deserialize, Serialize};
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::Envelope;
@@ -88,7 +89,7 @@ pub struct DeadMessage {
     pub kind: String,
     /// As it was sent; of what is no envelope, its bytes as a text.
     pub envelope: serde_json::Value,
-    /// Tries.
+    /// How often it was taken, deaths and what was handed back included.
     pub attempts: u32,
     /// The last error.
     pub error: String,
@@ -156,8 +157,19 @@ pub trait Bus: Send + Sync {
     async fn publish(&self, envelopes: &[Envelope]) -> Result<Vec<Unpublished>, BusError>;
     /// Sends those envelopes to one queue that it asked for; gives how many.
     async fn send(&self, queue: &str, envelopes: &[Envelope]) -> Result<u64, BusError>;
-    /// Takes up to `most` messages; what is not ended within `lease` comes again.
-    async fn receive(&self, queue: &str, most: u32, lease: Duration) -> Result<Vec<Delivery>, BusError>;
+    /// Takes up to `most` messages; what is not ended within `lease` comes again. A bus that waits for messages waits no longer
+    /// than until `stop`.
+    async fn receive_until(
+        &self,
+        stop: &CancellationToken,
+        queue: &str,
+        most: u32,
+        lease: Duration,
+    ) -> Result<Vec<Delivery>, BusError>;
+    /// The same, as long as it takes.
+    async fn receive(&self, queue: &str, most: u32, lease: Duration) -> Result<Vec<Delivery>, BusError> {
+        self.receive_until(&CancellationToken::new(), queue, most, lease).await
+    }
     /// Keeps what was taken ahead of its turn in hand for another `lease`, where the bus takes any: a consumer asks for it
     /// while it runs.
     async fn hold(&self, _queue: &str, _lease: Duration) {}

@@ -10,6 +10,7 @@ use cs_core::{Clock, EventId};
 use cs_db::{Db, DbError, Reason, Tx};
 use serde_json::{Value, json};
 use sqlx::types::Json;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{Bus, BusError, DeadFilter, DeadMessage, Delivery, Malformed, Receipt, Unpublished};
@@ -98,7 +99,13 @@ impl Bus for PostgresBus {
         }
     }
 
-    async fn receive(&self, queue: &str, most: u32, lease: Duration) -> Result<Vec<Delivery>, BusError> {
+    async fn receive_until(
+        &self,
+        _stop: &CancellationToken,
+        queue: &str,
+        most: u32,
+        lease: Duration,
+    ) -> Result<Vec<Delivery>, BusError> {
         let after = self.last_lane(queue);
         let mut taken: Vec<TakenRow> = call!(
             self,

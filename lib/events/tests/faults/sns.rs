@@ -9,7 +9,7 @@ use cs_events::bus::DeadFilter;
 use cs_events::{Bus, SnsBus, SnsOptions, faults};
 use cs_testkit::localstack;
 
-use crate::support::World;
+use crate::support::{World, soon};
 use crate::{ARMED, Machine};
 
 const LEASE: Duration = Duration::from_secs(3);
@@ -88,12 +88,20 @@ async fn letters_survive_whoever_fetches_them_or_sends_them_again() {
     let [fetched, sent_again] = OF_LETTERS;
     faults::arm(fetched);
     let which = DeadFilter::new(machine.world.tenant, "");
-    while bus.dead("effects", which, 100).await.is_ok() {}
+    soon(async {
+        while bus.dead("effects", which, 100).await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
     assert!(!faults::disarm());
     // What is out of sight for a while is fetched again, to the same letter.
-    while bus.count("effects").await.unwrap() != (0, 1) {
-        assert_eq!(bus.dead("effects", which, 100).await.unwrap().len(), 1);
-    }
+    soon(async {
+        while bus.count("effects").await.unwrap() != (0, 1) {
+            assert_eq!(bus.dead("effects", which, 100).await.unwrap().len(), 1);
+        }
+    })
+    .await;
     faults::arm(sent_again);
     bus.replay("effects", &[envelope.id]).await.unwrap_err();
     assert!(!faults::disarm());

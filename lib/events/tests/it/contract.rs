@@ -75,7 +75,12 @@ impl Fixture {
 
     /// A lease that is waited for, and does not end while it is looked whether anything is there.
     pub(crate) fn short(&self) -> Duration {
-        if self.sqs.is_some() { SHORT_ELSEWHERE } else { SHORT }
+        if self.is_elsewhere() { SHORT_ELSEWHERE } else { SHORT }
+    }
+
+    /// Whether the bus is SNS and SQS.
+    pub(crate) fn is_elsewhere(&self) -> bool {
+        self.sqs.is_some()
     }
 
     /// Takes until `count` have come, or the patience ends.

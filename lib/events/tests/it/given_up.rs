@@ -12,7 +12,7 @@ use cs_events::{
 };
 use cs_rpc::Tasks;
 
-use crate::support::World;
+use crate::support::{World, soon};
 
 /// Never succeeds. Whoever waits can be told from the second time on: first the connection is cut.
 #[derive(Default)]
@@ -178,9 +178,12 @@ impl JobHandler for Slow {
 }
 
 async fn in_hand(world: &World) {
-    while world.text("SELECT state FROM toy.jobs").await != "running" {
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-    }
+    soon(async {
+        while world.text("SELECT state FROM toy.jobs").await != "running" {
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    })
+    .await;
 }
 
 /// However often processes stop with it in hand, it has its tries.

@@ -11,6 +11,7 @@ use cs_rpc::Tasks;
 use tokio::sync::{Notify, watch};
 
 use crate::contract::{Fixture, promises};
+use crate::support::soon;
 
 const OTHERS: usize = 20;
 
@@ -39,7 +40,7 @@ impl EventHandler for Stuck {
     }
 }
 
-promises!(refills, hands_back, restarts);
+promises!(refills, hands_back, gives_back_ahead, restarts);
 
 /// With one lane, which takes eight at first, and the slow one among them.
 async fn refills(f: Fixture) {
@@ -73,10 +74,28 @@ async fn hands_back(f: Fixture) {
     f.bus.publish(&[f.world.envelope("a", "stuck")]).await.unwrap();
     let tasks = Tasks::default();
     consumer.run(&tasks, &Wakeups::default(), 1);
-    stuck.begun.notified().await;
+    soon(stuck.begun.notified()).await;
     assert!(tasks.drain(Duration::from_secs(60)).await, "what does not end is handed back");
     let again = &f.take("q", 1, LEASE).await[0];
     assert_eq!((again.attempt, again.lost, again.handed_back), (2, 0, 1));
+}
+
+/// What a process took ahead of its turn was with no handler, and comes again as what was handed back.
+async fn gives_back_ahead(f: Fixture) {
+    let stuck = Arc::new(Stuck::default());
+    let consumer = Consumer::new(f.bus.clone(), "q", stuck.clone(), RetryPolicy::STANDARD);
+    consumer.subscribe().await.unwrap();
+    let sent: Vec<_> = (0..OTHERS).map(|_| f.world.envelope("a", "stuck")).collect();
+    f.bus.publish(&sent).await.unwrap();
+    let tasks = Tasks::default();
+    consumer.run(&tasks, &Wakeups::default(), 1);
+    soon(stuck.begun.notified()).await;
+    assert!(tasks.drain(Duration::from_secs(60)).await, "what does not end is handed back");
+    let again = f.take("q", OTHERS, LEASE).await;
+    assert_eq!(again.len(), OTHERS, "nobody waits for a lease to end");
+    for one in &again {
+        assert_eq!((one.attempt - one.handed_back, one.lost), (1, 0), "{one:?}");
+    }
 }
 
 /// Fails at first.
@@ -109,9 +128,12 @@ async fn restarts(f: Fixture) {
         assert_eq!((taken.attempt, taken.lost, taken.handed_back), (times + 1, 0, times));
         f.bus.hand_back(taken).await.unwrap();
     }
-    while f.bus.count("q").await.unwrap() == (1, 0) {
-        consumer.step().await.unwrap();
-    }
+    soon(async {
+        while f.bus.count("q").await.unwrap() == (1, 0) {
+            consumer.step().await.unwrap();
+        }
+    })
+    .await;
     assert_eq!(f.bus.count("q").await.unwrap(), (0, 0), "given up before its time");
     assert_eq!(shaky.0.load(Ordering::SeqCst), 2);
 }

@@ -17,6 +17,7 @@ use cs_events::{
 use cs_proto::ops::v1 as pb;
 use cs_proto::ops::v1::dead_letters_server::DeadLetters as _;
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 
 use crate::support::{SCHEMA, World};
 
@@ -60,7 +61,13 @@ impl Bus for Notes {
     async fn send(&self, queue: &str, envelopes: &[Envelope]) -> Result<u64, BusError> {
         self.inner.send(queue, envelopes).await
     }
-    async fn receive(&self, queue: &str, most: u32, lease: Duration) -> Result<Vec<Delivery>, BusError> {
+    async fn receive_until(
+        &self,
+        _: &CancellationToken,
+        queue: &str,
+        most: u32,
+        lease: Duration,
+    ) -> Result<Vec<Delivery>, BusError> {
         self.inner.receive(queue, most, lease).await
     }
     async fn done(&self, deliveries: &[Delivery]) -> Result<usize, BusError> {

@@ -33,17 +33,20 @@ async fn options(name: &str) -> SnsOptions {
     }
 }
 
+async fn aws(endpoint: &url::Url) -> aws_config::SdkConfig {
+    aws_config::defaults(aws_config::BehaviorVersion::latest())
+        .endpoint_url(endpoint.as_str())
+        .http_client(aws_smithy_http_client::Builder::new().build_http())
+        .load()
+        .await
+}
+
 async fn start(name: &str) -> Option<(SnsBus, aws_sdk_sqs::Client, World)> {
     let endpoint = localstack::endpoint().await?;
     localstack::credentials();
     let world = World::new(name).await;
     let bus = SnsBus::connect(options(name).await, world.bus_db.clone(), world.clock.clone()).await;
-    let config = aws_config::defaults(aws_config::BehaviorVersion::latest())
-        .endpoint_url(endpoint.as_str())
-        .http_client(aws_smithy_http_client::Builder::new().build_http())
-        .load()
-        .await;
-    Some((bus, aws_sdk_sqs::Client::new(&config), world))
+    Some((bus, aws_sdk_sqs::Client::new(&aws(&endpoint).await), world))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -74,6 +77,44 @@ async fn queues_are_made_once_and_put_right() {
     assert_eq!(bus.ensure_also("q", &["c"]).await.unwrap().outcome, "changed");
     assert_eq!(bus.ensure_also("q", &["a"]).await.unwrap().outcome, "right as it was");
     bus.verify("q", &["a", "c"]).await.unwrap();
+}
+
+/// A queue that somebody else made and that would lose messages or bring them unreadable is not taken for right.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_somebody_else_made_is_looked_at() {
+    let Some((bus, sqs, _world)) = start("sns_verify").await else { return };
+    bus.ensure("q", &["a"]).await.unwrap();
+    let url = url(&sqs, bus.names().queue("q")).await;
+    let got = sqs.get_queue_attributes().queue_url(&url).attribute_names(QueueAttributeName::All);
+    let there = got.send().await.unwrap().attributes.unwrap();
+    let mut redrive: Value = serde_json::from_str(&there[&QueueAttributeName::RedrivePolicy]).unwrap();
+    redrive["maxReceiveCount"] = json!(3);
+    for (attribute, wrong, said) in [
+        (QueueAttributeName::RedrivePolicy, redrive.to_string(), "maxReceiveCount"),
+        (QueueAttributeName::Policy, String::new(), "lets the topic send"),
+    ] {
+        let set = sqs.set_queue_attributes().queue_url(&url).attributes(attribute, wrong);
+        set.send().await.unwrap();
+        let error = bus.verify("q", &["a"]).await.unwrap_err().to_string();
+        assert!(error.contains(said), "{error}");
+        bus.ensure("q", &["a"]).await.unwrap();
+        bus.verify("q", &["a"]).await.unwrap();
+    }
+    let sns = aws_sdk_sns::Client::new(&aws(&localstack::endpoint().await.unwrap()).await);
+    let all = sns.list_subscriptions().send().await.unwrap().subscriptions.unwrap();
+    let name = bus.names().queue("q");
+    let ours = all.iter().find(|s| s.endpoint().unwrap().ends_with(&format!(":{name}"))).unwrap();
+    for (attribute, wrong, said) in [
+        ("RawMessageDelivery", "false", "raw message delivery"),
+        ("FilterPolicyScope", "MessageBody", "filter policy scope"),
+    ] {
+        let set = sns.set_subscription_attributes().subscription_arn(ours.subscription_arn().unwrap());
+        set.attribute_name(attribute).attribute_value(wrong).send().await.unwrap();
+        let error = bus.verify("q", &["a"]).await.unwrap_err().to_string();
+        assert!(error.contains(said), "{error}");
+        bus.ensure("q", &["a"]).await.unwrap();
+        bus.verify("q", &["a"]).await.unwrap();
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use cs_core::{Caller, Clock, Ids, ManualClock, SystemClock, TenantId, Trace};
 use cs_db::{Db, DbOptions, SchemaSpec, Tx};
@@ -12,6 +13,14 @@ use cs_testkit::postgres;
 use serde_json::{Value, json};
 use sqlx::migrate::Migrator;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
+
+/// Deaths after which a piece of work is taken for their cause.
+pub(crate) const ENOUGH: u32 = 9;
+
+/// What comes within two minutes, or not at all.
+pub(crate) async fn soon<T>(comes: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(120), comes).await.expect("it did not come")
+}
 
 /// The schema of the service that tests play.
 pub(crate) const SCHEMA: &str = "toy";

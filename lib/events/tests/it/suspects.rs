@@ -9,11 +9,9 @@ use cs_events::{Bus, PostgresBus};
 use sqlx::types::Json;
 use sqlx::{Connection, PgConnection};
 
-use crate::support::World;
+use crate::support::{ENOUGH, World};
 
 const LEASE: Duration = Duration::from_secs(60);
-/// Deaths after which a piece of work is taken for their cause.
-const ENOUGH: u32 = 9;
 
 fn city(envelope: &serde_json::Value) -> String {
     envelope["payload"]["city_id"].as_str().unwrap().to_owned()
@@ -77,12 +75,12 @@ async fn of_jobs_only_the_poisonous_one_is_taken_for_the_cause() {
                     .await
                     .unwrap();
             if let Some((id, Json(envelope), _, deaths, _, lane)) = taken {
-                lost.insert(city(&envelope), deaths);
+                lost.insert(city(&envelope), deaths.unsigned_abs());
                 hand.push((id, city(&envelope)));
                 after = lane;
             }
         }
-        if lost.get("poison") == Some(&9) {
+        if lost.get("poison") == Some(&ENOUGH) {
             break;
         }
         if hand.is_empty() || hand.iter().any(|(_, city)| city == "poison") {
@@ -95,7 +93,7 @@ async fn of_jobs_only_the_poisonous_one_is_taken_for_the_cause() {
             .await
             .unwrap();
     }
-    assert_eq!(lost.remove("poison"), Some(9));
+    assert_eq!(lost.remove("poison"), Some(ENOUGH));
     assert_eq!(lost.len(), 4);
     assert!(lost.values().all(|lost| *lost <= 2), "{lost:?}");
 }

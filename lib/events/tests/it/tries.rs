@@ -8,25 +8,30 @@ use async_trait::async_trait;
 use cs_events::{Consumer, Delivery, Envelope, EventHandler, HandlerError, RetryPolicy};
 
 use crate::contract::{Fixture, promises};
+use crate::support::{ENOUGH, soon};
 
-/// A lease that ends by a consumer's death.
-const DEATH: Duration = Duration::from_secs(1);
 const LEASE: Duration = Duration::from_secs(30);
 /// One that two messages are taken within, one after the other.
 const LAPSE: Duration = Duration::from_secs(5);
-/// Deaths after which a message is taken for their cause.
-const ENOUGH: u32 = 9;
 
 promises!(deaths, kills, suspects);
 
+/// A lease that ends by a consumer's death.
+fn death(f: &Fixture) -> Duration {
+    Duration::from_secs(if f.is_elsewhere() { 3 } else { 1 })
+}
+
 /// Waits until one comes.
 async fn one(f: &Fixture, lease: Duration) -> Delivery {
-    loop {
-        if let Some(delivery) = f.bus.receive("q", 1, lease).await.unwrap().pop() {
-            return delivery;
+    soon(async {
+        loop {
+            if let Some(delivery) = f.bus.receive("q", 1, lease).await.unwrap().pop() {
+                return delivery;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    })
+    .await
 }
 
 fn counts(delivery: &Delivery) -> (u32, u32, u32) {
@@ -54,9 +59,12 @@ async fn given_up(f: &Fixture) -> (String, u32) {
     let fails = Arc::new(Fails::default());
     let policy = RetryPolicy { attempts: 3, base: Duration::ZERO, most: Duration::ZERO };
     let consumer = Consumer::new(f.bus.clone(), "q", fails.clone(), policy);
-    while f.bus.count("q").await.unwrap() != (0, 1) {
-        consumer.step().await.unwrap();
-    }
+    soon(async {
+        while f.bus.count("q").await.unwrap() != (0, 1) {
+            consumer.step().await.unwrap();
+        }
+    })
+    .await;
     (f.dead("q").await.remove(0).error, fails.0.load(Ordering::SeqCst))
 }
 
@@ -65,12 +73,12 @@ async fn deaths(f: Fixture) {
     f.bus.publish(&[f.world.envelope("a", "city")]).await.unwrap();
     f.bus.retry(&one(&f, LEASE).await, Duration::ZERO, "not now").await.unwrap();
     for lost in 0..4 {
-        assert_eq!(counts(&one(&f, DEATH).await), (lost + 2, lost, 0));
+        assert_eq!(counts(&one(&f, death(&f)).await), (lost + 2, lost, 0));
     }
     let taken = one(&f, LEASE).await;
     assert_eq!(counts(&taken), (6, 4, 0));
     f.bus.hand_back(&taken).await.unwrap();
-    assert_eq!(counts(&one(&f, DEATH).await), (7, 4, 1));
+    assert_eq!(counts(&one(&f, death(&f)).await), (7, 4, 1));
     let taken = one(&f, LEASE).await;
     assert_eq!(counts(&taken), (8, 5, 1));
     f.bus.retry(&taken, Duration::ZERO, "not now").await.unwrap();
@@ -91,7 +99,7 @@ async fn kills(f: Fixture) {
     f.bus.subscribe("q", &["a"]).await.unwrap();
     f.bus.publish(&[f.world.envelope("a", "city")]).await.unwrap();
     for lost in 0..ENOUGH {
-        assert_eq!(counts(&one(&f, DEATH).await), (lost + 1, lost, 0));
+        assert_eq!(counts(&one(&f, death(&f)).await), (lost + 1, lost, 0));
     }
     let (error, tries) = given_up(&f).await;
     assert_eq!((error.as_str(), tries), ("9 consumers died with it in hand", 0));
@@ -108,7 +116,7 @@ async fn suspects(f: Fixture) {
     let first = one(&f, LEASE).await;
     assert_eq!(counts(&first), (3, 2, 0));
     // The other's lease has ended too, or does now; it comes when the first has ended.
-    tokio::time::sleep(LAPSE + DEATH).await;
+    tokio::time::sleep(LAPSE + death(&f)).await;
     assert!(f.bus.receive("q", 8, LEASE).await.unwrap().is_empty(), "two suspects at once");
     f.bus.done(std::slice::from_ref(&first)).await.unwrap();
     assert_eq!(one(&f, LEASE).await.lost, 2);

@@ -1,12 +1,15 @@
 //! A folder on the machine that runs meetings, laid out as the README shows it.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use chrono::{DateTime, TimeZone, Utc};
 use cs_core::Visibility;
-use cs_documents::folder::{FolderScan, FoundArtifact, FoundMeeting, Introductions, StartsAt, scan};
+use cs_documents::folder::{
+    FolderError, FolderScan, FoundArtifact, FoundMeeting, Introductions, StartsAt, scan,
+};
 use sha2::{Digest, Sha256};
 
 use super::{Listed, Listing, SourceConnector};
@@ -31,7 +34,11 @@ impl Folder {
         let scanned = tokio::task::spawn_blocking(move || scan(&root, &reading))
             .await
             .map_err(|e| Error::Source(format!("the folder could not be read: {e}")))?;
-        scanned.map_err(|e| Error::Source(e.to_string()))
+        scanned.map_err(|error| match error {
+            // A share that is away shows no folder, or one that cannot be read.
+            FolderError::NotFound(_) | FolderError::Io { .. } => Error::Files(io::Error::other(error)),
+            other => Error::Source(other.to_string()),
+        })
     }
 }
 
@@ -66,7 +73,12 @@ impl SourceConnector for Folder {
         objects: &dyn ObjectStore,
         most: u64,
     ) -> Result<NewMeeting, Error> {
-        let found = self.found().await?.meetings.into_iter().find(|m| m.meeting_uid == meeting_uid);
+        let found = self.found().await.map_err(|error| match error {
+            // It was listed: where nothing is there now, the share is away.
+            Error::Source(empty) => Error::Files(io::Error::other(empty)),
+            other => other,
+        });
+        let found = found?.meetings.into_iter().find(|m| m.meeting_uid == meeting_uid);
         let meeting = found.ok_or(Error::NotFound("meeting at this source"))?;
         if let Some(error) = meeting.error {
             return Err(Error::Source(error));
@@ -161,4 +173,35 @@ fn listing_revision(meeting: &FoundMeeting) -> String {
 
 fn modified(path: &Path) -> Option<std::time::SystemTime> {
     std::fs::metadata(path).and_then(|m| m.modified()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use cs_documents::Reader;
+
+    use super::*;
+    use crate::FileStore;
+
+    #[tokio::test]
+    async fn a_share_that_is_away_is_no_fault_of_its_meetings() {
+        let dir = tempfile::tempdir().unwrap();
+        let share = dir.path().join("share");
+        std::fs::create_dir(&share).unwrap();
+        std::fs::write(share.join("2023-01-05-city-council.txt"), "Called to order.").unwrap();
+        let introductions = Arc::new(Introductions::new(Reader::InProcess));
+        let folder = Folder::new(share.to_str().unwrap(), introductions).unwrap();
+        let uid = folder.list().await.unwrap().meetings.remove(0).meeting_uid;
+        let objects = FileStore::new(&dir.path().join("objects"));
+        let fetch = || folder.fetch(&uid, chrono_tz::UTC, &objects, 1_000);
+        fetch().await.unwrap();
+        std::fs::remove_file(share.join("2023-01-05-city-council.txt")).unwrap();
+        assert!(matches!(fetch().await, Err(Error::Files(_))), "its mount point is empty");
+        assert!(
+            matches!(folder.list().await, Err(Error::Source(_))),
+            "of an empty folder operators are told"
+        );
+        std::fs::remove_dir(&share).unwrap();
+        assert!(matches!(fetch().await, Err(Error::Files(_))));
+        assert!(matches!(folder.list().await, Err(Error::Files(_))));
+    }
 }

@@ -168,7 +168,7 @@ pub(crate) async fn extracted(
     text_sha256: &str,
 ) -> Result<(), DbError> {
     sqlx::query(
-        "UPDATE artifacts SET status = 'extracted', reason = NULL, media_type = $2, pages = $3, characters = $4, text_sha256 = $5
+        "UPDATE artifacts SET status = 'extracted', reason = NULL, failed_reads = 0, media_type = $2, pages = $3, characters = $4, text_sha256 = $5
          WHERE id = $1 AND status <> 'withdrawn'",
     )
     .bind(id)
@@ -192,12 +192,14 @@ pub(crate) async fn retry(tx: &mut TenantTx, id: Uuid) -> Result<(), DbError> {
     Ok(())
 }
 
-/// Counts a try at which the reader failed, and not the document; gives how many that makes.
-pub(crate) async fn count_failed_read(tx: &mut TenantTx, id: Uuid) -> Result<u32, DbError> {
+/// Counts a try at which the reader failed, and not the document; gives how many that makes. After the last of `most` it
+/// begins anew: what is replayed has all its tries.
+pub(crate) async fn count_failed_read(tx: &mut TenantTx, id: Uuid, most: u32) -> Result<u32, DbError> {
     let reads: i32 = sqlx::query_scalar(
-        "UPDATE artifacts SET failed_reads = failed_reads + 1 WHERE id = $1 RETURNING failed_reads",
+        "UPDATE artifacts SET failed_reads = failed_reads % $2 + 1 WHERE id = $1 RETURNING failed_reads",
     )
     .bind(id)
+    .bind(most.cast_signed())
     .fetch_one(tx.conn())
     .await?;
     Ok(reads.unsigned_abs())
@@ -205,7 +207,7 @@ pub(crate) async fn count_failed_read(tx: &mut TenantTx, id: Uuid) -> Result<u32
 
 /// Could not be read: kept, marked, with the reason.
 pub(crate) async fn unread(tx: &mut TenantTx, id: Uuid, status: &str, reason: &str) -> Result<(), DbError> {
-    sqlx::query("UPDATE artifacts SET status = $2, reason = $3, failed_reads = 0 WHERE id = $1 AND status = 'fetched'")
+    sqlx::query("UPDATE artifacts SET status = $2, reason = $3 WHERE id = $1 AND status = 'fetched'")
         .bind(id)
         .bind(status)
         .bind(reason)

@@ -34,7 +34,7 @@ pub(crate) async fn put_city(
     now: DateTime<Utc>,
 ) -> Result<City, DbError> {
     ensure_city(tx, id, city, now).await?;
-    Ok(sqlx::query_as(
+    let city: City = sqlx::query_as(
         "UPDATE cities SET name = $2, time_zone = $3, language = $4 WHERE slug = $1
          RETURNING id, slug, name, time_zone, language",
     )
@@ -43,7 +43,9 @@ pub(crate) async fn put_city(
     .bind(&city.time_zone)
     .bind(&city.language)
     .fetch_one(tx.conn())
-    .await?)
+    .await?;
+    super::sources::follow_clock(tx, city.id, &city.time_zone, now).await?;
+    Ok(city)
 }
 
 /// Adds a city, or finds the one of that slug as it is.

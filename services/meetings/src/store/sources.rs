@@ -71,6 +71,32 @@ pub(crate) async fn upsert(tx: &mut TenantTx, new: &New<'_>, now: DateTime<Utc>)
         .await?)
 }
 
+/// Has the sources of a city follow its clock.
+pub(crate) async fn follow_clock(
+    tx: &mut TenantTx,
+    city: Uuid,
+    time_zone: &str,
+    now: DateTime<Utc>,
+) -> Result<(), DbError> {
+    let moved: Vec<(Uuid, Option<String>)> = sqlx::query_as(
+        "UPDATE sources SET time_zone = $2 WHERE city_id = $1 AND time_zone <> $2 RETURNING id, schedule",
+    )
+    .bind(city)
+    .bind(time_zone)
+    .fetch_all(tx.conn())
+    .await?;
+    for (id, line) in moved {
+        // An interval is the same by any clock.
+        let Some(schedule) = line.and_then(|line| Schedule::parse(&line).ok()) else { continue };
+        sqlx::query("UPDATE sources SET next_scan_at = $2 WHERE id = $1")
+            .bind(id)
+            .bind(schedule.next(now, zone(time_zone), id))
+            .execute(tx.conn())
+            .await?;
+    }
+    Ok(())
+}
+
 /// Sources of a city, or all of them.
 pub(crate) async fn list(tx: &mut TenantTx, city: Option<Uuid>) -> Result<Vec<Source>, DbError> {
     let sql = format!("SELECT {COLUMNS} FROM sources WHERE $1::uuid IS NULL OR city_id = $1 ORDER BY id");

@@ -120,9 +120,9 @@ const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 fn answered(answer: Result<Answer, NetError>, now: DateTime<Utc>) -> Result<(), ChannelError> {
     let answer = match answer {
         Ok(answer) => answer,
+        // However long its page is, and whether or not it comes to an end: the receiver has answered.
+        Err(NetError::TooLarge { cut, .. } | NetError::BrokenOff { cut, .. }) => *cut,
         Err(error) if error.is_transient() => return Err(ChannelError::Transient(error.to_string())),
-        // However long its page is, the receiver has answered.
-        Err(NetError::TooLarge { cut, .. }) => *cut,
         Err(error) => return Err(ChannelError::Permanent(error.to_string())),
     };
     let said = format!("the receiver answered {}", answer.status.as_u16());

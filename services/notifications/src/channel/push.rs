@@ -78,7 +78,7 @@ impl Push {
             [item] => (item.body.clone(), item.reason.clone(), text::meeting_page(&self.public, item)),
             items => (
                 items.iter().map(text::heading).collect::<Vec<_>>().join("\n"),
-                "Your digest".to_owned(),
+                text::reasons(items),
                 text::list(&self.public),
             ),
         };

@@ -43,6 +43,17 @@ pub(super) fn subject(message: &Message) -> String {
     }
 }
 
+/// Why a digest is sent: each reason once.
+pub(super) fn reasons(items: &[Item]) -> String {
+    let mut all: Vec<&str> = Vec::new();
+    for item in items {
+        if !all.contains(&item.reason.as_str()) {
+            all.push(&item.reason);
+        }
+    }
+    all.join("; ")
+}
+
 /// The message as plain text.
 pub(super) fn plain(public: &Url, message: &Message) -> String {
     let mut text = String::new();
@@ -151,6 +162,11 @@ mod tests {
                 .contains("<a href=\"https://council.example/notifications\">And 3 more</a>")
         );
         assert_eq!(subject(&message(0)), "2 council meetings that you follow");
+        let other = Item { reason: "You follow the search “rentals”".into(), ..item.clone() };
+        assert_eq!(
+            reasons(&[item.clone(), other, item.clone()]),
+            "You follow Springfield; You follow the search “rentals”"
+        );
         assert!(
             !plain(&public, &message(0)).contains("more") && !html(&public, &message(0)).contains("more")
         );

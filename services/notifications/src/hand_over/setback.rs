@@ -6,11 +6,9 @@
 
 use std::time::Duration;
 
-use chrono::TimeDelta;
 use cs_core::{Caller, TenantId, Trace};
 
-use super::LEASE;
-use crate::send::POLICY;
+use crate::send::{POLICY, wait};
 use crate::store::deliveries::{self, Claim};
 use crate::store::erasure;
 use crate::{Deps, Error, SCHEMA};
@@ -19,10 +17,6 @@ use crate::{Deps, Error, SCHEMA};
 /// ends by itself.
 const WRITES: u32 = 10;
 const AGAIN: Duration = Duration::from_millis(500);
-
-fn wait(tries: u32) -> TimeDelta {
-    TimeDelta::from_std(POLICY.wait(tries)).unwrap_or(LEASE)
-}
 
 /// Puts claims off, each by how often it was taken.
 pub(super) async fn give_back(deps: &Deps, tenant: TenantId, claims: &[Claim]) -> Result<(), Error> {

@@ -128,8 +128,9 @@ pub(crate) async fn claim(
 pub(crate) async fn put_off(tx: &mut TenantTx, claims: &[(&Claim, DateTime<Utc>)]) -> Result<(), DbError> {
     sqlx::query(
         "UPDATE deliveries d SET due_at = u.due_at FROM unnest($1::uuid[], $2::integer[], $3::timestamptz[]) AS u (id, attempt, due_at)
-         WHERE d.id = u.id AND d.attempt = u.attempt AND d.state = 'sending'",
+         WHERE d.id = u.id AND d.attempt = u.attempt AND d.state || '' = 'sending'",
     )
+    .persistent(false)
     .bind(claims.iter().map(|(claim, _)| claim.id).collect::<Vec<_>>())
     .bind(claims.iter().map(|(claim, _)| claim.attempt).collect::<Vec<_>>())
     .bind(claims.iter().map(|(_, at)| *at).collect::<Vec<_>>())

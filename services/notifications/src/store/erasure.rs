@@ -54,13 +54,13 @@ pub(crate) async fn is_withdrawn(
         .await?)
 }
 
-/// Takes a meeting back up to a version; gives the number of deliveries that are stopped by it.
+/// Takes a meeting back up to a version: from here on nothing of it is shown, handed over or sent.
 pub(crate) async fn withdraw(
     tx: &mut TenantTx,
     meeting: MeetingId,
     version: i64,
     now: DateTime<Utc>,
-) -> Result<u64, DbError> {
+) -> Result<(), DbError> {
     sqlx::query(
         "INSERT INTO withdrawals AS w (tenant_id, meeting_id, version, withdrawn_at) VALUES ($1, $2, $3, $4)
          ON CONFLICT (tenant_id, meeting_id) DO UPDATE SET version = $3, withdrawn_at = $4 WHERE w.version < $3",
@@ -71,12 +71,25 @@ pub(crate) async fn withdraw(
     .bind(now)
     .execute(tx.conn())
     .await?;
+    Ok(())
+}
+
+/// Ends up to `most` deliveries that wait and tell of what was taken back; gives their number. One that is missed is ended when
+/// it is due.
+pub(crate) async fn stop_withdrawn(
+    tx: &mut TenantTx,
+    meeting: MeetingId,
+    version: i64,
+    most: i64,
+) -> Result<u64, DbError> {
     let stopped = sqlx::query(
-        "UPDATE deliveries d SET state = 'suppressed', state_reason = 'the meeting was withdrawn'
-         FROM notices n WHERE n.meeting_id = $1 AND n.summary_version <= $2 AND d.notice_id = n.id AND d.state = 'pending'",
+        "UPDATE deliveries SET state = 'suppressed', state_reason = 'the meeting was withdrawn' WHERE id = ANY (ARRAY(
+             SELECT d.id FROM notices n JOIN deliveries d ON d.notice_id = n.id AND d.state = 'pending'
+             WHERE n.meeting_id = $1 AND n.summary_version <= $2 LIMIT $3 FOR UPDATE OF d SKIP LOCKED))",
     )
     .bind(meeting.uuid())
     .bind(version)
+    .bind(most)
     .execute(tx.conn())
     .await?;
     Ok(stopped.rows_affected())

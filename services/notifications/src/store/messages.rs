@@ -152,8 +152,9 @@ pub(crate) async fn renew(
 ) -> Result<HashSet<Uuid>, DbError> {
     let kept: Vec<Uuid> = sqlx::query_scalar(
         "UPDATE messages m SET due_at = $4 FROM unnest($1::uuid[], $2::uuid[], $3::integer[]) AS u (tenant_id, id, attempt)
-         WHERE m.tenant_id = u.tenant_id AND m.id = u.id AND m.attempt = u.attempt AND m.state = 'sending' RETURNING m.id",
+         WHERE m.tenant_id = u.tenant_id AND m.id = u.id AND m.attempt = u.attempt AND m.state || '' = 'sending' RETURNING m.id",
     )
+    .persistent(false)
     .bind(claims.iter().map(|c| c.tenant_id).collect::<Vec<_>>())
     .bind(claims.iter().map(|c| c.id).collect::<Vec<_>>())
     .bind(claims.iter().map(|c| c.attempt).collect::<Vec<_>>())

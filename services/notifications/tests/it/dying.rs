@@ -13,6 +13,7 @@ use cs_core::MeetingId;
 use cs_core::page::decode_cursor;
 use cs_events::dying::dying;
 use cs_events::{Bus, PostgresBus};
+use cs_proto::events::v1::MeetingWithdrawn;
 use cs_proto::notifications::v1 as pb;
 use cs_proto::notifications::v1::notifications_server::Notifications;
 use futures::StreamExt;
@@ -22,7 +23,7 @@ use notifications::hand_over::{LEASE, SETTLE};
 use notifications::preferences::Change;
 use notifications::saved_search::{self, Wanted};
 use notifications::schedule::Digest;
-use notifications::{NotificationsService, addresses};
+use notifications::{NotificationsService, addresses, retract};
 use serde_json::Value;
 
 use crate::channels::{browser, follower};
@@ -81,10 +82,11 @@ impl Channel for Hangs {
 /// Does what is due until nothing is, as a process of its own.
 async fn work(world: &World, bus: &Arc<dyn Bus>, channels: Vec<Arc<dyn Channel>>) {
     let consumer = notifications::consumer(&world.deps, bus.clone());
-    let jobs = notifications::job_worker(&world.deps, world.clock.clone());
+    let [jobs, matches] = [notifications::job_worker, notifications::match_worker]
+        .map(|worker| worker(&world.deps, world.clock.clone()));
     let sender = world.sender(channels).renewing_every(Duration::from_millis(1));
     while consumer.step().await.unwrap() > 0 {}
-    while jobs.step().await.unwrap() > 0 {}
+    while matches.step().await.unwrap() + jobs.step().await.unwrap() > 0 {}
     while sender.step().await.unwrap() > 0 {}
 }
 
@@ -295,6 +297,25 @@ async fn who_dies_before_it_writes_that_something_failed_has_others_find_it_out(
     );
 }
 
+#[tokio::test]
+async fn what_is_withdrawn_is_told_to_nobody_though_the_worker_dies_before_it_has_stopped_it() {
+    let world = World::start("dying_withdrawn").await;
+    due(&world, 3).await;
+    let id = world.texts("SELECT meeting_id::text FROM notices").await[0].parse::<uuid::Uuid>().unwrap();
+    let meeting_id = MeetingId::from(id).to_string();
+    let event = MeetingWithdrawn { meeting_id, version: 1, ..Default::default() };
+    let event = world.envelope("meeting.withdrawn", &event);
+    let caller = event.caller("notifications");
+    let withdrawn = retract::withdrawn(&world.deps, &caller, &event);
+    let ended = dying("retract.withdrawn", withdrawn).await;
+    assert!(ended.is_none(), "never reached: {ended:?}");
+    assert_eq!(world.count("deliveries WHERE state = 'pending'").await, 3);
+    retract::withdrawn(&world.deps, &caller, &event).await.unwrap();
+    world.sender(vec![]).step().await.unwrap();
+    let why = "deliveries WHERE state = 'suppressed' AND state_reason = 'the meeting was withdrawn'";
+    assert_eq!(world.count(why).await, 3);
+}
+
 #[test]
 fn no_point_is_left_out() {
     fn points(dir: &Path, found: &mut BTreeSet<String>) {
@@ -311,6 +332,6 @@ fn no_point_is_left_out() {
     }
     let mut found = BTreeSet::new();
     points(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut found);
-    let tried = DEATHS.iter().map(|(point, _)| *point).chain(["hand_over.failed"]);
+    let tried = DEATHS.iter().map(|(point, _)| *point).chain(["hand_over.failed", "retract.withdrawn"]);
     assert_eq!(found, tried.map(str::to_owned).collect());
 }

@@ -54,12 +54,21 @@ async fn what_is_forgotten_is_not_told_again() {
     assert_eq!(world.texts("SELECT state FROM messages").await, ["failed"]);
     world.clock.advance(YEAR - TimeDelta::hours(2));
     world.publish(new).await;
+    let matched =
+        "INSERT INTO notifications.search_matches SELECT tenant_id, id, 'rentals' FROM notifications.notices";
+    sqlx::raw_sql(matched).execute(&mut owner).await.unwrap();
     assert_eq!(retention::forget(&world.deps, YEAR).await.unwrap(), 0, "nothing is that old");
+    assert_eq!(world.count("search_matches").await, 2);
     world.clock.advance(TimeDelta::hours(3));
     assert_eq!(
         retention::forget(&world.deps, YEAR).await.unwrap(),
         2,
         "a notice closed and a delivery forgotten"
+    );
+    assert_eq!(
+        world.count("search_matches").await,
+        1,
+        "nobody asks any more which searches found the old one"
     );
     assert_eq!(retention::forget(&world.deps, YEAR).await.unwrap(), 0, "once an hour");
     // What failed is a dead letter, and what it tells of stays with it.

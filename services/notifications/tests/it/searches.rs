@@ -56,6 +56,19 @@ async fn a_meeting_that_matches_is_told_once_with_the_search_as_the_reason() {
     assert_eq!(world.count("search_matches").await, 3, "the same search of two is tried once");
 }
 
+/// Search may be slow or away: those who follow the city do not wait for it.
+#[tokio::test]
+async fn followers_of_the_city_do_not_wait_for_searches() {
+    let world = World::start("slow_search").await;
+    save(&world, world.ids.next(), wanted("rentals")).await.unwrap();
+    world.follow(world.ids.next(), &Target::City(world.places.city)).await;
+    world.announce(&world.published(world.ids.next(), |_| {})).await.unwrap();
+    let worker = notifications::job_worker(&world.deps, world.clock.clone());
+    while worker.step().await.unwrap() > 0 {}
+    assert_eq!(world.texts("SELECT reason FROM deliveries").await, ["You follow New Orleans"]);
+    assert_eq!(world.count("jobs WHERE state = 'ready' AND type = 'notification.match.requested'").await, 1);
+}
+
 #[tokio::test]
 async fn a_search_that_cannot_be_read_stops_no_other() {
     let world = World::start("unreadable_search").await;
@@ -81,13 +94,13 @@ async fn it_is_waited_until_the_index_has_the_meeting() {
     let user: UserId = world.ids.next();
     save(&world, user, wanted("rentals")).await.unwrap();
     world.announce(&world.published(world.ids.next(), |_| {})).await.unwrap();
-    let worker = notifications::job_worker(&world.deps, world.clock.clone());
+    let worker = notifications::match_worker(&world.deps, world.clock.clone());
     while worker.step().await.unwrap() > 0 {}
     assert_eq!(world.count("jobs WHERE state = 'ready' AND type = 'notification.match.requested'").await, 1);
     // Search away is waited for as well.
     world.clock.advance(chrono::TimeDelta::minutes(6));
     let without = Deps { search: None, ..world.deps.clone() };
-    notifications::job_worker(&without, world.clock.clone()).step().await.unwrap();
+    notifications::match_worker(&without, world.clock.clone()).step().await.unwrap();
     assert_eq!(world.count("jobs WHERE state = 'ready' AND error LIKE '%--services search%'").await, 1);
     *world.places.found.lock().unwrap() = ["regular", "rentals"].map(str::to_owned).to_vec();
     world.clock.advance(chrono::TimeDelta::minutes(6));
@@ -103,7 +116,7 @@ async fn an_index_that_lags_for_hours_drops_no_notice() {
     world.announce(&world.published(world.ids.next(), |_| {})).await.unwrap();
     // One that was published without any text is never in the index, and not waited for.
     world.announce(&world.published(world.ids.next(), |event| event.text_sha256.clear())).await.unwrap();
-    let worker = notifications::job_worker(&world.deps, world.clock.clone());
+    let worker = notifications::match_worker(&world.deps, world.clock.clone());
     for _ in 0..15 {
         while worker.step().await.unwrap() > 0 {}
         world.clock.advance(chrono::TimeDelta::minutes(10));

@@ -337,10 +337,13 @@ impl World {
 
     /// Does this tenant's jobs until none is left; gives their number. (A worker takes every tenant's.)
     pub(crate) async fn work(&self) -> usize {
-        let worker = notifications::job_worker(&self.deps, self.clock.clone());
+        let workers = [notifications::job_worker, notifications::match_worker]
+            .map(|worker| worker(&self.deps, self.clock.clone()));
         let waiting = "jobs WHERE state IN ('ready', 'running')";
         while self.count(waiting).await > 0 {
-            worker.step().await.unwrap();
+            for worker in &workers {
+                worker.step().await.unwrap();
+            }
         }
         usize::try_from(self.count("jobs WHERE state = 'done'").await).unwrap()
     }

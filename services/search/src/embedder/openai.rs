@@ -152,7 +152,7 @@ impl OpenAi {
         let limits = Limits { time: self.options.timeout, bytes: LONGEST_ANSWER, redirects: 0 };
         let answered = self.client.post(&self.endpoint, self.headers.clone(), body, limits).await;
         let answer = answered.map_err(|error| match error {
-            NetError::Failed(_) => Failed::Again(error.to_string(), None),
+            NetError::Failed(_) | NetError::BrokenOff { .. } => Failed::Again(error.to_string(), None),
             NetError::TooLarge { .. } => Failed::Final("its answer is too long".to_owned()),
             NetError::Refused(_) | NetError::TooManyRedirects => Failed::Final(error.to_string()),
         })?;

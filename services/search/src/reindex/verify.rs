@@ -11,9 +11,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::{Progress, ReindexError, id, remove};
-use crate::index::{
-    Counts, Filters, Held, MAX_FIRST, Mode, PassageDoc, SearchRequest, VisibleTags,
-};
+use crate::index::{Counts, Filters, Held, MAX_FIRST, Mode, PassageDoc, SearchRequest, VisibleTags};
 use crate::query::analysis::tokens;
 use crate::query::{ParsedQuery, parse};
 use crate::{Deps, Error, indexer};

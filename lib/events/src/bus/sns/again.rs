@@ -28,14 +28,14 @@ impl SnsBus {
         self.clock.now() + TimeDelta::from_std(lease).unwrap_or(TimeDelta::MAX)
     }
 
-    /// Those that go to a handler now. What comes for the first time costs no call.
-    pub(super) async fn counted(
+    /// Those that go to a handler now, each with what was read of it. What comes for the first time costs no call.
+    pub(super) async fn counted<T>(
         &self,
         queue: &str,
-        messages: Vec<Message>,
+        messages: Vec<(T, Message)>,
         lease: Duration,
-    ) -> Result<Vec<Counted>, BusError> {
-        let again = messages.iter().filter(|message| wire::receive_count(message) > 1);
+    ) -> Result<Vec<(T, Counted)>, BusError> {
+        let again = messages.iter().map(|(_, m)| m).filter(|message| wire::receive_count(message) > 1);
         let (names, receives): (Vec<&str>, Vec<i32>) = again
             .filter_map(|m| {
                 Some((m.message_id()?, i32::try_from(wire::receive_count(m)).unwrap_or(i32::MAX)))
@@ -50,11 +50,13 @@ impl SnsBus {
             fault!("sns.counted");
         }
         let (mut now, mut later) = (Vec::new(), Vec::new());
-        for message in messages {
+        for (read, message) in messages {
             let receives = wire::receive_count(&message);
             let id = message.message_id().unwrap_or_default();
             match known.get(id).copied().unwrap_or((0, 0, true)) {
-                (lost, handed_back, true) => now.push(Counted { message, receives, lost, handed_back }),
+                (lost, handed_back, true) => {
+                    now.push((read, Counted { message, receives, lost, handed_back }))
+                }
                 (.., false) => later.extend(message.receipt_handle),
             }
         }
@@ -95,6 +97,22 @@ impl SnsBus {
             .bind(&delivery.queue)
             .bind(message)
             .bind(tried)
+            .bind(self.clock.now())
+            .execute(tx.conn())
+            .await
+            .map_err(DbError::from)?;
+        Ok(tx.commit().await?)
+    }
+
+    /// Notes of messages in hand ahead of their turn that they are given back: they were with no handler.
+    pub(super) async fn go_back(&self, queue: &str, names: &[&str]) -> Result<(), BusError> {
+        if names.is_empty() {
+            return Ok(());
+        }
+        let mut tx = self.db.system(Reason::Relay).await?;
+        sqlx::query("SELECT bus_go_back($1, $2, $3)")
+            .bind(queue)
+            .bind(names)
             .bind(self.clock.now())
             .execute(tx.conn())
             .await

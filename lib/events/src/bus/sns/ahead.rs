@@ -127,14 +127,27 @@ impl Ahead {
 }
 
 impl SnsBus {
-    /// Takes what there is now, waiting for the first of it.
-    pub(super) async fn first(
+    /// Has something in hand, where there is anything.
+    pub(super) async fn ask_ahead(
         &self,
         queue: &str,
         ahead: &Ahead,
         most: usize,
         lease: Duration,
     ) -> Result<(), BusError> {
+        if ahead.is_empty() {
+            let _asking = ahead.asking.lock().await;
+            if ahead.is_empty() {
+                self.first(queue, ahead, most, lease).await?;
+            }
+        } else if let Ok(_asking) = ahead.asking.try_lock() {
+            self.look(queue, ahead, lease).await;
+        }
+        Ok(())
+    }
+
+    /// Takes what there is now, waiting for the first of it.
+    async fn first(&self, queue: &str, ahead: &Ahead, most: usize, lease: Duration) -> Result<(), BusError> {
         let asked = most.min(ENTRIES);
         let found = self.ask(queue, ahead, asked, self.options.wait, lease).await?;
         if found == asked {
@@ -144,7 +157,7 @@ impl SnsBus {
     }
 
     /// Looks further, until nothing more comes or enough is in hand. What was found before is served whatever happens.
-    pub(super) async fn look(&self, queue: &str, ahead: &Ahead, lease: Duration) {
+    async fn look(&self, queue: &str, ahead: &Ahead, lease: Duration) {
         for _ in 0..CALLS {
             if !ahead.is_short(LANES) {
                 return;
@@ -208,6 +221,11 @@ impl SnsBus {
     /// Gives back all of a queue that is in hand ahead of its turn.
     pub(super) async fn give_back_ahead(&self, queue: &str) {
         let taken = self.ahead(queue).take(usize::MAX);
+        let names: Vec<&str> = taken.iter().filter_map(|held| held.message.message_id()).collect();
+        // Noted first, as when a handler's is handed back. Without the note each counts as a death, once.
+        if let Err(error) = self.go_back(queue, &names).await {
+            tracing::warn!(%error, queue, "what was in hand ahead of its turn could not be noted as handed back");
+        }
         self.renew(queue, taken.iter().filter_map(Held::handle).collect(), Duration::ZERO).await;
     }
 

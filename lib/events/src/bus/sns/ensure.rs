@@ -20,6 +20,18 @@ const RECEIVES: u32 = 1000;
 /// A filter is read, added to and written; how often where another replica writes in between.
 const TRIES: usize = 5;
 
+/// Where filters look.
+const SCOPE: &str = "MessageAttributes";
+/// Of a queue at which nothing was to be done.
+const RIGHT: &str = "right as it was";
+
+/// What becomes of types that a queue gets and that were not named.
+#[derive(Clone, Copy)]
+enum Others {
+    Stay,
+    Go,
+}
+
 /// What everything is called.
 #[derive(Clone, Debug)]
 pub struct Names {
@@ -75,6 +87,10 @@ impl Names {
 impl SnsBus {
     /// Makes what is missing of a queue and puts right what is not as it should be: it gets these types and no others.
     pub async fn ensure(&self, queue: &str, types: &[&str]) -> Result<QueueReport, BusError> {
+        self.put_right(queue, types, Others::Go).await
+    }
+
+    async fn put_right(&self, queue: &str, types: &[&str], others: Others) -> Result<QueueReport, BusError> {
         let topic = self.topic().await?.to_owned();
         let (name, dead) = (self.names.queue(queue), self.names.dead(queue));
         let mut changed = self.make(&dead, &[(Attribute::MessageRetentionPeriod, RETENTION)]).await?;
@@ -99,33 +115,26 @@ impl SnsBus {
                 ],
             )
             .await?;
-        changed |= self.subscription(&topic, &arn, types).await?;
+        changed |= self.subscription(&topic, &arn, types, others).await?;
         let outcome = match (made, changed) {
             (true, _) => "made",
             (false, true) => "changed",
-            (false, false) => "right as it was",
+            (false, false) => RIGHT,
         };
         Ok(QueueReport { name, dead_letters: dead, outcome })
     }
 
     /// The same, but leaves the types that others asked for. SNS has no way to add to a filter, so it is read again after
-    /// it was written: where two write at once, the one whose types were lost writes again.
+    /// it was written: where two write at once, the one whose types were lost writes again. Who misses none writes none.
     pub async fn ensure_also(&self, queue: &str, types: &[&str]) -> Result<QueueReport, BusError> {
         let mut done: Option<QueueReport> = None;
         for _ in 0..TRIES {
-            let there = match self.types_of(queue).await {
-                Ok(there) => there,
-                Err(BusError::Missing(_)) => Vec::new(),
-                Err(error) => return Err(error),
-            };
-            let missing: Vec<&str> =
-                types.iter().copied().filter(|kind| !there.iter().any(|t| t == kind)).collect();
-            match done {
-                Some(report) if missing.is_empty() => return Ok(report),
-                _ => {}
+            let report = self.put_right(queue, types, Others::Stay).await?;
+            let settled = report.outcome == RIGHT;
+            let first = done.get_or_insert(report);
+            if settled {
+                return Ok(first.clone());
             }
-            let all: Vec<&str> = there.iter().map(String::as_str).chain(missing).collect();
-            done = Some(self.ensure(queue, &all).await?);
         }
         Err(remote("sns:SetSubscriptionAttributes", "others change the filter all the time: try again"))
     }
@@ -139,32 +148,49 @@ impl SnsBus {
             .get(&Attribute::RedrivePolicy)
             .and_then(|text| serde_json::from_str(text).ok())
             .unwrap_or_default();
+        let missing = |what: String| Err(BusError::Missing(what));
         if redrive["deadLetterTargetArn"] != *dead_arn {
-            return Err(BusError::Missing(format!("the redrive policy from {name} to {dead}")));
+            return missing(format!("the redrive policy from {name} to {dead}"));
         }
-        let filtered = self.types_of(queue).await?;
-        if let Some(missing) = types.iter().find(|kind| !filtered.iter().any(|f| f == *kind)) {
-            return Err(BusError::Missing(format!("the type {missing} in the filter policy of {name}")));
+        // The server says it as a number or as a text.
+        let most = &redrive["maxReceiveCount"];
+        let most = most.as_u64().or_else(|| most.as_str()?.parse().ok()).unwrap_or_default();
+        if most < u64::from(RECEIVES) {
+            return missing(format!(
+                "the maxReceiveCount {RECEIVES} in the redrive policy of {name} (it is {most})"
+            ));
         }
-        Ok(QueueReport { name, dead_letters: dead, outcome: "right as it was" })
+        if attributes.get(&Attribute::Policy).is_none_or(String::is_empty) {
+            return missing(format!("the policy of {name} that lets the topic send to it"));
+        }
+        let subscription = self.subscription_of(queue).await?;
+        if subscription.get("RawMessageDelivery").is_none_or(|raw| raw != "true") {
+            return missing(format!("the raw message delivery of the subscription of {name}"));
+        }
+        if subscription.get("FilterPolicyScope").is_some_and(|scope| scope != SCOPE) {
+            return missing(format!("the filter policy scope {SCOPE} of the subscription of {name}"));
+        }
+        let filtered = types_in(&subscription);
+        if let Some(kind) = types.iter().find(|kind| !filtered.iter().any(|f| f == *kind)) {
+            return missing(format!("the type {kind} in the filter policy of {name}"));
+        }
+        Ok(QueueReport { name, dead_letters: dead, outcome: RIGHT })
     }
 
     /// The types that the topic brings to a queue.
     pub(super) async fn types_of(&self, queue: &str) -> Result<Vec<String>, BusError> {
+        Ok(types_in(&self.subscription_of(queue).await?))
+    }
+
+    /// What is set of the subscription that brings the topic's messages to a queue.
+    async fn subscription_of(&self, queue: &str) -> Result<HashMap<String, String>, BusError> {
         let name = self.names.queue(queue);
         let topic = self.topic().await?.to_owned();
         let arn = self.arn(&name).await?;
         let subscription = self.subscribed(&topic, &arn).await?;
         let subscription = subscription
             .ok_or_else(|| BusError::Missing(format!("the subscription of {name} to {topic}")))?;
-        let filter: Value = self
-            .subscription_attributes(&subscription)
-            .await?
-            .get("FilterPolicy")
-            .and_then(|text| serde_json::from_str(text).ok())
-            .unwrap_or_default();
-        let types = filter["type"].as_array().cloned().unwrap_or_default();
-        Ok(types.iter().filter_map(|kind| kind.as_str().map(str::to_owned)).collect())
+        self.subscription_attributes(&subscription).await
     }
 
     /// `true`: it was not there.
@@ -233,14 +259,31 @@ impl SnsBus {
     }
 
     /// `true`: it was not there, or different.
-    async fn subscription(&self, topic: &str, queue_arn: &str, types: &[&str]) -> Result<bool, BusError> {
-        let filter = json!({ "type": types }).to_string();
-        let wanted = [
-            ("RawMessageDelivery", "true"),
-            ("FilterPolicyScope", "MessageAttributes"),
-            ("FilterPolicy", filter.as_str()),
-        ];
-        let Some(subscription) = self.subscribed(topic, queue_arn).await? else {
+    async fn subscription(
+        &self,
+        topic: &str,
+        queue_arn: &str,
+        types: &[&str],
+        others: Others,
+    ) -> Result<bool, BusError> {
+        let subscription = self.subscribed(topic, queue_arn).await?;
+        let there = match &subscription {
+            Some(subscription) => self.subscription_attributes(subscription).await?,
+            None => HashMap::new(),
+        };
+        let mut wanted = match others {
+            Others::Stay => types_in(&there),
+            Others::Go => Vec::new(),
+        };
+        for kind in types {
+            if !wanted.iter().any(|there| there == kind) {
+                wanted.push((*kind).to_owned());
+            }
+        }
+        let filter = json!({ "type": wanted }).to_string();
+        let wanted =
+            [("RawMessageDelivery", "true"), ("FilterPolicyScope", SCOPE), ("FilterPolicy", filter.as_str())];
+        let Some(subscription) = subscription else {
             let mut call = self.sns.subscribe().topic_arn(topic).protocol("sqs").endpoint(queue_arn);
             for (name, value) in wanted {
                 call = call.attributes(name, value);
@@ -248,11 +291,10 @@ impl SnsBus {
             call.send().await.map_err(|e| failed("sns:Subscribe", topic, e))?;
             return Ok(true);
         };
-        let there = self.subscription_attributes(&subscription).await?;
         let mut changed = false;
         for (name, value) in wanted {
             // The scope is left out of the answer where it is the usual one.
-            let default = (name == "FilterPolicyScope").then_some("MessageAttributes");
+            let default = (name == "FilterPolicyScope").then_some(SCOPE);
             if same(there.get(name).map(String::as_str).or(default), value) {
                 continue;
             }
@@ -263,6 +305,14 @@ impl SnsBus {
         }
         Ok(changed)
     }
+}
+
+/// The types that a subscription lets through.
+fn types_in(subscription: &HashMap<String, String>) -> Vec<String> {
+    let filter = subscription.get("FilterPolicy").and_then(|text| serde_json::from_str(text).ok());
+    let filter: Value = filter.unwrap_or_default();
+    let types = filter["type"].as_array().cloned().unwrap_or_default();
+    types.iter().filter_map(|kind| kind.as_str().map(str::to_owned)).collect()
 }
 
 /// Equal as texts or as JSON, whose keys may come in another order.

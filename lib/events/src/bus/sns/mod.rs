@@ -28,6 +28,7 @@ use chrono::{DateTime, Utc};
 use cs_core::{Clock, EventId};
 use cs_db::Db;
 use tokio::sync::OnceCell;
+use tokio_util::sync::CancellationToken;
 
 use super::{Bus, BusError, DeadFilter, DeadMessage, Delivery, Receipt, Unpublished};
 use crate::{Envelope, fault};
@@ -188,25 +189,35 @@ impl Bus for SnsBus {
         Ok(wires.len() as u64)
     }
 
-    async fn receive(&self, queue: &str, most: u32, lease: Duration) -> Result<Vec<Delivery>, BusError> {
+    async fn receive_until(
+        &self,
+        stop: &CancellationToken,
+        queue: &str,
+        most: u32,
+        lease: Duration,
+    ) -> Result<Vec<Delivery>, BusError> {
         let (ahead, most) = (self.ahead(queue), most as usize);
         ahead.drop_lapsed();
-        if ahead.is_empty() {
-            let _asking = ahead.asking.lock().await;
-            if ahead.is_empty() {
-                self.first(queue, &ahead, most, lease).await?;
-            }
-        } else if let Ok(_asking) = ahead.asking.try_lock() {
-            self.look(queue, &ahead, lease).await;
+        // What a call under way brings after the word to stop comes again when its lease ends; nothing else is left half done.
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => return Ok(Vec::new()),
+            asked = self.ask_ahead(queue, &ahead, most, lease) => asked?,
+        }
+        let messages = self.still_held(queue, ahead.take(most), lease).await;
+        let mut read = Vec::with_capacity(messages.len());
+        for message in messages {
+            read.push((self.read(message.body().unwrap_or_default()).await?, message));
         }
         let mut deliveries = Vec::new();
-        let messages = self.still_held(queue, ahead.take(most), lease).await;
-        for Counted { message, receives, lost, handed_back } in self.counted(queue, messages, lease).await? {
+        for (envelope, Counted { message, receives, lost, handed_back }) in
+            self.counted(queue, read, lease).await?
+        {
             let Some(handle) = message.receipt_handle.clone() else { continue };
             let name = message.message_id.clone().unwrap_or_default();
             let (body, attributes) = wire::parts(message);
             deliveries.push(Delivery {
-                envelope: self.read(&body).await?,
+                envelope,
                 attempt: receives,
                 lost,
                 handed_back,
@@ -248,10 +259,12 @@ impl Bus for SnsBus {
     }
 
     async fn extend(&self, delivery: &Delivery, lease: Duration) -> Result<bool, BusError> {
-        if delivery.lost > 1 {
+        // First what keeps it in hand: it is not to come again because the database is away.
+        let kept = self.change_visibility(delivery, lease).await?;
+        if kept && delivery.lost > 1 {
             self.stay_alone(delivery, lease).await?;
         }
-        self.change_visibility(delivery, lease).await
+        Ok(kept)
     }
 
     async fn retry(&self, delivery: &Delivery, wait: Duration, _error: &str) -> Result<(), BusError> {
