@@ -1,6 +1,6 @@
 //! Dead letters of a whole instance: every process of it is asked, and what several of them answer for is counted once.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::iter::repeat;
 use std::time::Duration;
 
@@ -105,6 +105,20 @@ impl Desk {
             letters: letters.into_iter().map(|(.., letter)| letter).collect(),
         };
         Answer { found: listed, silent }
+    }
+
+    /// The ids of all letters of a type.
+    pub async fn ids(&self, kind: &str) -> Answer<BTreeSet<String>> {
+        let (mut all, mut after) = (Answer::<BTreeSet<String>>::default(), String::new());
+        loop {
+            let page = self.list(kind, &after).await;
+            all.found.extend(page.found.letters.into_iter().map(|letter| letter.id));
+            all.silent.extend(page.silent);
+            match page.found.more {
+                Some(cursor) => after = cursor,
+                None => return all,
+            }
+        }
     }
 
     /// One letter whole.

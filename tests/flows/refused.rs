@@ -120,6 +120,49 @@ fn what_was_started_for_a_command_that_fails_is_stopped() {
     }
 }
 
+/// An SNS that allows these credentials nothing, which no imitation of Amazon's services here can be told to be.
+fn forbidding() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        let said = "<ErrorResponse><Error><Type>Sender</Type><Code>AuthorizationError</Code>\
+                    <Message>not authorized</Message></Error></ErrorResponse>";
+        for connection in listener.incoming() {
+            let mut connection = BufReader::new(connection.unwrap());
+            let (mut line, mut length) = (String::new(), 0);
+            while connection.read_line(&mut line).unwrap() > 2 {
+                if let Some(bytes) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+                    length = bytes.trim().parse().unwrap();
+                }
+                line.clear();
+            }
+            connection.read_exact(&mut vec![0; length]).unwrap();
+            let size = said.len();
+            let head = format!("HTTP/1.1 403 Forbidden\r\ncontent-type: text/xml\r\ncontent-length: {size}");
+            write!(connection.get_mut(), "{head}\r\nconnection: close\r\n\r\n{said}").unwrap();
+        }
+    });
+    port
+}
+
+#[test]
+fn who_may_make_no_queues_is_told_what_somebody_else_has_to_make() {
+    let dir = scratch();
+    let endpoint = format!("http://127.0.0.1:{}", forbidding());
+    let ensure = ["bus", "ensure", "--bus", "sns", "--aws-endpoint-url", &endpoint];
+    let mut command = councilsense(dir.path(), &ensure);
+    command
+        .env("AWS_ACCESS_KEY_ID", "test")
+        .env("AWS_SECRET_ACCESS_KEY", "test")
+        .env("AWS_REGION", "us-east-1");
+    let output = command.output().unwrap();
+    let (printed, said) =
+        (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("sns:CreateTopic is not allowed") && said.contains("was printed"), "{said}");
+    assert!(printed.contains("topic_name = \"councilsense-events\""), "{printed}");
+}
+
 #[test]
 fn a_folder_without_documents_is_told_before_anything_starts() {
     let dir = scratch();

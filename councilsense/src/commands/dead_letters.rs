@@ -10,6 +10,7 @@ use tonic::Status;
 use super::local::{Services, told};
 use super::operate::print;
 use crate::config::{DlqVerb, Settings};
+use crate::desk::Answer;
 
 fn row(letter: ops::DeadLetter) -> (String, Value) {
     let state = if letter.parked { "parked" } else { letter.origin.as_str() };
@@ -71,12 +72,18 @@ pub(crate) async fn dead_letters(settings: Settings, verb: DlqVerb) -> anyhow::R
                 print(&settings, rows.collect())?;
                 answer.silent
             }
-            DlqVerb::Discard { id, reason } => {
-                let answer = desk.discard(&id, &reason).await;
-                if answer.found {
-                    print(&settings, vec![(format!("{id} discarded"), json!({ "id": id }))])?;
+            DlqVerb::Discard { ids, kind, reason } => {
+                let of_type = if kind.is_empty() { Answer::default() } else { desk.ids(&kind).await };
+                let (mut silent, mut rows) = (of_type.silent, Vec::new());
+                for id in ids.into_iter().chain(of_type.found) {
+                    let answer = desk.discard(&id, &reason).await;
+                    silent.extend(answer.silent);
+                    if answer.found {
+                        rows.push((format!("{id} discarded"), json!({ "id": id })));
+                    }
                 }
-                answer.silent
+                print(&settings, rows)?;
+                silent
             }
             DlqVerb::History => {
                 let answer = desk.history().await;

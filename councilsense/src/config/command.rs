@@ -288,10 +288,14 @@ pub enum DlqVerb {
         #[arg(long)]
         all: bool,
     },
-    /// Forget one
+    /// Forget some, or all of a type
     Discard {
-        /// Its id
-        id: String,
+        /// Their ids
+        #[arg(required_unless_present = "kind")]
+        ids: Vec<String>,
+        /// All of a type
+        #[arg(long = "type", default_value = "", conflicts_with = "ids")]
+        kind: String,
         /// Why
         #[arg(long)]
         reason: String,

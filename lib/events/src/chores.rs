@@ -112,9 +112,9 @@ async fn forget_beside(db: &Db, before: DateTime<Utc>) -> Result<i64, DbError> {
 
 /// Looks after a schema until the tasks drain.
 pub fn run(tasks: &Tasks, db: Db, bus: Arc<dyn Bus>, clock: Arc<dyn Clock>) {
-    let stop = tasks.stopping();
-    tasks.spawn(async move {
-        while tokio::time::timeout(LOOK, stop.cancelled()).await.is_err() {
+    tasks.every(LOOK, move || {
+        let (db, bus, clock) = (db.clone(), bus.clone(), clock.clone());
+        async move {
             match retention(&db, bus.as_ref(), clock.now()).await {
                 Ok(0) => {}
                 Ok(rows) => tracing::info!(rows, "old facts, receipts and jobs forgotten"),

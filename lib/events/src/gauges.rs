@@ -95,10 +95,12 @@ pub fn run(
     queues: Vec<String>,
     clock: Arc<dyn Clock>,
 ) {
-    let stop = tasks.stopping();
-    tasks.spawn(async move {
-        while tokio::time::timeout(EVERY, stop.cancelled()).await.is_err() {
-            take(&schemas, bus.as_ref(), &queues, clock.now()).await;
+    let all = Arc::new((schemas, bus, queues, clock));
+    tasks.every(EVERY, move || {
+        let all = all.clone();
+        async move {
+            let (schemas, bus, queues, clock) = all.as_ref();
+            take(schemas, bus.as_ref(), queues, clock.now()).await;
         }
     });
 }

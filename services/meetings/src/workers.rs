@@ -17,7 +17,7 @@ pub const EVENTS: &[&str] = &["summary.gated", "meeting.published"];
 /// How often the scheduler looks.
 const SCHEDULER_TICK: std::time::Duration = std::time::Duration::from_secs(1);
 /// How often it looks whether a week has passed since the last audit.
-const AUDIT_LOOK: chrono::TimeDelta = chrono::TimeDelta::minutes(10);
+const AUDIT_LOOK: std::time::Duration = std::time::Duration::from_secs(600);
 
 struct Jobs(Deps);
 
@@ -94,29 +94,27 @@ pub fn consumer(deps: &Deps, bus: Arc<dyn Bus>) -> Consumer {
     Consumer::new(bus, QUEUE, Arc::new(Verdicts(deps.clone())), RetryPolicy::PATIENT)
 }
 
-/// Asks for scans as they become due, until the tasks drain.
+/// Asks for scans as they become due, and for the weekly audits, until the tasks drain.
 pub fn scheduler(deps: &Deps, tasks: &Tasks) {
-    let (deps, stop) = (deps.clone(), tasks.stopping());
-    tasks.spawn(async move {
-        let mut next_audit_look = None;
-        while !stop.is_cancelled() {
-            let now = deps.ids.now();
-            if next_audit_look.is_none_or(|at| at <= now) {
-                next_audit_look = Some(now + AUDIT_LOOK);
-                if let Err(error) = audit::schedule(&deps.db, &deps.ids).await {
-                    tracing::warn!(%error, "the weekly audit of evidence could not be asked for; it is tried again");
+    let (scans, audits) = (deps.clone(), deps.clone());
+    tasks.every(SCHEDULER_TICK, move || {
+        let deps = scans.clone();
+        async move {
+            let error = loop {
+                match scan::schedule_one(&deps.db, &deps.ids).await {
+                    Ok(true) => {}
+                    Ok(false) => return,
+                    Err(error) => break error,
                 }
-            }
-            match scan::schedule_one(&deps.db, &deps.ids).await {
-                Ok(true) => continue,
-                Ok(false) => {}
-                Err(error) => {
-                    tracing::warn!(%error, "the scheduler could not look for due scans; it tries again")
-                }
-            }
-            tokio::select! {
-                () = tokio::time::sleep(SCHEDULER_TICK) => {}
-                () = stop.cancelled() => {}
+            };
+            tracing::warn!(%error, "the scheduler could not look for due scans; it tries again");
+        }
+    });
+    tasks.every(AUDIT_LOOK, move || {
+        let deps = audits.clone();
+        async move {
+            if let Err(error) = audit::schedule(&deps.db, &deps.ids).await {
+                tracing::warn!(%error, "the weekly audit of evidence could not be asked for; it is tried again");
             }
         }
     });

@@ -38,9 +38,10 @@ pub async fn behind(deps: &Deps) -> Result<Vec<Behind>, Error> {
 
 /// Takes them until the tasks drain.
 pub(crate) fn run(deps: &Deps, tasks: &Tasks) {
-    let (deps, stop) = (deps.clone(), tasks.stopping());
-    tasks.spawn(async move {
-        while tokio::time::timeout(EVERY, stop.cancelled()).await.is_err() {
+    let deps = deps.clone();
+    tasks.every(EVERY, move || {
+        let deps = deps.clone();
+        async move {
             match behind(&deps).await {
                 Ok(all) => set(&all),
                 Err(error) => tracing::debug!(%error, "the gauges of notifications could not be taken"),

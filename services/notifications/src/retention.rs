@@ -41,9 +41,10 @@ pub async fn forget(deps: &Deps, kept: TimeDelta) -> Result<u64, Error> {
 
 /// Forgets until the tasks drain.
 pub fn run(deps: &Deps, kept: TimeDelta, tasks: &Tasks) {
-    let (deps, stop) = (deps.clone(), tasks.stopping());
-    tasks.spawn(async move {
-        while tokio::time::timeout(LOOK, stop.cancelled()).await.is_err() {
+    let deps = deps.clone();
+    tasks.every(LOOK, move || {
+        let deps = deps.clone();
+        async move {
             match forget(&deps, kept).await {
                 Ok(0) => {}
                 Ok(rows) => tracing::info!(rows, "what people were told long ago is forgotten"),

@@ -17,6 +17,8 @@ const WAIT: &str = "10";
 /// SQS gives up what was taken this often, which is the most that it can be told: consumers give up long before, by what
 /// they know of tries and deaths.
 const RECEIVES: u32 = 1000;
+/// Least that a queue of somebody else's may say: below that it gives up what still has tries with a consumer.
+const LEAST_RECEIVES: u32 = 100;
 /// A filter is read, added to and written; how often where another replica writes in between.
 const TRIES: usize = 5;
 
@@ -155,7 +157,7 @@ impl SnsBus {
         // The server says it as a number or as a text.
         let most = &redrive["maxReceiveCount"];
         let most = most.as_u64().or_else(|| most.as_str()?.parse().ok()).unwrap_or_default();
-        if most < u64::from(RECEIVES) {
+        if most < u64::from(LEAST_RECEIVES) {
             return missing(format!(
                 "the maxReceiveCount {RECEIVES} in the redrive policy of {name} (it is {most})"
             ));
