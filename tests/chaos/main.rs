@@ -125,8 +125,9 @@ fn rest(runtime: &Runtime, world: &World, began: Instant, plan: &Plan) {
         }
         // The dead are not waited for; but who works has time to.
         if waited % 20 == 0 {
-            println!("{:?}: {}", began.elapsed(), runtime.block_on(world.open()));
-            runtime.block_on(world.end_leases_of_the_dead());
+            let open = runtime.block_on(world.open());
+            println!("{:?}: {open}", began.elapsed());
+            runtime.block_on(world.end_leases_of_the_dead(&open));
         }
         waited += 1;
         std::thread::sleep(Duration::from_millis(500));
