@@ -103,8 +103,13 @@ impl Outside {
                 "DATA" => {
                     say("354 go on").await?;
                     let mut letter = Vec::new();
-                    while let Some(line) = lines.next_line().await?.filter(|line| line != ".") {
-                        letter.push(line);
+                    loop {
+                        match lines.next_line().await? {
+                            Some(line) if line == "." => break,
+                            Some(line) => letter.push(line),
+                            // Whoever sent it died: what has no end is no letter.
+                            None => return Ok(()),
+                        }
                     }
                     let id = letter.iter().find_map(|line| line.strip_prefix("Message-ID: <")).unwrap();
                     let key = id.split('@').next().unwrap();
