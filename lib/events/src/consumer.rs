@@ -11,16 +11,15 @@ use tracing::Instrument;
 
 use crate::attempt::{LONGEST, Next, Takes, handled, out_of_time};
 use crate::hand::{Hand, SLOTS};
+use crate::lanes::{self, PATIENCE};
 use crate::told::{Ended, Telling};
-use crate::{Bus, BusError, Delivery, Envelope, HandlerError, RetryPolicy, fault, lanes};
+use crate::{Bus, BusError, Delivery, Envelope, HandlerError, RetryPolicy, fault};
 
 /// A consumer that died is waited for this long; one that works renews it three times as often.
 const LEASE: Duration = Duration::from_secs(60);
 /// How often what is parked is given back, by a bus in the database, and by one that is asked over the network.
 const UNPARK: Duration = Duration::from_secs(60);
 const UNPARK_REMOTE: Duration = Duration::from_secs(300);
-/// Longest that a call to the bus may take: over a connection whose other end is gone without a word it never ends.
-const PATIENCE: Duration = Duration::from_secs(300);
 
 async fn within<T>(
     longest: Duration,

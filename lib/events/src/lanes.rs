@@ -9,6 +9,9 @@ use tokio::sync::Notify;
 
 /// Longest sleep: notifications can be lost with a connection, and retries become due without one.
 pub(crate) const POLL: Duration = Duration::from_millis(1000);
+/// Longest that a batch of facts, or a call to the bus, may take. A connection whose other end is gone without a word is waited
+/// at for ever, and a lease would be renewed all the while.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(300);
 /// Sleep after a step that failed, so that a database that is away is not hammered.
 pub(crate) const AFTER_FAILURE: Duration = Duration::from_secs(1);
 

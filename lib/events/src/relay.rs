@@ -18,9 +18,6 @@ use crate::{Bus, BusError, Envelope, fault, lanes};
 const BATCH: i32 = 200;
 /// A relay that died with a batch in hand is waited for this long; one that works renews it three times as often.
 const LEASE: Duration = Duration::from_secs(30);
-/// Longest that a batch may take. A connection whose other end is gone without a word is waited at for ever, and the lease
-/// would be renewed all the while.
-const LONGEST: Duration = Duration::from_secs(300);
 
 /// The relay of one service's outbox.
 #[derive(Clone)]
@@ -52,7 +49,7 @@ impl Relay {
     /// Relays until the tasks drain; inserts into the outbox wake it.
     pub fn run(self, tasks: &Tasks, wakeups: &Wakeups) {
         let name = format!("{}.outbox", self.schema);
-        lanes::run(tasks, &wakeups.get(&name), &name, 1, LONGEST, move || {
+        lanes::run(tasks, &wakeups.get(&name), &name, 1, lanes::PATIENCE, move || {
             let relay = self.clone();
             async move { relay.step().await }
         });

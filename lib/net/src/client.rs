@@ -294,7 +294,10 @@ impl Guarded {
                 Ok(None) => return Ok(answer(body)),
                 Ok(Some(Ok(chunk))) => chunk,
                 Ok(Some(Err(error))) => {
-                    let why = failed(error).to_string();
+                    let why = match failed(error) {
+                        NetError::Failed(why) => why,
+                        other => other.to_string(),
+                    };
                     return Err(NetError::BrokenOff { why, cut: Box::new(answer(body)) });
                 }
                 Err(why) => return Err(NetError::BrokenOff { why, cut: Box::new(answer(body)) }),

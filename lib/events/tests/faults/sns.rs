@@ -7,9 +7,8 @@ use aws_sdk_sqs::Client;
 use chrono::TimeDelta;
 use cs_events::bus::DeadFilter;
 use cs_events::{Bus, SnsBus, SnsOptions, faults};
-use cs_testkit::localstack;
 
-use crate::support::{World, soon};
+use crate::support::{World, elsewhere, soon};
 use crate::{ARMED, Machine};
 
 const LEASE: Duration = Duration::from_secs(3);
@@ -18,21 +17,10 @@ const PATIENCE: Duration = Duration::from_secs(120);
 const OF_LETTERS: [&str; 2] = ["sns.fetched", "sns.sent_again"];
 
 async fn machine(name: &str) -> Option<(Machine, Arc<SnsBus>, Client)> {
-    let endpoint = localstack::endpoint().await?;
-    localstack::credentials();
+    let (options, config) = elsewhere(name).await?;
+    let options = SnsOptions { wait: Duration::ZERO, ..options };
     let world = World::manual(name).await;
-    let options = SnsOptions {
-        endpoint: Some(endpoint.clone()),
-        prefix: format!("{name}-{}", std::process::id()).replace('_', "-"),
-        topic_arn: None,
-        wait: Duration::ZERO,
-    };
     let bus = Arc::new(SnsBus::connect(options, world.bus_db.clone(), world.clock.clone()).await);
-    let config = aws_config::defaults(aws_config::BehaviorVersion::latest())
-        .endpoint_url(endpoint.as_str())
-        .http_client(aws_smithy_http_client::Builder::new().build_http())
-        .load()
-        .await;
     Some((Machine::new(world, bus.clone(), LEASE).await, bus, Client::new(&config)))
 }
 

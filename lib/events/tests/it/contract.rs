@@ -8,12 +8,10 @@ use cs_core::TenantId;
 use cs_events::bus::DeadFilter;
 use cs_events::{
     Bus, Consumer, Delivery, Envelope, EventHandler, HandlerError, PostgresBus, RetryPolicy, SnsBus,
-    SnsOptions,
 };
-use cs_testkit::localstack;
 use serde_json::json;
 
-use crate::support::World;
+use crate::support::{World, elsewhere};
 
 /// A lease that is waited for.
 const SHORT: Duration = Duration::from_secs(2);
@@ -35,21 +33,9 @@ impl Fixture {
     }
 
     pub(crate) async fn sns(name: &str) -> Option<Self> {
-        let endpoint = localstack::endpoint().await?;
-        localstack::credentials();
+        let (options, config) = elsewhere(&format!("t-{name}")).await?;
         let world = World::new(&format!("contract_sns_{name}")).await;
-        let options = SnsOptions {
-            endpoint: Some(endpoint.clone()),
-            prefix: format!("t-{name}-{}", std::process::id()).replace('_', "-"),
-            topic_arn: None,
-            wait: Duration::from_secs(1),
-        };
         let bus = Arc::new(SnsBus::connect(options, world.bus_db.clone(), world.clock.clone()).await);
-        let config = aws_config::defaults(aws_config::BehaviorVersion::latest())
-            .endpoint_url(endpoint.as_str())
-            .http_client(aws_smithy_http_client::Builder::new().build_http())
-            .load()
-            .await;
         let sqs = aws_sdk_sqs::Client::new(&config);
         Some(Self { bus: bus.clone(), world, sqs: Some((sqs, bus)) })
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use cs_db::Wakeups;
-use cs_events::{Consumer, Envelope, EventHandler, HandlerError, RetryPolicy};
+use cs_events::{Consumer, Delivery, Envelope, EventHandler, HandlerError, RetryPolicy};
 use cs_rpc::Tasks;
 use tokio::sync::{Notify, watch};
 
@@ -67,31 +67,28 @@ async fn refills(f: Fixture) {
 
 const LEASE: Duration = Duration::from_secs(30);
 
-async fn hands_back(f: Fixture) {
+/// Stops a process that has so many messages of one city, and a handler that does not end; gives them as they come again.
+async fn after_a_stop(f: &Fixture, count: usize) -> Vec<Delivery> {
     let stuck = Arc::new(Stuck::default());
     let consumer = Consumer::new(f.bus.clone(), "q", stuck.clone(), RetryPolicy::STANDARD);
     consumer.subscribe().await.unwrap();
-    f.bus.publish(&[f.world.envelope("a", "stuck")]).await.unwrap();
-    let tasks = Tasks::default();
-    consumer.run(&tasks, &Wakeups::default(), 1);
-    soon(stuck.begun.notified()).await;
-    assert!(tasks.drain(Duration::from_secs(60)).await, "what does not end is handed back");
-    let again = &f.take("q", 1, LEASE).await[0];
-    assert_eq!((again.attempt, again.lost, again.handed_back), (2, 0, 1));
-}
-
-/// What a process took ahead of its turn was with no handler, and comes again as what was handed back.
-async fn gives_back_ahead(f: Fixture) {
-    let stuck = Arc::new(Stuck::default());
-    let consumer = Consumer::new(f.bus.clone(), "q", stuck.clone(), RetryPolicy::STANDARD);
-    consumer.subscribe().await.unwrap();
-    let sent: Vec<_> = (0..OTHERS).map(|_| f.world.envelope("a", "stuck")).collect();
+    let sent: Vec<_> = (0..count).map(|_| f.world.envelope("a", "stuck")).collect();
     f.bus.publish(&sent).await.unwrap();
     let tasks = Tasks::default();
     consumer.run(&tasks, &Wakeups::default(), 1);
     soon(stuck.begun.notified()).await;
     assert!(tasks.drain(Duration::from_secs(60)).await, "what does not end is handed back");
-    let again = f.take("q", OTHERS, LEASE).await;
+    f.take("q", count, LEASE).await
+}
+
+async fn hands_back(f: Fixture) {
+    let again = &after_a_stop(&f, 1).await[0];
+    assert_eq!((again.attempt, again.lost, again.handed_back), (2, 0, 1));
+}
+
+/// What a process took ahead of its turn was with no handler, and comes again as what was handed back.
+async fn gives_back_ahead(f: Fixture) {
+    let again = after_a_stop(&f, OTHERS).await;
     assert_eq!(again.len(), OTHERS, "nobody waits for a lease to end");
     for one in &again {
         assert_eq!((one.attempt - one.handed_back, one.lost), (1, 0), "{one:?}");

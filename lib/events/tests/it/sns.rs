@@ -7,12 +7,11 @@ use aws_sdk_sqs::types::{MessageSystemAttributeName, QueueAttributeName};
 use chrono::TimeDelta;
 use cs_core::TenantId;
 use cs_events::bus::{DeadFilter, DeadMessage};
-use cs_events::{Bus, Envelope, SnsBus, SnsOptions};
-use cs_testkit::localstack;
+use cs_events::{Bus, Envelope, SnsBus};
 use serde_json::{Value, json};
 use sqlx::{Connection, PgConnection};
 
-use crate::support::World;
+use crate::support::{World, elsewhere};
 
 const LEASE: Duration = Duration::from_secs(30);
 
@@ -24,29 +23,17 @@ async fn letters(bus: &SnsBus) -> Vec<DeadMessage> {
     bus.dead("q", DeadFilter::new(TenantId::of_slug("default"), ""), 100).await.unwrap()
 }
 
-async fn options(name: &str) -> SnsOptions {
-    SnsOptions {
-        endpoint: localstack::endpoint().await,
-        prefix: format!("{name}-{}", std::process::id()).replace('_', "-"),
-        topic_arn: None,
-        wait: Duration::from_secs(1),
-    }
-}
-
-async fn aws(endpoint: &url::Url) -> aws_config::SdkConfig {
-    aws_config::defaults(aws_config::BehaviorVersion::latest())
-        .endpoint_url(endpoint.as_str())
-        .http_client(aws_smithy_http_client::Builder::new().build_http())
-        .load()
-        .await
-}
-
 async fn start(name: &str) -> Option<(SnsBus, aws_sdk_sqs::Client, World)> {
-    let endpoint = localstack::endpoint().await?;
-    localstack::credentials();
+    let (options, config) = elsewhere(name).await?;
     let world = World::new(name).await;
-    let bus = SnsBus::connect(options(name).await, world.bus_db.clone(), world.clock.clone()).await;
-    Some((bus, aws_sdk_sqs::Client::new(&aws(&endpoint).await), world))
+    let bus = SnsBus::connect(options, world.bus_db.clone(), world.clock.clone()).await;
+    Some((bus, aws_sdk_sqs::Client::new(&config), world))
+}
+
+/// The bus of a test as another process has it.
+async fn other(name: &str, world: &World) -> SnsBus {
+    let (options, _) = elsewhere(name).await.unwrap();
+    SnsBus::connect(options, world.bus_db.clone(), world.clock.clone()).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -100,7 +87,7 @@ async fn what_somebody_else_made_is_looked_at() {
         bus.ensure("q", &["a"]).await.unwrap();
         bus.verify("q", &["a"]).await.unwrap();
     }
-    let sns = aws_sdk_sns::Client::new(&aws(&localstack::endpoint().await.unwrap()).await);
+    let sns = aws_sdk_sns::Client::new(&elsewhere("sns_verify").await.unwrap().1);
     let all = sns.list_subscriptions().send().await.unwrap().subscriptions.unwrap();
     let name = bus.names().queue("q");
     let ours = all.iter().find(|s| s.endpoint().unwrap().ends_with(&format!(":{name}"))).unwrap();
@@ -176,7 +163,7 @@ async fn a_city_behind_a_thousand_of_another_is_served_among_the_first() {
     assert!(before < 200, "{before} of the other city were served before");
     // What is in hand ahead of its turn can be had by others when this process stops.
     bus.let_go("q").await;
-    let other = SnsBus::connect(options("sns_fair").await, world.bus_db.clone(), world.clock.clone()).await;
+    let other = other("sns_fair", &world).await;
     assert_eq!(other.receive("q", 8, LEASE).await.unwrap().len(), 8);
 }
 
@@ -186,7 +173,7 @@ async fn what_is_taken_ahead_of_its_turn_is_kept_from_others() {
     bus.subscribe("q", &["a"]).await.unwrap();
     let sent: Vec<Envelope> = (0..30).map(|_| world.envelope("a", "city")).collect();
     bus.publish(&sent).await.unwrap();
-    let other = SnsBus::connect(options("sns_ahead").await, world.bus_db.clone(), world.clock.clone()).await;
+    let other = other("sns_ahead", &world).await;
     let lease = Duration::from_secs(12);
     let first = bus.receive("q", 8, lease).await.unwrap();
     assert_eq!(first.len(), 8);

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use cs_core::{Caller, Clock, Ids, ManualClock, SystemClock, TenantId, Trace};
 use cs_db::{Db, DbOptions, SchemaSpec, Tx};
-use cs_events::{Envelope, Fact};
-use cs_testkit::postgres;
+use cs_events::{Envelope, Fact, SnsOptions};
+use cs_testkit::{localstack, postgres};
 use serde_json::{Value, json};
 use sqlx::migrate::Migrator;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
@@ -20,6 +20,25 @@ pub(crate) const ENOUGH: u32 = 9;
 /// What comes within two minutes, or not at all.
 pub(crate) async fn soon<T>(comes: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(120), comes).await.expect("it did not come")
+}
+
+/// SNS and SQS that run here: how to reach them under names of the test's own, and for clients of others. `None`: they are
+/// not installed.
+pub(crate) async fn elsewhere(name: &str) -> Option<(SnsOptions, aws_config::SdkConfig)> {
+    let endpoint = localstack::endpoint().await?;
+    localstack::credentials();
+    let config = aws_config::defaults(aws_config::BehaviorVersion::latest())
+        .endpoint_url(endpoint.as_str())
+        .http_client(aws_smithy_http_client::Builder::new().build_http())
+        .load()
+        .await;
+    let options = SnsOptions {
+        endpoint: Some(endpoint),
+        prefix: format!("{name}-{}", std::process::id()).replace('_', "-"),
+        topic_arn: None,
+        wait: Duration::from_secs(1),
+    };
+    Some((options, config))
 }
 
 /// The schema of the service that tests play.
