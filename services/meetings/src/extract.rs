@@ -46,7 +46,7 @@ pub async fn extract(
         // Of a document that the reader dies of each time, its meeting does not wait as long as for a store that is away.
         let mut tx = deps.db.tenant(caller).await?;
         let most = RetryPolicy::STANDARD.attempts;
-        let reads = artifacts::count_failed_read(&mut tx, artifact.id, most).await?;
+        let reads = artifacts::count_failed_read(&mut tx, artifact.id, job.attempt == 1, most).await?;
         tx.commit().await?;
         let of = if reads < most { HandlerError::Transient } else { HandlerError::Permanent };
         return Err(of(error.to_string()));

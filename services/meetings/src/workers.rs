@@ -30,8 +30,10 @@ impl JobHandler for Jobs {
     fn policy(&self, kind: &str) -> RetryPolicy {
         match kind {
             // A city's web server may be away for a while, and so may the store of documents.
-            "city.scan.requested" | "meeting.ingest.requested" | "meeting.extract.requested" => {
-                RetryPolicy::PATIENT
+            "city.scan.requested" | "meeting.extract.requested" => RetryPolicy::PATIENT,
+            // No later scan asks again for what was listed, so that it waits half a day for a share that is away.
+            "meeting.ingest.requested" => {
+                RetryPolicy { most: std::time::Duration::from_secs(30 * 60), ..RetryPolicy::PATIENT }
             }
             _ => RetryPolicy::STANDARD,
         }

@@ -41,8 +41,9 @@ const READING: usize = 4;
 /// A sender that died is waited for this long; one that works renews it.
 pub const LEASE: TimeDelta = TimeDelta::seconds(120);
 const RENEW: Duration = Duration::from_secs(30);
-/// Longest that a batch may take: over a connection whose other end is gone without a word it never ends.
-const LONGEST: Duration = Duration::from_secs(30 * 60);
+/// Longest that a batch may take: over a connection whose other end is gone without a word it never ends. A send is never cut
+/// short by this: a batch is sent in four rounds, and none takes longer than a letter's quarter of an hour.
+const LONGEST: Duration = Duration::from_secs(2 * 60 * 60);
 /// Longest sleep: a wake-up call can be lost with its connection.
 const POLL: Duration = Duration::from_secs(1);
 /// Mail servers ask for minutes of patience, and may be down for an hour: some three hours in all.

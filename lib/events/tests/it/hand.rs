@@ -74,6 +74,13 @@ async fn after_a_stop(f: &Fixture, count: usize) -> Vec<Delivery> {
     consumer.subscribe().await.unwrap();
     let sent: Vec<_> = (0..count).map(|_| f.world.envelope("a", "stuck")).collect();
     f.bus.publish(&sent).await.unwrap();
+    // All of it is in the queue before the first is taken: what is being delivered while the process stops comes later.
+    soon(async {
+        while f.bus.count("q").await.unwrap().0 < count as u64 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    })
+    .await;
     let tasks = Tasks::default();
     consumer.run(&tasks, &Wakeups::default(), 1);
     soon(stuck.begun.notified()).await;

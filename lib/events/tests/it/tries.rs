@@ -12,13 +12,13 @@ use crate::support::{ENOUGH, soon};
 
 const LEASE: Duration = Duration::from_secs(30);
 /// One that two messages are taken within, one after the other.
-const LAPSE: Duration = Duration::from_secs(5);
+const LAPSE: Duration = Duration::from_secs(10);
 
 promises!(deaths, kills, suspects);
 
 /// A lease that ends by a consumer's death.
 fn death(f: &Fixture) -> Duration {
-    Duration::from_secs(if f.is_elsewhere() { 3 } else { 1 })
+    Duration::from_secs(if f.is_elsewhere() { 5 } else { 1 })
 }
 
 /// Waits until one comes.

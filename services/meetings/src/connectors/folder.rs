@@ -29,14 +29,15 @@ impl Folder {
         Ok(Self { root: root(location)?, reading })
     }
 
-    async fn found(&self) -> Result<FolderScan, Error> {
+    /// What is there. A share that is away shows no folder, or one that cannot be read, or what `away` knows it by.
+    async fn found(&self, away: impl Fn(&FolderError) -> bool) -> Result<FolderScan, Error> {
         let (root, reading) = (self.root.clone(), self.reading.clone());
         let scanned = tokio::task::spawn_blocking(move || scan(&root, &reading))
             .await
             .map_err(|e| Error::Source(format!("the folder could not be read: {e}")))?;
         scanned.map_err(|error| match error {
-            // A share that is away shows no folder, or one that cannot be read.
             FolderError::NotFound(_) | FolderError::Io { .. } => Error::Files(io::Error::other(error)),
+            error if away(&error) => Error::Files(io::Error::other(error)),
             other => Error::Source(other.to_string()),
         })
     }
@@ -53,7 +54,7 @@ pub(super) fn root(location: &str) -> Result<PathBuf, Error> {
 #[async_trait]
 impl SourceConnector for Folder {
     async fn list(&self) -> Result<Listing, Error> {
-        let found = self.found().await?;
+        let found = self.found(|_| false).await?;
         let listed = |m: &FoundMeeting| Listed {
             meeting_uid: m.meeting_uid.clone(),
             revision: listing_revision(m),
@@ -73,12 +74,9 @@ impl SourceConnector for Folder {
         objects: &dyn ObjectStore,
         most: u64,
     ) -> Result<NewMeeting, Error> {
-        let found = self.found().await.map_err(|error| match error {
-            // It was listed: where nothing is there now, the share is away.
-            Error::Source(empty) => Error::Files(io::Error::other(empty)),
-            other => other,
-        });
-        let found = found?.meetings.into_iter().find(|m| m.meeting_uid == meeting_uid);
+        // It was listed: where nothing is there now, the share is away.
+        let found = self.found(|error| matches!(error, FolderError::Empty(_))).await?;
+        let found = found.meetings.into_iter().find(|m| m.meeting_uid == meeting_uid);
         let meeting = found.ok_or(Error::NotFound("meeting at this source"))?;
         if let Some(error) = meeting.error {
             return Err(Error::Source(error));

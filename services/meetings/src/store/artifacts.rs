@@ -192,14 +192,21 @@ pub(crate) async fn retry(tx: &mut TenantTx, id: Uuid) -> Result<(), DbError> {
     Ok(())
 }
 
-/// Counts a try at which the reader failed, and not the document; gives how many that makes. After the last of `most` it
-/// begins anew: what is replayed has all its tries.
-pub(crate) async fn count_failed_read(tx: &mut TenantTx, id: Uuid, most: u32) -> Result<u32, DbError> {
+/// Counts a try at which the reader failed, and not the document; gives how many that makes. At the first try of a job, and
+/// after the last of `most`, it begins anew: what is replayed has all its tries.
+pub(crate) async fn count_failed_read(
+    tx: &mut TenantTx,
+    id: Uuid,
+    first: bool,
+    most: u32,
+) -> Result<u32, DbError> {
     let reads: i32 = sqlx::query_scalar(
-        "UPDATE artifacts SET failed_reads = failed_reads % $2 + 1 WHERE id = $1 RETURNING failed_reads",
+        "UPDATE artifacts SET failed_reads = CASE WHEN $3 THEN 1 ELSE failed_reads % $2 + 1 END WHERE id = $1
+         RETURNING failed_reads",
     )
     .bind(id)
     .bind(most.cast_signed())
+    .bind(first)
     .fetch_one(tx.conn())
     .await?;
     Ok(reads.unsigned_abs())

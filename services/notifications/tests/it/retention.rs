@@ -62,8 +62,8 @@ async fn what_is_forgotten_is_not_told_again() {
     world.clock.advance(TimeDelta::hours(3));
     assert_eq!(
         retention::forget(&world.deps, YEAR).await.unwrap(),
-        2,
-        "a notice closed and a delivery forgotten"
+        3,
+        "a notice closed, what a search found of it and a delivery forgotten"
     );
     assert_eq!(
         world.count("search_matches").await,

@@ -5,7 +5,7 @@
 //! hand, and hands them out by cities in turn. How far it looks is bounded, and what is beyond is the server's to order:
 //! every message names its city as its group, by which Amazon's own queues are fair.
 
-use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 use std::ops::Bound;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -24,6 +24,9 @@ const BYTES: usize = 16 << 20;
 const LANES: usize = 8;
 /// Calls in one look.
 const CALLS: usize = 10;
+
+/// Longest that a process that stops waits until it is noted what it gives back: it has 20 seconds for all.
+const NOTED_WITHIN: Duration = Duration::from_secs(5);
 
 /// A message in hand.
 pub(super) struct Held {
@@ -221,10 +224,21 @@ impl SnsBus {
     /// Gives back all of a queue that is in hand ahead of its turn.
     pub(super) async fn give_back_ahead(&self, queue: &str) {
         let taken = self.ahead(queue).take(usize::MAX);
-        let names: Vec<&str> = taken.iter().filter_map(|held| held.message.message_id()).collect();
+        // One that came twice stands here twice, and is noted once.
+        let names: BTreeSet<&str> = taken.iter().filter_map(|held| held.message.message_id()).collect();
+        let names = Vec::from_iter(names);
         // Noted first, as when a handler's is handed back. Without the note each counts as a death, once.
-        if let Err(error) = self.go_back(queue, &names).await {
-            tracing::warn!(%error, queue, "what was in hand ahead of its turn could not be noted as handed back");
+        match tokio::time::timeout(NOTED_WITHIN, self.go_back(queue, &names)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                tracing::warn!(%error, queue, "what was in hand ahead of its turn could not be noted as handed back");
+            }
+            Err(_) => {
+                tracing::warn!(
+                    queue,
+                    "the database does not answer: what was in hand ahead of its turn is not noted as handed back"
+                );
+            }
         }
         self.renew(queue, taken.iter().filter_map(Held::handle).collect(), Duration::ZERO).await;
     }
