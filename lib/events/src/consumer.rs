@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use crate::attempt::{LONGEST, Next, Takes, handled, out_of_time};
+use crate::bus::within;
 use crate::hand::{Hand, SLOTS};
 use crate::lanes::{self, PATIENCE};
 use crate::told::{Ended, Telling};
@@ -20,16 +21,6 @@ const LEASE: Duration = Duration::from_secs(60);
 /// How often what is parked is given back, by a bus in the database, and by one that is asked over the network.
 const UNPARK: Duration = Duration::from_secs(60);
 const UNPARK_REMOTE: Duration = Duration::from_secs(300);
-
-async fn within<T>(
-    longest: Duration,
-    call: impl Future<Output = Result<T, BusError>>,
-) -> Result<T, BusError> {
-    tokio::time::timeout(longest, call).await.unwrap_or_else(|_| {
-        let message = format!("no answer within {} s", longest.as_secs());
-        Err(BusError::Remote { action: "the call to the bus", message })
-    })
-}
 
 /// Has the effect of an event, once, however often it comes: it records [`crate::inbox::first_time`] in the
 /// transaction of the effect.

@@ -205,3 +205,14 @@ pub trait Bus: Send + Sync {
     /// Forgets what it kept aside before that time; gives how much.
     async fn tidy(&self, before: DateTime<Utc>) -> Result<u64, BusError>;
 }
+
+/// A call to the bus, which has that long: over a connection whose other end is gone without a word it never ends.
+pub(crate) async fn within<T>(
+    longest: Duration,
+    call: impl Future<Output = Result<T, BusError>>,
+) -> Result<T, BusError> {
+    tokio::time::timeout(longest, call).await.unwrap_or_else(|_| {
+        let message = format!("no answer within {} s", longest.as_secs());
+        Err(BusError::Remote { action: "the call to the bus", message })
+    })
+}

@@ -14,7 +14,7 @@ use aws_sdk_sqs::types::{ChangeMessageVisibilityBatchRequestEntry, Message};
 use tokio::time::Instant;
 
 use super::{ENTRIES, SnsBus, failed, internal, seconds, wire};
-use crate::bus::BusError;
+use crate::bus::{BusError, within};
 
 /// Messages of one queue that a process has in hand ahead of their turn, at most.
 const MESSAGES: usize = 1_000;
@@ -228,17 +228,8 @@ impl SnsBus {
         let names: BTreeSet<&str> = taken.iter().filter_map(|held| held.message.message_id()).collect();
         let names = Vec::from_iter(names);
         // Noted first, as when a handler's is handed back. Without the note each counts as a death, once.
-        match tokio::time::timeout(NOTED_WITHIN, self.go_back(queue, &names)).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => {
-                tracing::warn!(%error, queue, "what was in hand ahead of its turn could not be noted as handed back");
-            }
-            Err(_) => {
-                tracing::warn!(
-                    queue,
-                    "the database does not answer: what was in hand ahead of its turn is not noted as handed back"
-                );
-            }
+        if let Err(error) = within(NOTED_WITHIN, self.go_back(queue, &names)).await {
+            tracing::warn!(%error, queue, "what was in hand ahead of its turn could not be noted as handed back");
         }
         self.renew(queue, taken.iter().filter_map(Held::handle).collect(), Duration::ZERO).await;
     }

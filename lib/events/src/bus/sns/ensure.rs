@@ -21,8 +21,8 @@ const RECEIVES: u32 = 1000;
 /// Least that a queue of somebody else's may say: below that it gives up what still has tries with a consumer.
 const LEAST_RECEIVES: u32 = 100;
 /// A filter is read, added to and written; how often where another replica writes in between.
-const TRIES: u32 = 8;
-/// How much longer is waited before each, from the third on; twenty seconds in all.
+const TRIES: u32 = 7;
+/// How much longer is waited before each than before the last; twenty seconds in all.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// Where filters look.
@@ -92,16 +92,10 @@ impl Names {
 impl SnsBus {
     /// Makes what is missing of a queue and puts right what is not as it should be: it gets these types and no others.
     pub async fn ensure(&self, queue: &str, types: &[&str]) -> Result<QueueReport, BusError> {
-        Ok(self.put_right(queue, types, Others::Go).await?.0)
+        self.put_right(queue, types, Others::Go).await
     }
 
-    /// With whether the subscription was right as it was.
-    async fn put_right(
-        &self,
-        queue: &str,
-        types: &[&str],
-        others: Others,
-    ) -> Result<(QueueReport, bool), BusError> {
+    async fn put_right(&self, queue: &str, types: &[&str], others: Others) -> Result<QueueReport, BusError> {
         let topic = self.topic().await?.to_owned();
         let (name, dead) = (self.names.queue(queue), self.names.dead(queue));
         let mut changed = self.make(&dead, &[(Attribute::MessageRetentionPeriod, RETENTION)]).await?;
@@ -126,28 +120,30 @@ impl SnsBus {
                 ],
             )
             .await?;
-        let subscribed = self.subscription(&topic, &arn, types, others).await?;
-        changed |= subscribed;
+        changed |= self.subscription(&topic, &arn, types, others).await?;
         let outcome = match (made, changed) {
             (true, _) => "made",
             (false, true) => "changed",
             (false, false) => RIGHT,
         };
-        Ok((QueueReport { name, dead_letters: dead, outcome }, !subscribed))
+        Ok(QueueReport { name, dead_letters: dead, outcome })
     }
 
     /// The same, but leaves the types that others asked for. SNS has no way to add to a filter, so it is read again after
     /// it was written: where two write at once, the one whose types were lost writes again. Who misses none writes none.
     /// What the queue itself says is not waited for: it may show its old settings for a minute.
     pub async fn ensure_also(&self, queue: &str, types: &[&str]) -> Result<QueueReport, BusError> {
-        let mut done: Option<QueueReport> = None;
+        let report = self.put_right(queue, types, Others::Stay).await?;
+        if report.outcome == RIGHT {
+            return Ok(report);
+        }
+        let topic = self.topic().await?.to_owned();
+        let arn = self.arn(&report.name).await?;
         for number in 0..TRIES {
             // The server may answer with what was before.
-            tokio::time::sleep(PAUSE * number.saturating_sub(1)).await;
-            let (report, settled) = self.put_right(queue, types, Others::Stay).await?;
-            let first = done.get_or_insert(report);
-            if settled {
-                return Ok(first.clone());
+            tokio::time::sleep(PAUSE * number).await;
+            if !self.subscription(&topic, &arn, types, Others::Stay).await? {
+                return Ok(report);
             }
         }
         Err(remote("sns:SetSubscriptionAttributes", "others change the filter all the time: try again"))
