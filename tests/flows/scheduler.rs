@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use chrono::TimeDelta;
+use councilsense::wiring::system_clock;
 use cs_core::{Clock, Ids, ManualClock};
 use cs_db::{Db, DbOptions};
 use cs_testkit::postgres::ROLE_SECRET;
 use meetings::{audit, scan};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
-use crate::harness::{own_database, tenant};
+use crate::harness::{Harness, MINUTES, Mode, operator, own_database, tenant};
 
 struct World {
     admin: PgConnection,
@@ -95,4 +96,33 @@ async fn the_weekly_audit_is_asked_for_once_a_week() {
     world.clock.advance(TimeDelta::weeks(3));
     assert_eq!((world.audits().await, world.audits().await), (1, 0));
     assert_eq!(world.jobs("evidence.audit.requested").await, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_weekly_audit_keeps_how_much_of_a_citys_week_has_evidence() {
+    let h = Harness::start("audited", Mode::Together).await;
+    let tenant = h.tenant_called("audited").await;
+    let minutes = [("minutes.txt", "minutes", MINUTES.as_bytes())];
+    h.ingest(&operator(tenant), "springfield", "first", &minutes).await;
+    h.drain().await;
+    let options = DbOptions {
+        url: h.database.clone(),
+        schema: "meetings".to_owned(),
+        role_secret: ROLE_SECRET.to_vec(),
+        max_connections: 2,
+    };
+    let (db, ids) = (Db::new(&options).unwrap(), Ids::new(system_clock()));
+    assert!(audit::schedule(&db, &ids).await.unwrap() > 0);
+    h.drain().await;
+    let mut admin = PgConnection::connect(h.database.as_str()).await.unwrap();
+    let kept = "SELECT c.slug, a.runs, a.failed, a.rejected, a.claims_proposed, a.claims_verified FROM meetings.evidence_audits a
+                JOIN meetings.cities c ON c.id = a.city_id WHERE a.tenant_id = $1";
+    let kept: Vec<(String, i64, i64, i64, i64, i64)> =
+        sqlx::query_as(kept).bind(tenant.uuid()).fetch_all(&mut admin).await.unwrap();
+    let of_the_run =
+        "SELECT claims_proposed::bigint, claims_verified::bigint FROM meetings.runs WHERE tenant_id = $1";
+    let (proposed, verified): (i64, i64) =
+        sqlx::query_as(of_the_run).bind(tenant.uuid()).fetch_one(&mut admin).await.unwrap();
+    assert!(proposed > 0);
+    assert_eq!(kept, [("springfield".to_owned(), 1, 0, 0, proposed, verified)]);
 }

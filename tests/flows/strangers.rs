@@ -236,4 +236,11 @@ async fn another_tenants_ids_are_answered_as_ids_of_nothing() {
     }
 
     assert_eq!(edge.data(own, ALL, Value::Null).await, before, "nothing of ours was touched");
+
+    // Whose they are may take them away.
+    for kind in ["PushSubscription", "Webhook"] {
+        edge.data(own, asked_with(kind)[0], json!({"id": known[kind]})).await;
+    }
+    let left = edge.data(own, "{ webhooks { id } pushing { subscriptions { id } } }", Value::Null).await;
+    assert_eq!(left, json!({"webhooks": [], "pushing": {"subscriptions": []}}));
 }
