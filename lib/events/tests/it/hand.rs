@@ -40,7 +40,7 @@ impl EventHandler for Stuck {
     }
 }
 
-promises!(refills, hands_back, gives_back_ahead, restarts);
+promises!(refills, renews, hands_back, gives_back_ahead, restarts);
 
 /// With one lane, which takes eight at first, and the slow one among them.
 async fn refills(f: Fixture) {
@@ -62,6 +62,22 @@ async fn refills(f: Fixture) {
     tokio::time::timeout(patience, all).await.expect("the others wait for the slow one");
     stuck.go_on.notify_one();
     assert!(tasks.drain(patience).await, "the lane ends with what it has in hand");
+    assert_eq!(f.bus.count("q").await.unwrap(), (0, 0));
+}
+
+/// Who works for longer than the lease keeps what it works on.
+async fn renews(f: Fixture) {
+    let (stuck, lease) = (Arc::new(Stuck::default()), Duration::from_secs(6));
+    let consumer = Consumer::new(f.bus.clone(), "q", stuck.clone(), RetryPolicy::STANDARD).with_lease(lease);
+    consumer.subscribe().await.unwrap();
+    f.bus.publish(&[f.world.envelope("a", "stuck")]).await.unwrap();
+    let tasks = Tasks::default();
+    consumer.run(&tasks, &Wakeups::default(), 1);
+    soon(stuck.begun.notified()).await;
+    tokio::time::sleep(lease * 2).await;
+    assert!(f.bus.receive("q", 1, lease).await.unwrap().is_empty(), "another had it");
+    stuck.go_on.notify_one();
+    assert!(tasks.drain(Duration::from_secs(60)).await);
     assert_eq!(f.bus.count("q").await.unwrap(), (0, 0));
 }
 
