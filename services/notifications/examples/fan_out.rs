@@ -79,6 +79,8 @@ async fn main() {
     let (city, body): (CityId, BodyId) = (ids.next(), ids.next());
     let caller = Caller::service(notifications::SCHEMA, tenant, Trace::start());
     let mut tx = deps.db.tenant(&caller).await.unwrap();
+    // A million followers at once take longer than a service's statement may.
+    sqlx::query("SET LOCAL statement_timeout = 0").execute(tx.conn()).await.unwrap();
     sqlx::query(
         "INSERT INTO follows (id, tenant_id, user_id, kind, target_id, origin, created_at)
          SELECT gen_random_uuid(), $1, u, kind, CASE kind WHEN 'city' THEN $2 ELSE $3 END, 'resident', now()
